@@ -1,0 +1,158 @@
+"""Writes the CustomResourceDefinitions from the pydantic models.
+
+The API server wants a structural schema (no $ref, no null, no anyOf): KEP-1693. Rules in CEL come from the `rules`
+of the models, bounds and descriptions from their fields.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from bokgu.api.detector import Detector
+from bokgu.api.incident import Incident
+from bokgu.api.meta import GROUP, VERSION, Resource
+from bokgu.api.plan_approval import PlanApproval
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanSpec
+
+KINDS: tuple[type[Resource], ...] = (Incident, RecoveryPlan, PlanApproval, ProtectedService, Detector)
+
+_KEPT = ("type", "format", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
+
+
+class Unbounded(ValueError):
+    """A string or list without a bound: CEL rules over it would exceed their budget."""
+
+
+def build_crd(kind: type[Resource]) -> dict[str, Any]:
+    """The CustomResourceDefinition of a kind. Raises Unbounded where a field has no bound."""
+    root: dict[str, Any] = {
+        "description": kind.__doc__,
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": _model_schema(_field_model(kind, "spec")),
+            "status": _model_schema(_field_model(kind, "status"), defaults=False),
+        },
+    }
+    if kind.rules:
+        root["x-kubernetes-validations"] = list(kind.rules)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.kind_name,
+                "listKind": f"{kind.kind_name}List",
+                "plural": kind.plural,
+                "singular": kind.kind_name.lower(),
+                "shortNames": list(kind.short_names),
+                "categories": ["bokgu"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": list(kind.printer_columns),
+                    "schema": {"openAPIV3Schema": root},
+                }
+            ],
+        },
+    }
+
+
+def write_crds(folder: Path) -> list[Path]:
+    """Write one YAML file a kind into the folder and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for kind in KINDS:
+        path = folder / f"{GROUP}_{kind.plural}.yaml"
+        path.write_text(yaml.safe_dump(build_crd(kind), sort_keys=False, width=120, allow_unicode=True))
+        paths.append(path)
+    return paths
+
+
+def _field_model(kind: type[Resource], name: str) -> type[BaseModel]:
+    model = kind.model_fields[name].annotation
+    assert isinstance(model, type)
+    assert issubclass(model, BaseModel)
+    return model
+
+
+def _model_schema(model: type[BaseModel], *, defaults: bool = True) -> dict[str, Any]:
+    document = model.model_json_schema(by_alias=True)
+    models = {m.__name__: m for m in _nested_models(model)}
+    keep_defaults = defaults and model is not RecoveryPlanSpec
+    return _structural(document, document.get("$defs", {}), models, model.__name__, keep_defaults)
+
+
+def _nested_models(model: type[BaseModel]) -> set[type[BaseModel]]:
+    found = {model}
+    todo = [model]
+    while todo:
+        for field in todo.pop().model_fields.values():
+            for child in _models_in(field.annotation) - found:
+                found.add(child)
+                todo.append(child)
+    return found
+
+
+def _models_in(annotation: Any) -> set[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return set().union(*(_models_in(a) for a in getattr(annotation, "__args__", ())))
+
+
+def _structural(
+    node: dict[str, Any],
+    definitions: dict[str, Any],
+    models: dict[str, type[BaseModel]],
+    path: str,
+    defaults: bool,
+) -> dict[str, Any]:
+    """Turn one node of pydantic's JSON schema into a structural one."""
+    description, default = node.get("description"), node.get("default")
+    extensions = {k: v for k, v in node.items() if k.startswith("x-kubernetes-")}
+    if options := node.get("anyOf"):  # Optional: kubectl leaves the field out instead of writing null.
+        (node,) = (o for o in options if o.get("type") != "null")
+    name = node["$ref"].rsplit("/", 1)[-1] if "$ref" in node else path
+    if "$ref" in node:
+        node = definitions[name]
+    out: dict[str, Any] = {"description": description or node.get("description", "")}
+    out |= {k: node[k] for k in _KEPT if k in node}
+    if "exclusiveMinimum" in node or "exclusiveMaximum" in node:
+        raise Unbounded(f"{path}: use inclusive bounds")
+    match node["type"]:
+        case "object":
+            out["properties"] = {
+                key: _structural(child, definitions, models, f"{path}.{key}", defaults)
+                for key, child in node.get("properties", {}).items()
+            }
+            if required := node.get("required"):
+                out["required"] = required
+            if rules := getattr(models.get(name), "rules", ()):
+                out["x-kubernetes-validations"] = list(rules)
+            if isinstance(default, dict):  # The fields inside carry their own defaults.
+                default = {}
+        case "array":
+            if "maxItems" not in node:
+                raise Unbounded(f"{path}: a list needs maxItems")
+            out["items"] = _structural(node["items"], definitions, models, f"{path}[]", defaults)
+        case "string":
+            if not out.keys() & {"enum", "maxLength"} and out.get("format") != "date-time":
+                raise Unbounded(f"{path}: a string needs maxLength or enum")
+        case "integer":
+            out.setdefault("format", "int64")
+    if defaults and default not in (None, [], ""):
+        out["default"] = default
+    return out | extensions

@@ -1,0 +1,96 @@
+"""Field types shared by the kinds: each carries the bound that its CRD schema needs.
+
+Kubernetes prices every CEL rule by the largest value that the schema admits, so a string, list or map without a
+bound makes the rules of its kind exceed their budget (KEP-2876).
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic.alias_generators import to_camel
+
+
+class ApiModel(BaseModel):
+    """Base of all API types: camelCase outside, snake_case inside, immutable once read.
+
+    Unknown fields are dropped on reading, as the API server prunes them.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form that the API server stores: no nulls, camelCase keys."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def format_timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds, as Kubernetes writes `metav1.Time`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Timestamp = Annotated[datetime, PlainSerializer(format_timestamp, when_used="json")]
+
+ObjectName = Annotated[
+    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+]
+"""Name of a Kubernetes object: a DNS subdomain (RFC 1123), at most 253 characters."""
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+"""A short token: the name of a step, a metric, a role, a reason."""
+
+Line = Annotated[str, StringConstraints(max_length=300)]
+"""One line of text; quoted evidence is cut to this length."""
+
+Text = Annotated[str, StringConstraints(max_length=2048)]
+"""A paragraph of prose."""
+
+Arn = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+"""An Amazon Resource Name, or an id that AWS gives."""
+
+Uid = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+"""`metadata.uid` of a Kubernetes object."""
+
+RoleName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9_]*$")]
+"""An approval role, such as `system_admin`."""
+
+Digest = Annotated[str, StringConstraints(min_length=71, max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
+"""`sha256:` and 64 hexadecimal digits."""
+
+DecimalString = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
+"""A number as text. The API conventions forbid floats, which do not survive a round trip between clients."""
+
+_DURATION = re.compile(r"(\d+)(h|m|s)")
+
+Duration = Annotated[str, StringConstraints(min_length=2, max_length=32, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")]
+"""A length of time such as `90s`, `5m` or `1h30m` (Go's notation, whole hours, minutes and seconds)."""
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a `Duration`. An empty or malformed text raises ValueError."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"not a duration: {text!r} (write it as 90s, 5m or 1h30m)")
+    seconds = {"h": 3600, "m": 60, "s": 1}
+    return timedelta(seconds=sum(int(number) * seconds[unit] for number, unit in parts))
+
+
+def format_duration(length: timedelta) -> str:
+    """Write a length of time as a `Duration`, in whole seconds; anything below one second is `0s`."""
+    minutes, seconds = divmod(max(0, int(length.total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    text = "".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if n)
+    return text or "0s"
+
+
+def format_decimal(value: float) -> str:
+    """Write a measured value as a `DecimalString`, rounded to four decimals and without trailing zeros."""
+    text = f"{Decimal(str(value)):.4f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def bounded(text: str, limit: int = 300) -> str:
+    """Cut a text to `limit` characters, marking the cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

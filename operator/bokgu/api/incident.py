@@ -1,0 +1,176 @@
+"""Incident: what is broken, and where its recovery stands."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from bokgu.api.fields import (
+    ApiModel,
+    Arn,
+    DecimalString,
+    Digest,
+    Duration,
+    Line,
+    ObjectName,
+    Text,
+    Timestamp,
+    Uid,
+    Word,
+)
+from bokgu.api.meta import Conditions, Gate, NameReference, Resource, TimelineEntry
+from bokgu.api.vocabulary import (
+    Confidence,
+    IncidentPhase,
+    IncidentType,
+    PlanPhase,
+    RootCause,
+    Severity,
+    SourceKind,
+)
+
+
+class IncidentMetric(ApiModel):
+    """One metric as it was measured when the incident was opened."""
+
+    name: Word = Field(description="Name of the detector's condition, such as error_rate.")
+    value: DecimalString = Field(description="What was measured.")
+    unit: Word = Field(default="None", description="CloudWatch unit, or None for a ratio.")
+    threshold: DecimalString = Field(description="The threshold that the value passed.")
+
+
+class IncidentSource(ApiModel):
+    """Where the incident came from."""
+
+    kind: SourceKind = Field(default=SourceKind.MANUAL, description="What opened the incident.")
+    name: ObjectName | None = Field(default=None, description="Name of the Detector that opened it.")
+    condition: Word | None = Field(default=None, description="Condition of that Detector.")
+
+
+class IncidentSpec(ApiModel):
+    """What is broken. Everything but description and metrics stays as it was; the severity may only rise."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {"rule": "self.type == oldSelf.type", "message": "spec.type is immutable"},
+        {"rule": "self.serviceRef == oldSelf.serviceRef", "message": "spec.serviceRef is immutable"},
+        {
+            "rule": "has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source == oldSelf.source)",
+            "message": "spec.source is immutable",
+        },
+        {
+            "rule": "['low', 'medium', 'high', 'critical'].indexOf(self.severity)"
+            " >= ['low', 'medium', 'high', 'critical'].indexOf(oldSelf.severity)",
+            "message": "spec.severity may only rise: a lower one would need fewer approvals",
+        },
+    )
+
+    type: IncidentType = Field(description="What kind of trouble it is.")
+    severity: Severity = Field(description="How bad it is. It may only rise.")
+    service_ref: NameReference = Field(description="The ProtectedService that is in trouble.")
+    description: Text = Field(default="", description="What was seen, for people.")
+    metrics: Annotated[tuple[IncidentMetric, ...], Field(max_length=16)] = Field(
+        default=(), description="What was measured when the incident was opened."
+    )
+    affected_resources: Annotated[tuple[Arn, ...], Field(max_length=32)] = Field(
+        default=(), description="AWS resources in trouble, by ARN or name."
+    )
+    detected_at: Timestamp | None = Field(default=None, description="When the trouble was seen; default: creation.")
+    source: IncidentSource = Field(default=IncidentSource(), description="Where the incident came from.")
+
+
+class SimilarIncidents(ApiModel):
+    """Past incidents like this one."""
+
+    count: int = Field(ge=0, description="How many were found.")
+    median_resolution: Duration | None = Field(default=None, description="Median time from detection to resolution.")
+    names: Annotated[tuple[ObjectName, ...], Field(max_length=10)] = Field(
+        default=(), description="Their names, newest first."
+    )
+
+
+class EvidenceItem(ApiModel):
+    """One quoted fact and its source."""
+
+    source: Word = Field(description="Where the fact comes from, such as the name of an AWS API call.")
+    fact: Line = Field(description="The fact.")
+
+
+class Classification(ApiModel):
+    """What is wrong, why we think so, and how urgent it is."""
+
+    category: Word = Field(description="Capacity, Deployment or Unknown.")
+    root_cause: RootCause = Field(description="The mechanism behind the incident.")
+    new_revision_at_fault: bool = Field(description="Whether a newly deployed service revision causes it.")
+    confidence: Confidence = Field(description="How sure the diagnosis is.")
+    evidence: Annotated[tuple[EvidenceItem, ...], Field(max_length=16)] = Field(
+        default=(), description="The facts that the diagnosis rests on."
+    )
+    impact_level: Severity = Field(description="What it does to users.")
+    required_actions: Annotated[tuple[Word, ...], Field(max_length=8)] = Field(
+        default=(), description="What can help; `manual` where only a person can."
+    )
+    priority: int = Field(ge=1, le=5, description="1 (now) to 5 (when there is time).")
+    estimated_resolution_time: Duration = Field(description="How long the recovery will probably take.")
+    similar_incidents: SimilarIncidents | None = Field(default=None, description="Past incidents like this one.")
+
+
+class IncidentPlan(ApiModel):
+    """One recovery plan of the incident. The entry is what makes a plan run once (see RecoveryPlan)."""
+
+    name: ObjectName = Field(description="Name of the RecoveryPlan.")
+    uid: Uid = Field(description="Its uid.")
+    digest: Digest = Field(description="Its digest, which approvals name.")
+    started_at: Timestamp | None = Field(default=None, description="When its execution began.")
+    outcome: PlanPhase | None = Field(default=None, description="How it ended.")
+
+
+class IncidentStatus(ApiModel):
+    """Where the recovery stands."""
+
+    observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")
+    phase: IncidentPhase = Field(default=IncidentPhase.DETECTED, description="Summary of the conditions.")
+    reason: Word | None = Field(default=None, description="Why it is blocked or escalated, in one word.")
+    fingerprint: Word | None = Field(default=None, description="Same trouble, same fingerprint.")
+    classification: Classification | None = Field(default=None, description="What is wrong.")
+    plans: Annotated[tuple[IncidentPlan, ...], Field(max_length=16)] = Field(
+        default=(), description="The recovery plans, the current one last."
+    )
+    occurrences: int = Field(default=1, ge=1, description="How often the trouble began while the incident was open.")
+    last_seen_at: Timestamp | None = Field(default=None, description="When the trouble last began.")
+    mitigated_at: Timestamp | None = Field(default=None, description="When the symptom went away.")
+    resolved_at: Timestamp | None = Field(default=None, description="When the incident was resolved.")
+    gates: Annotated[tuple[Gate, ...], Field(max_length=24)] = Field(
+        default=(), description="The guards that were asked."
+    )
+    timeline: Annotated[tuple[TimelineEntry, ...], Field(max_length=64)] = Field(
+        default=(), description="What happened, oldest first."
+    )
+    conditions: Conditions = ()
+
+
+class Incident(Resource):
+    """An incident on an ECS service: what is broken, and where its recovery stands."""
+
+    kind_name = "Incident"
+    plural = "incidents"
+    short_names = ("inc",)
+    printer_columns = (
+        {"name": "Severity", "type": "string", "jsonPath": ".spec.severity"},
+        {"name": "Type", "type": "string", "jsonPath": ".spec.type"},
+        {"name": "Service", "type": "string", "jsonPath": ".spec.serviceRef.name"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Cause", "type": "string", "jsonPath": ".status.classification.rootCause"},
+        {"name": "Plan", "type": "string", "jsonPath": ".status.plans[-1:].name"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        {"name": "Priority", "type": "integer", "jsonPath": ".status.classification.priority", "priority": 1},
+        {"name": "Blocked", "type": "string", "jsonPath": ".status.reason", "priority": 1},
+        {"name": "Count", "type": "integer", "jsonPath": ".status.occurrences", "priority": 1},
+        {
+            "name": "ETA",
+            "type": "string",
+            "jsonPath": ".status.classification.estimatedResolutionTime",
+            "priority": 1,
+        },
+    )
+
+    spec: IncidentSpec
+    status: IncidentStatus = Field(default_factory=IncidentStatus)

@@ -1,0 +1,117 @@
+"""Facts as AWS reports them, in the shape that `core` decides on. Gateways make them, nothing changes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One entry of `deployments[]` of DescribeServices (API_Deployment of Amazon ECS)."""
+
+    id: str
+    status: str
+    task_definition: str
+    desired_count: int
+    running_count: int
+    pending_count: int
+    failed_tasks: int
+    rollout_state: str
+    rollout_state_reason: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class EcsService:
+    """What DescribeServices says of one service (API_Service of Amazon ECS)."""
+
+    arn: str
+    status: str
+    desired_count: int
+    running_count: int
+    pending_count: int
+    task_definition: str
+    controller: str
+    scheduling_strategy: str
+    current_service_deployment: str | None
+    current_service_revisions: tuple[str, ...]
+    deployments: tuple[Deployment, ...]
+    events: tuple[tuple[datetime, str], ...]
+    tags: Mapping[str, str]
+    read_at: datetime
+
+    @property
+    def primary(self) -> Deployment | None:
+        """The deployment that the service is moving to, or has reached."""
+        return next((d for d in self.deployments if d.status == "PRIMARY"), None)
+
+    @property
+    def deployment_ids(self) -> tuple[str, ...]:
+        """Ids of all deployments, the newest first."""
+        return tuple(d.id for d in self.deployments)
+
+    @property
+    def service_revision_arn(self) -> str | None:
+        """The one service revision in use; None while two are, or where ECS says none."""
+        return self.current_service_revisions[0] if len(self.current_service_revisions) == 1 else None
+
+    @property
+    def steady(self) -> bool:
+        """Whether one deployment is complete and runs every task that it wants."""
+        primary = self.primary
+        return (
+            len(self.deployments) == 1
+            and primary is not None
+            and primary.rollout_state == "COMPLETED"
+            and self.pending_count == 0
+            and self.running_count == self.desired_count
+        )
+
+
+@dataclass(frozen=True)
+class ServiceDeployment:
+    """One entry of ListServiceDeployments (API_ServiceDeploymentBrief of Amazon ECS)."""
+
+    arn: str
+    status: str
+    target_service_revision_arn: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ServiceRevision:
+    """One service revision, with the arguments of UpdateService that restore it (API_ServiceRevision).
+
+    `settings` holds the members that UpdateService takes under the same name, such as taskDefinition,
+    networkConfiguration, platformVersion, loadBalancers and capacityProviderStrategy.
+    """
+
+    arn: str
+    task_definition: str
+    created_at: datetime
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Datapoints of one metric, oldest first; `period` in seconds. Each point is stamped with its period's start."""
+
+    points: tuple[tuple[datetime, float], ...]
+    period: int
+
+
+class AwsError(Exception):
+    """AWS said no, or nothing.
+
+    `code` is AWS's error code, or `Unreachable` when no answer came. `sent` says whether the request may have had an
+    effect: False only where AWS itself refused it before acting, or the connection was never made.
+    """
+
+    def __init__(self, operation: str, code: str, message: str, *, sent: bool) -> None:
+        super().__init__(f"{operation}: {code}: {message}")
+        self.operation = operation
+        self.code = code
+        self.message = message
+        self.sent = sent

@@ -1,0 +1,72 @@
+"""PlanApproval: one person's yes or no, as one role, to one plan digest."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from bokgu.api.fields import ApiModel, Digest, Line, RoleName, Timestamp, Word
+from bokgu.api.meta import Conditions, NameReference, Resource
+from bokgu.api.vocabulary import Decision, Proof
+
+
+class PlanApprovalSpec(ApiModel):
+    """What is said. Immutable: say something else in another object."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {"rule": "self == oldSelf", "message": "a PlanApproval is immutable: create another one"},
+    )
+
+    plan_ref: NameReference = Field(description="The plan.")
+    plan_digest: Digest = Field(description="status.digest of the plan. Another plan of the same name has another one.")
+    role: RoleName = Field(description="The role that the approver speaks for.")
+    decision: Decision = Field(
+        description="Approve, or Reject: before the start it ends the plan, after the start it stops and undoes it."
+    )
+    approver: Word = Field(
+        description="Who speaks: the signer's principal, or the user name at the API server for an unsigned approval."
+    )
+    approver_groups: Annotated[tuple[Word, ...], Field(max_length=64)] = Field(
+        default=(), description="Groups of the approver that give the right; only for unsigned approvals."
+    )
+    valid_until: Timestamp = Field(description="After this moment the approval counts for nothing new.")
+    reason: Line | None = Field(default=None, description="Why, for the record.")
+    signature: Annotated[str, StringConstraints(max_length=8192)] | None = Field(
+        default=None,
+        description="An SSH signature (`ssh-keygen -Y sign -n bokgu.dev/approval`) over the statement that digest,"
+        " role, decision and validUntil make. It holds whoever applies the object.",
+    )
+
+
+class PlanApprovalStatus(ApiModel):
+    """Whether it counts."""
+
+    observed_generation: int | None = Field(default=None, ge=0, description="The generation last looked at.")
+    proof: Proof | None = Field(default=None, description="What makes it believable.")
+    conditions: Conditions = ()
+
+
+class PlanApproval(Resource):
+    """One person's approval or rejection of one recovery plan, usually committed to Git."""
+
+    kind_name = "PlanApproval"
+    plural = "planapprovals"
+    short_names = ("pa",)
+    printer_columns = (
+        {"name": "Plan", "type": "string", "jsonPath": ".spec.planRef.name"},
+        {"name": "Role", "type": "string", "jsonPath": ".spec.role"},
+        {"name": "Decision", "type": "string", "jsonPath": ".spec.decision"},
+        {"name": "Approver", "type": "string", "jsonPath": ".spec.approver"},
+        {"name": "Accepted", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].status"},
+        {"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].reason"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+    rules = (
+        {
+            "rule": "self.metadata.name.contains(self.spec.planDigest.substring(7, 19))",
+            "message": "metadata.name must contain the first 12 digits of spec.planDigest, so that an approval of"
+            " another plan never reuses the name of an immutable object",
+        },
+    )
+
+    spec: PlanApprovalSpec
+    status: PlanApprovalStatus = Field(default_factory=PlanApprovalStatus)

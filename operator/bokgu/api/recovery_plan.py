@@ -1,0 +1,352 @@
+"""RecoveryPlan: the ordered steps that end an incident, what they risk, and how their execution stands.
+
+The spec has no defaults and no floats: the digest that people approve is computed from what a GET returns, and a
+later default or a rewritten number would change it silently.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from bokgu.api.fields import (
+    ApiModel,
+    Arn,
+    DecimalString,
+    Digest,
+    Duration,
+    Line,
+    ObjectName,
+    RoleName,
+    Text,
+    Timestamp,
+    Uid,
+    Word,
+)
+from bokgu.api.meta import Conditions, Gate, NameReference, Resource, Target, UidReference
+from bokgu.api.vocabulary import (
+    Action,
+    Confidence,
+    Decision,
+    IncidentType,
+    Level,
+    OnFailure,
+    OperationPhase,
+    PlanPhase,
+    Proof,
+    RootCause,
+    Severity,
+    ValidationType,
+    Verdict,
+)
+
+FINALIZER = "bokgu.dev/execution"
+"""Stands on a plan from its creation, so that a deletion in the middle is undone before the plan goes."""
+
+
+class StepParameters(ApiModel):
+    """What a step needs to know. Which fields count depends on the action."""
+
+    desired_count: int | None = Field(
+        default=None, ge=1, le=10000, description="scale_out: the number of tasks to run, absolute."
+    )
+    service_revision_arn: Arn | None = Field(
+        default=None, description="rollback_to_previous_version: the service revision to restore."
+    )
+    task_definition: Arn | None = Field(
+        default=None, description="rollback_to_previous_version: task definition of that revision, for readers."
+    )
+
+
+class Undo(ApiModel):
+    """What takes a step back. It restores what the step found, which its status records as `before`."""
+
+    action: Action = Field(description="The action that takes the step back.")
+
+
+class Validation(ApiModel):
+    """What proves that a step worked. ECS itself must agree: all tasks running, on the intended revision."""
+
+    type: ValidationType = Field(description="metric: a measured value compared with a number.")
+    criteria: Word = Field(description="What is checked, in one word, such as error_rate_decrease.")
+    expression: Annotated[str, StringConstraints(max_length=128)] = Field(
+        description="The comparison, such as `error_rate < 0.05`. The name is a condition of a Detector of the service."
+    )
+    for_: Duration = Field(alias="for", description="How long the comparison must hold without a break.")
+    timeout: Duration = Field(description="How long to wait for that.")
+
+
+class Step(ApiModel):
+    """One step of a plan."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = (
+        Field(description="Name of the step, unique in the plan.")
+    )
+    action: Action = Field(description="What the step does.")
+    description: Text | None = Field(default=None, description="The same for people, with the numbers of this service.")
+    parameters: StepParameters | None = Field(default=None, description="What the action needs to know.")
+    estimated_duration: Duration | None = Field(default=None, description="How long it usually takes.")
+    timeout: Duration = Field(description="When to give up.")
+    required_resources: Annotated[tuple[Word, ...], Field(max_length=8)] = Field(
+        default=(), description="What the step uses, such as ecs_service."
+    )
+    on_failure: OnFailure = Field(description="What follows when the step fails.")
+    rollback: Undo | None = Field(default=None, description="What takes the step back; absent: nothing does.")
+    validation: Validation | None = Field(default=None, description="What proves that the step worked.")
+
+
+class Risk(ApiModel):
+    """What may go wrong."""
+
+    description: Line = Field(description="What may go wrong.")
+    probability: Level = Field(description="How probable it is.")
+    impact: Level = Field(description="How bad it would be.")
+    mitigation: Line = Field(description="What softens it.")
+
+
+class ScalableTarget(ApiModel):
+    """Bounds that Application Auto Scaling holds the service in."""
+
+    min_capacity: int = Field(ge=0)
+    max_capacity: int = Field(ge=0)
+
+
+class Preconditions(ApiModel):
+    """The world that the plan was made for. If it has changed when the plan starts, the plan is cancelled."""
+
+    service_revision_arn: Arn | None = Field(default=None, description="Service revision that was running.")
+    service_deployment_arn: Arn | None = Field(default=None, description="Service deployment that brought it.")
+    desired_count: int = Field(ge=0, description="Desired count of the service.")
+    root_cause: RootCause = Field(description="Root cause that the plan answers.")
+
+
+class ClassificationSnapshot(ApiModel):
+    """What was known when the plan was made."""
+
+    root_cause: RootCause = Field(description="The mechanism behind the incident.")
+    new_revision_at_fault: bool = Field(description="Whether a newly deployed revision causes it.")
+    confidence: Confidence = Field(description="How sure the diagnosis was.")
+    impact_level: Severity = Field(description="What it did to users.")
+    incident_type: IncidentType = Field(description="Type of the incident.")
+
+
+_FROZEN = (
+    "incidentRef",
+    "serviceRef",
+    "runbookRef",
+    "classification",
+    "preconditions",
+    "steps",
+    "estimatedTotalDuration",
+    "requiredApprovals",
+    "risks",
+    "ifNothingIsDone",
+    "expiresAt",
+)
+
+
+class RecoveryPlanSpec(ApiModel):
+    """The plan. Everything but `suspend` is immutable, and its digest is what people approve."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        *(
+            {
+                "rule": f"has(self.{field}) == has(oldSelf.{field})"
+                f" && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+                "message": f"spec.{field} is immutable: approvals name the plan's digest. Make a new plan instead",
+            }
+            for field in _FROZEN
+        ),
+        {
+            "rule": "self.steps.all(s, self.steps.exists_one(t, t.name == s.name))",
+            "message": "spec.steps: every name must be unique",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'scale_out'"
+            " || (has(s.parameters) && has(s.parameters.desiredCount)))",
+            "message": "spec.steps: scale_out needs parameters.desiredCount",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'rollback_to_previous_version'"
+            " || (has(s.parameters) && has(s.parameters.serviceRevisionArn)))",
+            "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.rollback) || (s.action == 'rollback_to_previous_version'"
+            " && s.rollback.action == 'rollback_to_previous_version'))",
+            "message": "spec.steps: only rollback_to_previous_version has a rollback, and it is of the same action",
+        },
+    )
+
+    incident_ref: UidReference = Field(description="The incident that the plan ends.")
+    service_ref: NameReference = Field(description="The ProtectedService that the plan acts on.")
+    runbook_ref: NameReference | None = Field(default=None, description="The runbook that the plan was made from.")
+    classification: ClassificationSnapshot | None = Field(default=None, description="What was known then.")
+    preconditions: Preconditions = Field(description="The world that the plan was made for.")
+    steps: Annotated[
+        tuple[Step, ...], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = Field(description="What is done, in order.")
+    estimated_total_duration: Duration | None = Field(default=None, description="Sum of the steps' estimates.")
+    required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=8)] = Field(
+        default=(), description="Roles that must approve. The built-in minimum is added in any case."
+    )
+    risks: Annotated[tuple[Risk, ...], Field(max_length=16)] = Field(default=(), description="What may go wrong.")
+    if_nothing_is_done: Text | None = Field(default=None, description="What happens if nobody approves.")
+    expires_at: Timestamp = Field(description="After this moment the plan no longer starts.")
+    suspend: bool | None = Field(default=None, description="Hold the plan before its next step.")
+
+
+class AwsRequest(ApiModel):
+    """An AWS call with its exact arguments."""
+
+    service: Word = Field(description="AWS service, such as ecs.")
+    operation: Word = Field(description="API operation, such as UpdateService.")
+    arguments: Annotated[str, StringConstraints(max_length=16384)] = Field(
+        description="The arguments as canonical JSON."
+    )
+
+
+class Before(ApiModel):
+    """The service as it was found just before a write."""
+
+    desired_count: int = Field(ge=0, description="Desired count.")
+    service_revision_arn: Arn | None = Field(default=None, description="Service revision that was running.")
+    task_definition: Arn = Field(description="Task definition of the service.")
+    deployment_ids: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
+        default=(), description="Ids of its deployments."
+    )
+
+
+class CountedApproval(ApiModel):
+    """An approval that an intent rests on."""
+
+    uid: Uid = Field(description="uid of the PlanApproval.")
+    approver: Word = Field(description="Who approved.")
+    role: RoleName = Field(description="As which role.")
+    proof: Proof = Field(description="What made it believable.")
+
+
+class Intent(ApiModel):
+    """What is about to be sent to AWS. It is stored before the call, so that a crash cannot hide it."""
+
+    token: Word = Field(description="Name of this attempt, unique.")
+    attempt: int = Field(ge=1, description="1 for the first try.")
+    plan_uid: Uid = Field(alias="planUID", description="uid of the plan.")
+    digest: Digest = Field(description="Digest of the plan.")
+    approvals: Annotated[tuple[CountedApproval, ...], Field(max_length=16)] = Field(
+        default=(), description="The approvals that it rests on. They also authorise its undo."
+    )
+    request: AwsRequest = Field(description="The call.")
+    before: Before = Field(description="The service just before the call.")
+    holder: Word = Field(description="The operator process that sends it.")
+    written_at: Timestamp = Field(description="When it was stored.")
+
+
+class Answer(ApiModel):
+    """What became of an intent."""
+
+    at: Timestamp = Field(description="When the answer was known.")
+    result: Annotated[str, StringConstraints(pattern="^(Accepted|Adopted|Refused|NotSent|Unknown)$", max_length=16)] = (
+        Field(
+            description="Accepted: AWS took it. Adopted: the effect was found after a crash or a lost answer."
+            " Refused: AWS said no. NotSent: the world changed before the call. Unknown: it may have happened or not."
+        )
+    )
+    deployment_id: Arn | None = Field(default=None, description="Deployment that the call started.")
+    service_revision_arn: Arn | None = Field(default=None, description="Service revision that it started.")
+    message: Line = Field(default="", description="AWS's words.")
+
+
+class OperationStatus(ApiModel):
+    """A step, or the undo of a step, as it stands."""
+
+    phase: OperationPhase = Field(default=OperationPhase.PENDING, description="Where it stands.")
+    reason: Word | None = Field(default=None, description="Why it stands there, in one word.")
+    attempt: int = Field(default=0, ge=0, description="How often it was tried.")
+    started_at: Timestamp | None = Field(default=None, description="When it began.")
+    effective_at: Timestamp | None = Field(
+        default=None, description="When ECS ran what was intended, completely; verification counts from here."
+    )
+    finished_at: Timestamp | None = Field(default=None, description="When it ended.")
+    intent: Intent | None = Field(default=None, description="What was sent to AWS, stored before it was sent.")
+    answer: Answer | None = Field(default=None, description="What became of it.")
+    output: Text | None = Field(default=None, description="What was found, for people.")
+    verdict: Verdict | None = Field(default=None, description="What the verification says.")
+
+
+class StepStatus(OperationStatus):
+    """One step as it stands."""
+
+    name: Word = Field(description="Name of the step.")
+    rollback: OperationStatus | None = Field(default=None, description="Its undo, once that began.")
+
+
+class ApprovalStatus(ApiModel):
+    """One PlanApproval that names this plan, and whether it counts."""
+
+    role: RoleName = Field(description="As which role.")
+    approver: Word = Field(description="Who.")
+    decision: Decision = Field(description="What they said.")
+    at: Timestamp = Field(description="When it was created.")
+    ref: ObjectName = Field(description="Name of the PlanApproval.")
+    uid: Uid = Field(description="Its uid.")
+    verified_by: Proof | None = Field(default=None, description="What made it believable; absent: it does not count.")
+    reason: Word = Field(description="Accepted, or why it does not count.")
+
+
+class MetricReading(ApiModel):
+    """One measured value before and after."""
+
+    name: Word = Field(description="Name of the metric.")
+    before: DecimalString | None = Field(default=None, description="When the plan started.")
+    after: DecimalString | None = Field(default=None, description="At the last verification.")
+
+
+class RecoveryPlanStatus(ApiModel):
+    """The execution of the plan."""
+
+    observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")
+    phase: PlanPhase = Field(default=PlanPhase.PENDING, description="Summary of the conditions.")
+    reason: Word | None = Field(default=None, description="Why it stands there, in one word.")
+    digest: Digest | None = Field(default=None, description="What approvals must name.")
+    required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=16)] = Field(
+        default=(), description="Roles that must approve: the plan's own and the built-in minimum."
+    )
+    approvals: Annotated[tuple[ApprovalStatus, ...], Field(max_length=32)] = Field(
+        default=(), description="The approvals that name this plan."
+    )
+    approval_count: Word | None = Field(default=None, description="Roles approved of roles required, such as 1/2.")
+    gates: Annotated[tuple[Gate, ...], Field(max_length=24)] = Field(
+        default=(), description="The guards that were asked before the next write."
+    )
+    target: Target | None = Field(
+        default=None, description="Where the service lives, kept so that an undo works when everything else is gone."
+    )
+    started_at: Timestamp | None = Field(default=None, description="When the execution began.")
+    finished_at: Timestamp | None = Field(default=None, description="When it ended.")
+    steps: Annotated[tuple[StepStatus, ...], Field(max_length=16)] = Field(default=(), description="The steps.")
+    metrics: Annotated[tuple[MetricReading, ...], Field(max_length=16)] = Field(
+        default=(), description="What was measured before and after."
+    )
+    progress: Word | None = Field(default=None, description="Steps finished of steps planned, such as 2/4.")
+    conditions: Conditions = ()
+
+
+class RecoveryPlan(Resource):
+    """A recovery plan: ordered steps with their risks, the approvals they need, and their execution."""
+
+    kind_name = "RecoveryPlan"
+    plural = "recoveryplans"
+    short_names = ("rp",)
+    printer_columns = (
+        {"name": "Incident", "type": "string", "jsonPath": ".spec.incidentRef.name"},
+        {"name": "Step", "type": "string", "jsonPath": ".status.progress"},
+        {"name": "Approvals", "type": "string", "jsonPath": ".status.approvalCount"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Reason", "type": "string", "jsonPath": ".status.reason"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        {"name": "Runbook", "type": "string", "jsonPath": ".spec.runbookRef.name", "priority": 1},
+        {"name": "Digest", "type": "string", "jsonPath": ".status.digest", "priority": 1},
+    )
+
+    spec: RecoveryPlanSpec
+    status: RecoveryPlanStatus = Field(default_factory=RecoveryPlanStatus)

@@ -1,0 +1,210 @@
+"""The words that users see in specs and status.
+
+Words that also stand in DynamoDB items are snake_case and fixed; all that Kubernetes has a style for is CamelCase.
+"""
+
+from enum import StrEnum
+
+
+class IncidentType(StrEnum):
+    """What kind of trouble an incident is."""
+
+    SERVICE_DOWN = "service_down"
+    HIGH_ERROR_RATE = "high_error_rate"
+    RESOURCE_EXHAUSTION = "resource_exhaustion"
+    DATA_CORRUPTION = "data_corruption"
+
+
+class Severity(StrEnum):
+    """How bad it is; also used for impact. Ordered by `rank`."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for low to 3 for critical."""
+        return list(Severity).index(self)
+
+
+class Level(StrEnum):
+    """A coarse probability or impact of a risk."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Action(StrEnum):
+    """What a step does."""
+
+    HEALTH_CHECK = "health_check"
+    SERVICE_RESTART = "service_restart"
+    SCALE_OUT = "scale_out"
+    ROLLBACK = "rollback_to_previous_version"
+
+    @property
+    def writes(self) -> bool:
+        """Whether the action changes something in AWS."""
+        return self is not Action.HEALTH_CHECK
+
+
+class Role(StrEnum):
+    """The roles of the built-in approval minimum. Plans and approvals may name others."""
+
+    SYSTEM_ADMIN = "system_admin"
+    SERVICE_OWNER = "service_owner"
+
+
+class ValidationType(StrEnum):
+    """What proves that a step worked."""
+
+    METRIC = "metric"
+
+
+class OnFailure(StrEnum):
+    """What follows a failed step."""
+
+    ROLL_BACK = "RollBack"
+    STOP = "Stop"
+    CONTINUE = "Continue"
+
+
+class SourceKind(StrEnum):
+    """Where an incident came from."""
+
+    DETECTOR = "Detector"
+    MANUAL = "Manual"
+
+
+class Mode(StrEnum):
+    """How far the operator may go with a service."""
+
+    OBSERVE = "Observe"
+    PROPOSE = "Propose"
+    APPROVE = "Approve"
+
+
+class Decision(StrEnum):
+    """What an approver says."""
+
+    APPROVE = "Approve"
+    REJECT = "Reject"
+
+
+class Proof(StrEnum):
+    """What makes an approval believable."""
+
+    SIGNED = "Signed"
+    CLUSTER = "Cluster"
+
+
+class RootCause(StrEnum):
+    """The mechanism behind an incident."""
+
+    BAD_DEPLOYMENT = "BadDeployment"
+    TRAFFIC_SURGE = "TrafficSurge"
+    UNKNOWN = "Unknown"
+
+
+class Confidence(StrEnum):
+    """How sure the diagnosis is."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class IncidentPhase(StrEnum):
+    """Summary of an incident's conditions, for columns."""
+
+    DETECTED = "Detected"
+    CLASSIFIED = "Classified"
+    PLANNED = "Planned"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    RECOVERING = "Recovering"
+    VERIFYING = "Verifying"
+    RESOLVED = "Resolved"
+    ESCALATED = "Escalated"
+
+
+class PlanPhase(StrEnum):
+    """Summary of a plan's conditions, for columns."""
+
+    PENDING = "Pending"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    APPROVED = "Approved"
+    IN_PROGRESS = "InProgress"
+    VERIFYING = "Verifying"
+    COMPLETED = "Completed"
+    REJECTED = "Rejected"
+    EXPIRED = "Expired"
+    FAILED = "Failed"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    ROLLBACK_FAILED = "RollbackFailed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the plan is over: nothing of it will ever run again."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {
+        PlanPhase.COMPLETED,
+        PlanPhase.REJECTED,
+        PlanPhase.EXPIRED,
+        PlanPhase.FAILED,
+        PlanPhase.ROLLED_BACK,
+        PlanPhase.ROLLBACK_FAILED,
+        PlanPhase.CANCELLED,
+    }
+)
+
+
+class OperationPhase(StrEnum):
+    """Where a step, or the undo of a step, stands."""
+
+    PENDING = "Pending"
+    IN_PROGRESS = "InProgress"
+    VERIFYING = "Verifying"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+
+
+class Verdict(StrEnum):
+    """What a verification says. Inconclusive is neither success nor failure."""
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+    INCONCLUSIVE = "Inconclusive"
+
+
+class Comparison(StrEnum):
+    """How a measured value is compared with a threshold (CloudWatch's own words)."""
+
+    GREATER_THAN = "GreaterThanThreshold"
+    GREATER_THAN_OR_EQUAL = "GreaterThanOrEqualToThreshold"
+    LESS_THAN = "LessThanThreshold"
+    LESS_THAN_OR_EQUAL = "LessThanOrEqualToThreshold"
+
+
+class MissingData(StrEnum):
+    """What a period without a datapoint means (CloudWatch's own words)."""
+
+    MISSING = "missing"
+    BREACHING = "breaching"
+    NOT_BREACHING = "notBreaching"
+
+
+class DetectionState(StrEnum):
+    """What a detector's condition says now."""
+
+    FIRING = "Firing"
+    CLEAR = "Clear"
+    UNKNOWN = "Unknown"

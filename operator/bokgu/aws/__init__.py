@@ -1,0 +1,1 @@
+"""Thin gateways to AWS: calls in, facts of `bokgu.api.observed` out. Nothing is decided here."""

@@ -1,0 +1,212 @@
+"""Guards: the gates before every AWS write (S6). Each is a small check; all are asked, none raises.
+
+A guard that cannot tell blocks. A changed precondition is no gate: it ends the plan (S4).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from bokgu.api.fields import bounded
+from bokgu.api.meta import Gate, find_condition
+from bokgu.api.observed import EcsService
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import Preconditions, RecoveryPlan, Step
+from bokgu.api.vocabulary import Action, Mode
+from bokgu.core.approval import Tally
+
+SUSPEND_TAG = "bokgu:suspend"
+"""A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
+
+
+TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
+"""Reason of a ProtectedService that is the younger of two for one ECS service."""
+
+
+@dataclass(frozen=True)
+class GuardFacts:
+    """What the checks look at. `service` is the live read, `problem` why there is none."""
+
+    plan: RecoveryPlan
+    step: Step
+    protected_service: ProtectedService | None
+    service: EcsService | None
+    problem: str | None
+    tally: Tally
+    now: datetime
+
+
+def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
+    """Ask every guard, in the order that a person would."""
+    return tuple(check(facts) for check in CHECKS)
+
+
+def first_blocking(gates: tuple[Gate, ...]) -> Gate | None:
+    """The gate to show first, or None where all let the work go on."""
+    return next((gate for gate in gates if not gate.passed), None)
+
+
+def _gate(name: str, passed: bool, *, value: str = "", limit: str = "", message: str = "") -> Gate:
+    return Gate(name=name, passed=passed, value=bounded(value), limit=limit, message="" if passed else bounded(message))
+
+
+def _protected(facts: GuardFacts) -> Gate:
+    name = facts.plan.spec.service_ref.name
+    return _gate(
+        "NotProtected",
+        facts.protected_service is not None,
+        message=f"there is no ProtectedService {name}: create it, then the plan goes on",
+    )
+
+
+def _only_protector(facts: GuardFacts) -> Gate:
+    ready = find_condition(facts.protected_service.status.conditions, "Ready") if facts.protected_service else None
+    younger = ready is not None and ready.reason == TARGET_ALREADY_PROTECTED
+    return _gate(TARGET_ALREADY_PROTECTED, not younger, message=ready.message if ready else "")
+
+
+def _not_suspended(facts: GuardFacts) -> Gate:
+    holders = []
+    if facts.plan.spec.suspend:
+        holders.append("spec.suspend of the plan")
+    if facts.protected_service and facts.protected_service.spec.suspend:
+        holders.append("spec.suspend of the ProtectedService")
+    if facts.service and facts.service.tags.get(SUSPEND_TAG, "false").lower() != "false":
+        holders.append(f"the tag {SUSPEND_TAG} on the ECS service")
+    return _gate("Suspended", not holders, value=", ".join(holders), message=f"held by {', '.join(holders)}")
+
+
+def _mode(facts: GuardFacts) -> Gate:
+    mode = facts.protected_service.spec.mode if facts.protected_service else Mode.OBSERVE
+    return _gate(
+        "ModeForbids",
+        mode is Mode.APPROVE,
+        value=mode,
+        limit=Mode.APPROVE,
+        message=f"the mode of the ProtectedService is {mode}: plans run only in mode Approve",
+    )
+
+
+def _action_allowed(facts: GuardFacts) -> Gate:
+    allowed = facts.protected_service.spec.allowed_actions if facts.protected_service else ()
+    action = facts.step.action
+    return _gate(
+        "ActionNotAllowed",
+        action in allowed or not action.writes,
+        value=action,
+        limit=", ".join(allowed) or "none",
+        message=f"the ProtectedService does not allow {action}: add it to spec.allowedActions",
+    )
+
+
+def _approved(facts: GuardFacts) -> Gate:
+    tally = facts.tally
+    return _gate(
+        "ApprovalsMissing",
+        tally.approved,
+        value=tally.count,
+        limit=", ".join(tally.required),
+        message=f"rejected by {tally.rejected_by}" if tally.rejected_by else f"waits for {', '.join(tally.missing)}",
+    )
+
+
+def _lock_free(facts: GuardFacts) -> Gate:
+    active = facts.protected_service.status.active_plan if facts.protected_service else None
+    free = active is None or active.uid == facts.plan.metadata.uid
+    return _gate(
+        "ServiceBusy",
+        free,
+        value=active.name if active else "",
+        message=f"plan {active.name if active else ''} is changing the service: one change at a time",
+    )
+
+
+def _readable(facts: GuardFacts) -> Gate:
+    return _gate(
+        "ServiceUnreadable",
+        facts.service is not None,
+        value=facts.problem or "",
+        message=f"ECS did not describe the service: {facts.problem}",
+    )
+
+
+def _supported(facts: GuardFacts) -> Gate:
+    service = facts.service
+    if service is None:
+        return _gate("ServiceUnsupported", False, message="not known while ECS does not describe the service")
+    if service.status != "ACTIVE":
+        return _gate("ServiceUnsupported", False, value=service.status, message=f"the service is {service.status}")
+    if service.controller != "ECS":
+        return _gate(
+            "ServiceUnsupported",
+            False,
+            value=service.controller,
+            limit="ECS",
+            message=f"its deployment controller is {service.controller}: only ECS is driven",
+        )
+    daemon = service.scheduling_strategy == "DAEMON"
+    return _gate(
+        "ServiceUnsupported",
+        not daemon,
+        value=service.scheduling_strategy,
+        limit="REPLICA",
+        message="a DAEMON service is not driven",
+    )
+
+
+def _no_deployment(facts: GuardFacts) -> Gate:
+    service = facts.service
+    busy = service is None or any(d.rollout_state == "IN_PROGRESS" for d in service.deployments)
+    return _gate(
+        "DeploymentInProgress",
+        not busy,
+        value=", ".join(f"{d.id} {d.rollout_state}" for d in service.deployments) if service else "",
+        message="ECS is deploying: what to do is decided when that has ended",
+    )
+
+
+def _within_limits(facts: GuardFacts) -> Gate:
+    wanted = facts.step.parameters.desired_count if facts.step.parameters else None
+    if facts.step.action is not Action.SCALE_OUT or wanted is None:
+        return _gate("LimitExceeded", True)
+    limit = facts.protected_service.spec.limits.max_desired_count if facts.protected_service else None
+    more = facts.service is not None and wanted > facts.service.desired_count
+    return _gate(
+        "LimitExceeded",
+        limit is not None and wanted <= limit and more,
+        value=str(wanted),
+        limit="none set" if limit is None else str(limit),
+        message="set spec.limits.maxDesiredCount of the ProtectedService"
+        if limit is None
+        else f"{wanted} tasks are outside what is allowed: more than now, at most {limit}",
+    )
+
+
+Check = Callable[[GuardFacts], Gate]
+CHECKS: tuple[Check, ...] = (
+    _protected,
+    _approved,
+    _only_protector,
+    _mode,
+    _action_allowed,
+    _not_suspended,
+    _lock_free,
+    _readable,
+    _supported,
+    _no_deployment,
+    _within_limits,
+)
+
+
+def changed_precondition(preconditions: Preconditions, service: EcsService) -> str | None:
+    """What is not as it was when the plan was made, or None (S4)."""
+    found = [
+        f"{name} was {then}, is {now}"
+        for name, then, now in (
+            ("the service revision", preconditions.service_revision_arn, service.service_revision_arn),
+            ("the service deployment", preconditions.service_deployment_arn, service.current_service_deployment),
+            ("desiredCount", preconditions.desired_count, service.desired_count),
+        )
+        if then is not None and then != now
+    ]
+    return bounded("; ".join(found)) if found else None

@@ -1,0 +1,234 @@
+"""The life of an incident: its phase, conditions and timeline, derived from what is known."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bokgu.api.detector import Detection
+from bokgu.api.fields import bounded
+from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentStatus
+from bokgu.api.meta import Condition, TimelineEntry, find_condition, is_true, set_condition
+from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
+from bokgu.api.vocabulary import DetectionState, IncidentPhase, OperationPhase, PlanPhase, Verdict
+from bokgu.core.detection import fingerprint
+from bokgu.core.planning import NoPlan
+
+MAX_TIMELINE = 64
+
+_PHASE_OF_PLAN = {
+    PlanPhase.PENDING: IncidentPhase.AWAITING_APPROVAL,
+    PlanPhase.AWAITING_APPROVAL: IncidentPhase.AWAITING_APPROVAL,
+    PlanPhase.APPROVED: IncidentPhase.AWAITING_APPROVAL,
+    PlanPhase.IN_PROGRESS: IncidentPhase.RECOVERING,
+    PlanPhase.ROLLING_BACK: IncidentPhase.RECOVERING,
+    PlanPhase.VERIFYING: IncidentPhase.VERIFYING,
+    PlanPhase.COMPLETED: IncidentPhase.RESOLVED,
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a pass found out about an incident.
+
+    `problem` is (reason, message) of what keeps the incident from being classified; `no_plan` why there is no plan.
+    `plan` is the current plan as the API server has it, `entry` its line in `status.plans[]` when it was just created.
+    """
+
+    now: datetime
+    detection: Detection | None
+    classification: Classification | None
+    problem: tuple[str, str] | None
+    plan: RecoveryPlan | None
+    entry: IncidentPlan | None
+    no_plan: NoPlan | None
+
+
+def is_over(incident: Incident) -> bool:
+    """Whether nothing will change the incident any more."""
+    return incident.status.phase is IncidentPhase.RESOLVED
+
+
+def cleared(detection: Detection | None, plan: RecoveryPlan | None) -> bool:
+    """Whether the trouble has gone away with no plan at work: by itself, by ECS, or by a person."""
+    at_work = plan is not None and plan.status.started_at is not None and not plan.status.phase.terminal
+    return detection is not None and detection.state is DetectionState.CLEAR and not at_work
+
+
+def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
+    """The status that says all of that."""
+    old, now = incident.status, standing.now
+    phase, reason, message = _phase(standing)
+    resolved_at = (old.resolved_at or now) if phase is IncidentPhase.RESOLVED else None
+    status = old.model_copy(
+        update={
+            "observed_generation": incident.metadata.generation,
+            "phase": phase,
+            "reason": reason,
+            "fingerprint": fingerprint(incident.spec.service_ref.name, incident.spec.type),
+            "classification": standing.classification,
+            "plans": _plans(old.plans, standing),
+            "resolved_at": resolved_at,
+            **_occurrences(incident, standing),
+        }
+    )
+    status = status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
+    return status.model_copy(update={"timeline": _timeline(incident, status, standing, message)})
+
+
+def _phase(standing: Standing) -> tuple[IncidentPhase, str | None, str]:
+    """(phase, reason, message): the reason says why it is blocked, escalated, or how it was resolved."""
+    plan, no_plan = standing.plan, standing.no_plan
+    if plan and plan.status.phase is PlanPhase.COMPLETED:
+        return IncidentPhase.RESOLVED, "Recovered", f"plan {plan.metadata.name} completed"
+    if cleared(standing.detection, plan):
+        return IncidentPhase.RESOLVED, "Cleared", "the trouble went away without a plan of ours"
+    if standing.problem:
+        reason, message = standing.problem
+        return IncidentPhase.CLASSIFIED if standing.classification else IncidentPhase.DETECTED, reason, message
+    if plan is not None:
+        if plan.status.phase in _PHASE_OF_PLAN:
+            return _PHASE_OF_PLAN[plan.status.phase], plan.status.reason, ""
+        how = f"plan {plan.metadata.name} ended as {plan.status.phase}: {plan.status.reason}"
+        return IncidentPhase.ESCALATED, f"Plan{plan.status.phase}", how
+    if standing.entry is not None:
+        return IncidentPhase.AWAITING_APPROVAL, None, ""
+    if no_plan is not None:
+        phase = IncidentPhase.CLASSIFIED if no_plan.wait else IncidentPhase.ESCALATED
+        return phase, no_plan.reason, no_plan.message
+    return (IncidentPhase.CLASSIFIED if standing.classification else IncidentPhase.DETECTED), None, ""
+
+
+def _plans(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPlan, ...]:
+    if standing.entry and all(p.uid != standing.entry.uid for p in plans):
+        plans = (*plans, standing.entry)
+    plan = standing.plan
+    if plan is None or not plan.status.phase.terminal:
+        return plans
+    return tuple(
+        p.model_copy(update={"outcome": plan.status.phase}) if p.uid == plan.metadata.uid else p for p in plans
+    )
+
+
+def _occurrences(incident: Incident, standing: Standing) -> dict[str, object]:
+    """Count the beginnings of the trouble, and note when it stopped."""
+    old, detection = incident.status, standing.detection
+    begun = incident.spec.detected_at or incident.metadata.creation_timestamp or standing.now
+    last = old.last_seen_at or begun
+    if detection is None or detection.state is DetectionState.UNKNOWN:
+        return {"last_seen_at": last}
+    if detection.state is DetectionState.CLEAR:
+        return {"last_seen_at": last, "mitigated_at": max(detection.since, last)}
+    again = old.mitigated_at is not None and detection.since >= old.mitigated_at
+    return {
+        "last_seen_at": detection.since if again else last,
+        "mitigated_at": None,
+        "occurrences": old.occurrences + again,
+    }
+
+
+def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, message: str) -> tuple[Condition, ...]:
+    plan, detection, no_plan = standing.plan, standing.detection, standing.no_plan
+    classification, problem = standing.classification, standing.problem
+    planned = bool(status.plans)
+    verdict = next((s.verdict for s in reversed(plan.status.steps) if s.verdict), None) if plan else None
+    resolved = status.phase is IncidentPhase.RESOLVED
+    waiting = no_plan.reason if no_plan else "Pending"
+    blocked = problem or (
+        (no_plan.reason, no_plan.message)
+        if no_plan
+        else (plan_block.reason, plan_block.message)
+        if plan
+        and (plan_block := find_condition(plan.status.conditions, "Blocked"))
+        and is_true((plan_block,), "Blocked")
+        else None
+    )
+    rows: tuple[tuple[str, bool | None, str, str], ...] = (
+        (
+            "Classified",
+            classification is not None,
+            str(classification.root_cause) if classification else problem[0] if problem else "Pending",
+            "" if classification else problem[1] if problem else "",
+        ),
+        ("Planned", planned, "PlanCreated" if planned else waiting, status.plans[-1].name if planned else message),
+        (
+            "Mitigated",
+            None if detection is None or detection.state is DetectionState.UNKNOWN else status.mitigated_at is not None,
+            str(detection.state) if detection else "NotMeasured",
+            "",
+        ),
+        (
+            "Verified",
+            None if verdict in {None, Verdict.INCONCLUSIVE} else verdict is Verdict.PASSED,
+            str(verdict or "NotYet"),
+            "",
+        ),
+        (
+            "Blocked",
+            blocked is not None and not resolved,
+            blocked[0] if blocked and not resolved else "NotBlocked",
+            blocked[1] if blocked and not resolved else "",
+        ),
+        ("Resolved", resolved, (status.reason if resolved else str(status.phase)) or "Resolved", message),
+    )
+    conditions = status.conditions
+    for type_, value, reason, text in rows:
+        conditions = set_condition(
+            conditions, type_, value, reason, text, now=standing.now, generation=incident.metadata.generation
+        )
+    return conditions
+
+
+def _timeline(
+    incident: Incident, status: IncidentStatus, standing: Standing, message: str
+) -> tuple[TimelineEntry, ...]:
+    """The entries so far and what is new, in order of time."""
+    now, plan, classification = standing.now, standing.plan, standing.classification
+    begun = incident.spec.detected_at or incident.metadata.creation_timestamp or now
+    entries = {(e.event, e.message): e for e in incident.status.timeline}
+
+    def note(at: datetime, event: str, text: str) -> None:
+        entries.setdefault((event, bounded(text)), TimelineEntry(at=at, event=event, message=bounded(text)))
+
+    note(begun, "Detected", incident.spec.description or incident.spec.type)
+    if classification:
+        cause = f"{classification.root_cause} ({classification.confidence} confidence)"
+        facts = "; ".join(e.fact for e in classification.evidence)
+        note(now, "Classified", f"{cause}: {facts}")
+    for entry in status.plans:
+        note(now, "Planned", entry.name)
+    for item in plan_timeline(plan) if plan else ():
+        note(item.at, item.event, item.message)
+    if status.phase is IncidentPhase.ESCALATED:
+        note(now, "Escalated", f"{status.reason}: {message}")
+    if status.phase is IncidentPhase.RESOLVED:
+        note(now, "Resolved", f"{status.reason}: {message}")
+    ordered = sorted(entries.values(), key=lambda e: e.at)
+    return tuple(ordered[-MAX_TIMELINE:])
+
+
+def plan_timeline(plan: RecoveryPlan) -> tuple[TimelineEntry, ...]:
+    """What happened in a plan, oldest first."""
+    status, name = plan.status, plan.metadata.name
+    entries: list[tuple[datetime | None, str, str]] = [
+        (a.at, "Approved" if a.decision == "Approve" else "Rejected", f"{a.approver} as {a.role} ({a.verified_by})")
+        for a in status.approvals
+        if a.verified_by
+    ]
+    if status.started_at:
+        entries.append((status.started_at, "RecoveryStarted", name))
+    undone: list[tuple[datetime | None, str, str]] = []
+    for step in status.steps:
+        entries += _operation_entries("Step", step.name, step)
+        if step.rollback:
+            undone += _operation_entries("Undo", step.name, step.rollback)
+    entries += sorted((e for e in undone if e[0]), key=lambda e: e[0] or datetime.max)
+    if status.finished_at:
+        entries.append((status.finished_at, f"Plan{status.phase}", f"{name}: {status.reason}"))
+    return tuple(TimelineEntry(at=at, event=event, message=bounded(text)) for at, event, text in entries if at)
+
+
+def _operation_entries(what: str, name: str, operation: OperationStatus) -> list[tuple[datetime | None, str, str]]:
+    entries: list[tuple[datetime | None, str, str]] = [(operation.started_at, f"{what}Started", name)]
+    ends = {OperationPhase.COMPLETED: "Completed", OperationPhase.FAILED: "Failed", OperationPhase.SKIPPED: "Skipped"}
+    if operation.phase in ends:
+        entries.append((operation.finished_at, f"{what}{ends[operation.phase]}", f"{name}: {operation.output or ''}"))
+    return entries

@@ -1,0 +1,85 @@
+"""Verification: does a measured value hold a comparison for a whole window?"""
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bokgu.api.fields import format_decimal
+from bokgu.api.vocabulary import Verdict
+from bokgu.core.detection import Points
+
+_EXPRESSION = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*")
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A comparison such as `error_rate < 0.05`. The name is a detector's condition."""
+
+    name: str
+    comparison: str
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        """Whether the value satisfies the comparison."""
+        return _COMPARE[self.comparison](value, self.limit)
+
+
+def parse_expression(text: str) -> Expression:
+    """Read a comparison. Raises ValueError that says how to write one."""
+    match = _EXPRESSION.fullmatch(text)
+    if not match:
+        raise ValueError(f"not a comparison: {text!r} (write NAME < NUMBER, such as error_rate < 0.05)")
+    return Expression(match[1], match[2], float(match[3]))
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """`verdict` None: not decided yet."""
+
+    verdict: Verdict | None
+    value: float | None
+    message: str
+
+
+def verify_window(
+    expression: Expression,
+    points: Points,
+    *,
+    period: timedelta,
+    since: datetime,
+    hold: timedelta,
+    deadline: datetime,
+    now: datetime,
+) -> VerificationResult:
+    """Decide whether the comparison has held for `hold` without a break, counting from `since`.
+
+    A period without data breaks the run: silence proves nothing. At the deadline a value on the wrong side within the
+    last `hold` is a failure; anything else is inconclusive (S9).
+    """
+    run = timedelta()
+    latest = None
+    counted = [(t, value) for t, value in points if t >= since]
+    for _, value in counted:
+        latest = value if value is not None else latest
+        run = run + period if value is not None and expression.holds(value) else timedelta()
+    shown = "no data" if latest is None else format_decimal(latest)
+    if run >= hold > timedelta():
+        message = f"{expression.name} is {shown} and held for {int(run.total_seconds())} s"
+        return VerificationResult(Verdict.PASSED, latest, message)
+    message = (
+        f"{expression.name} is {shown}; {expression.comparison} {format_decimal(expression.limit)} has held for"
+        f" {int(run.total_seconds())} of {int(hold.total_seconds())} s"
+    )
+    if now < deadline:
+        return VerificationResult(None, latest, message)
+    recent = [value for _, value in counted[-(hold // period + 1) :] if value is not None]
+    failed = any(not expression.holds(value) for value in recent)
+    return VerificationResult(Verdict.FAILED if failed else Verdict.INCONCLUSIVE, latest, message)

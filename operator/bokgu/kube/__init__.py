@@ -1,0 +1,1 @@
+"""Thin gateway to the Kubernetes API: raw objects in and out. Nothing is decided here."""

@@ -1,0 +1,198 @@
+"""The few calls that the operator makes to the Kubernetes API."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from bokgu.api.meta import API_VERSION, GROUP, VERSION
+from bokgu.metrics import STATUS_WRITES
+
+REQUEST_TIMEOUT = 30
+PAGE = 500
+Raw = dict[str, Any]
+
+
+class KubeError(Exception):
+    """The API server said no, or nothing (status 0). `reason` is its one-word reason, such as Conflict."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+
+    @property
+    def conflict(self) -> bool:
+        """Whether somebody else wrote first: read and decide again."""
+        return self.reason == "Conflict"
+
+    @property
+    def exists(self) -> bool:
+        """Whether an object of that name is there already."""
+        return self.reason == "AlreadyExists"
+
+    @property
+    def gone(self) -> bool:
+        """Whether there is no such object (any more)."""
+        return self.status == 404
+
+
+class KubeClient:
+    """Calls to one API server, with the account of KUBECONFIG or of the pod."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """A client from the environment. Raises KubeError where neither KUBECONFIG nor a pod's account is there."""
+        try:
+            await config.load_config()  # type: ignore[no-untyped-call]  # the client is generated without types
+        except (config.ConfigException, OSError) as error:
+            raise KubeError(0, "NoAccount", f"no access to a cluster: {error}. Set KUBECONFIG") from error
+        return cls(client.ApiClient())
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]  # as above
+
+    async def get(self, plural: str, namespace: str, name: str) -> Raw | None:
+        """One object of ours, or None."""
+        return await self._get(f"{_path(plural, namespace)}/{name}")
+
+    async def list(self, plural: str, namespace: str | None = None) -> AsyncIterator[Raw]:
+        """All objects of a kind of ours, page by page."""
+        query: dict[str, str] = {"limit": str(PAGE)}
+        while True:
+            answer = await self._call("GET", _path(plural, namespace), query=query)
+            for item in answer["items"]:
+                yield item
+            if not (token := answer["metadata"].get("continue")):
+                return
+            query["continue"] = token
+
+    async def create(self, plural: str, body: Raw) -> Raw:
+        """POST an object of ours. Raises KubeError (`exists`) where the name is taken."""
+        return await self._call("POST", _path(plural, body["metadata"]["namespace"]), body=body)
+
+    async def replace(self, plural: str, body: Raw) -> Raw:
+        """PUT an object of ours with its resourceVersion. Raises KubeError (`conflict`) where it has changed."""
+        return await self._call("PUT", _object_path(plural, body), body=body)
+
+    async def replace_status(self, plural: str, body: Raw, status: Mapping[str, Any]) -> Raw:
+        """PUT the status of an object of ours, as it was read. Raises KubeError (`conflict`) where it has changed."""
+        full = {"apiVersion": API_VERSION, **body, "status": dict(status)}
+        try:
+            answer = await self._call("PUT", f"{_object_path(plural, body)}/status", body=full)
+        except KubeError as error:
+            STATUS_WRITES.labels(plural, error.reason).inc()
+            raise
+        STATUS_WRITES.labels(plural, "OK").inc()
+        return answer
+
+    async def may(
+        self, user: str, groups: tuple[str, ...], *, namespace: str, verb: str, resource: str, name: str
+    ) -> bool:
+        """Whether a user may do that with a resource of our group (SubjectAccessReview)."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": user,
+                "groups": list(groups),
+                "resourceAttributes": {
+                    "group": GROUP,
+                    "namespace": namespace,
+                    "verb": verb,
+                    "resource": resource,
+                    "name": name,
+                },
+            },
+        }
+        answer = await self._call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
+        return bool(answer["status"].get("allowed", False)) and not answer["status"].get("evaluationError")
+
+    async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Data of a ConfigMap, or None."""
+        found = await self._get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        return None if found is None else found.get("data", {})
+
+    async def cluster_id(self) -> str:
+        """uid of the kube-system namespace: it names the cluster."""
+        answer = await self._call("GET", "/api/v1/namespaces/kube-system")
+        return str(answer["metadata"]["uid"])
+
+    async def policy_enforced_since(self, name: str) -> datetime | None:
+        """Since when a ValidatingAdmissionPolicy and a binding of the same name deny unchanged; None if they do not.
+
+        "Unchanged" goes by `managedFields`: an edited policy vouches for nothing that came before the edit.
+        """
+        base = "/apis/admissionregistration.k8s.io/v1"
+        policy = await self._get(f"{base}/validatingadmissionpolicies/{name}")
+        binding = await self._get(f"{base}/validatingadmissionpolicybindings/{name}")
+        if policy is None or binding is None or policy["spec"].get("failurePolicy", "Fail") != "Fail":
+            return None
+        bound = binding["spec"]
+        if bound.get("policyName") != name or "Deny" not in bound.get("validationActions", ()):
+            return None
+        if bound.get("matchResources"):  # A binding that looks at some objects only vouches for none.
+            return None
+        return max(_last_change(policy), _last_change(binding))
+
+    async def served_kinds(self) -> frozenset[str]:
+        """Plurals of our group that the API server serves; empty while the CRDs are missing."""
+        found = await self._get(f"/apis/{GROUP}/{VERSION}")
+        return frozenset(r["name"] for r in found["resources"]) if found else frozenset()
+
+    async def _get(self, path: str) -> Raw | None:
+        try:
+            return await self._call("GET", path)
+        except KubeError as error:
+            if error.gone:
+                return None
+            raise
+
+    async def _call(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Raw | None = None
+    ) -> Raw:
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        request = await self._api.param_serialize(
+            method,
+            path,
+            query_params=dict(query or {}),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._api.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
+            content: bytes = await response.read()  # type: ignore[no-untyped-call]  # as above
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubeError(0, "Unreachable", f"{method} {path}: {error!r}") from error
+        try:
+            answer: Raw = json.loads(content)
+        except ValueError as error:
+            raise KubeError(response.status, "BadAnswer", content[:200].decode(errors="replace")) from error
+        if response.status >= 400:
+            raise KubeError(response.status, answer.get("reason") or "Error", answer.get("message", ""))
+        return answer
+
+
+def _path(plural: str, namespace: str | None) -> str:
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{GROUP}/{VERSION}{scope}/{plural}"
+
+
+def _object_path(plural: str, body: Raw) -> str:
+    return f"{_path(plural, body['metadata']['namespace'])}/{body['metadata']['name']}"
+
+
+def _last_change(body: Raw) -> datetime:
+    times = [
+        body["metadata"]["creationTimestamp"],
+        *(f["time"] for f in body["metadata"].get("managedFields", ()) if "time" in f),
+    ]
+    return max(datetime.fromisoformat(t) for t in times)

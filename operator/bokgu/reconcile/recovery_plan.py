@@ -1,0 +1,266 @@
+"""A pass over a RecoveryPlan: gather, let `core.execution` decide, apply its one effect or write its status."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from bokgu.api.detector import Detector
+from bokgu.api.fields import bounded, parse_duration
+from bokgu.api.incident import Incident, IncidentPlan
+from bokgu.api.meta import Target, UidReference
+from bokgu.api.observed import AwsError, EcsService, ServiceRevision
+from bokgu.api.plan_approval import PlanApproval
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import FINALIZER, Answer, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
+from bokgu.aws.client import THROTTLES
+from bokgu.aws.cloudwatch import fetch_series
+from bokgu.aws.ecs import fetch_service, fetch_service_revisions, send_request
+from bokgu.core.approval import Tally, plan_digest, required_roles, tally_approvals
+from bokgu.core.detection import measure_condition
+from bokgu.core.execution import (
+    ClaimIncident,
+    ClaimService,
+    Measurement,
+    PlanFacts,
+    Send,
+    Timing,
+    decide,
+    forget_intent,
+    record_answer,
+)
+from bokgu.core.verification import parse_expression
+from bokgu.kube.client import Raw
+from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
+from bokgu.reconcile.approvals import judge_approvals
+from bokgu.reconcile.context import Context, Key
+
+SEND_WITHIN = 10.0
+"""Seconds after storing an intent in which this process may send it. A process that slept longer (SIGSTOP, swap) treats
+its own intent as in doubt, like a new holder does (S5)."""
+
+
+async def reconcile(context: Context, key: Key) -> timedelta | None:
+    """Take the plan one move further."""
+    raw = context.objects.get(key)
+    if raw is None:
+        return None
+    plan = RecoveryPlan.model_validate(raw)
+    if plan.status.phase.terminal:
+        await _let_go(context, raw, plan)
+        return None
+    facts = await _gather(context, raw, plan)
+    outcome = decide(plan, facts)
+    match outcome.effect:
+        case ClaimService():
+            await _claim_service(context, plan)
+            return timedelta()
+        case ClaimIncident(digest):
+            await _claim_incident(context, plan, digest)
+            return timedelta()
+        case Send() as send:
+            status = await _send(context, plan, outcome.status, send)
+            await context.write_status(RecoveryPlan, raw, status)
+            return context.settings.step_poll
+    if await context.write_status(RecoveryPlan, raw, outcome.status):
+        for token in _tokens(outcome.status) - _tokens(plan.status):
+            context.unsent[token] = time.monotonic()
+        _count(plan.status, outcome.status, plan)
+    return outcome.requeue_after
+
+
+# Gather
+
+
+async def _gather(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
+    """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest."""
+    digest = plan_digest(context.cluster_id, raw)
+    namespace = plan.metadata.namespace
+    running = plan.status.started_at is not None
+    incident = context.find(Incident, namespace, plan.spec.incident_ref.name)
+    if incident is None or incident.metadata.uid != plan.spec.incident_ref.uid:
+        incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
+    protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
+    tally = await _tally(context, plan, digest, incident, live=running)
+    if running or tally.approved:
+        incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
+        protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
+        tally = await _tally(context, plan, digest, incident, live=True)
+    if incident is not None and incident.metadata.uid != plan.spec.incident_ref.uid:
+        incident = None
+    service, problem, revisions, measurement = None, None, {}, None
+    target = plan.status.target or (protected.spec.target if protected else None)
+    if target and (running or tally.approved):
+        try:
+            measurement = await _measure(context, plan, target)
+            service = await fetch_service(context.aws, target, context.clock())
+            revisions = await _revisions(context, plan, target, service)
+        except AwsError as error:
+            problem = error
+    return PlanFacts(
+        now=context.clock(),
+        digest=digest,
+        incident=incident,
+        protected_service=protected,
+        tally=tally,
+        service=service,
+        problem=problem,
+        revisions=revisions,
+        measurement=measurement,
+        unsent=_sendable(context),
+        known_since=context.started_at,
+        holder=context.settings.holder,
+        timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
+    )
+
+
+async def _tally(context: Context, plan: RecoveryPlan, digest: str, incident: Incident | None, *, live: bool) -> Tally:
+    """Judge all approvals that name the plan; `live` lists them from the API server (S1)."""
+    namespace = plan.metadata.namespace
+    if live:
+        bodies = [raw async for raw in context.kube.list(PlanApproval.plural, namespace)]
+        approvals = [
+            PlanApproval.model_validate(b) for b in bodies if b["spec"]["planRef"]["name"] == plan.metadata.name
+        ]
+    else:
+        approvals = context.find_related(PlanApproval, namespace, plan.metadata.name)
+    impact = plan.spec.classification.impact_level if plan.spec.classification else None
+    classified = incident.status.classification if incident else None
+    severity = incident.spec.severity if incident else None
+    worst = max(
+        (s for s in (severity, impact, classified and classified.impact_level) if s), key=lambda s: s.rank, default=None
+    )
+    required = required_roles(worst, plan.spec.required_approvals)
+    return tally_approvals(required, await judge_approvals(context, approvals, digest))
+
+
+async def _revisions(
+    context: Context, plan: RecoveryPlan, target: Target, service: EcsService
+) -> dict[str, ServiceRevision]:
+    """The service revision in use and those that the plan may restore; nothing for plans that restore none."""
+    if all(step.action is not Action.ROLLBACK for step in plan.spec.steps):
+        return {}
+    wanted = {
+        service.service_revision_arn,
+        *(s.parameters.service_revision_arn for s in plan.spec.steps if s.parameters),
+        *(s.intent.before.service_revision_arn for s in plan.status.steps if s.intent),
+    }
+    return await fetch_service_revisions(context.aws, target, tuple(sorted(arn for arn in wanted if arn)))
+
+
+async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Measurement | None:
+    """The values that the step under verification is judged by, since its effect was complete."""
+    step = next(
+        (
+            (spec, status)
+            for spec, status in zip(plan.spec.steps, plan.status.steps, strict=False)
+            if status.phase in {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING} and status.answer
+        ),
+        None,
+    )
+    if step is None or step[0].validation is None or plan.status.phase is PlanPhase.ROLLING_BACK:
+        return None
+    now = context.clock()
+    name = parse_expression(step[0].validation.expression).name
+    for detector in context.find_related(Detector, plan.metadata.namespace, plan.spec.service_ref.name):
+        for condition in detector.spec.conditions:
+            if condition.name != name:
+                continue
+            settle = parse_duration(detector.spec.settle)
+            start = step[1].effective_at or now - settle - parse_duration(step[0].validation.for_)
+            series = await fetch_series(
+                context.aws, detector.spec.queries, region=target.region, role_arn=target.role_arn, start=start, end=now
+            )
+            points = measure_condition(detector, condition, series, start, now - settle)
+            queries = {q.name: q for q in detector.spec.queries}
+            named = condition.ratio.denominator if condition.ratio else condition.query
+            return Measurement(points, parse_duration(queries[named or ""].period), settle)
+    return None
+
+
+def _sendable(context: Context) -> frozenset[str]:
+    limit = time.monotonic() - SEND_WITHIN
+    for token in [t for t, stored in context.unsent.items() if stored < limit]:
+        del context.unsent[token]
+    return frozenset(context.unsent)
+
+
+# Apply
+
+
+async def _claim_service(context: Context, plan: RecoveryPlan) -> None:
+    """PUT the lock. Somebody else's claim in between is a conflict, and the pass is done again (S5)."""
+    raw = context.objects.get((ProtectedService.plural, plan.metadata.namespace, plan.spec.service_ref.name))
+    if raw is None:
+        return
+    protected = ProtectedService.model_validate(raw)
+    reference = UidReference(name=plan.metadata.name, uid=plan.metadata.uid)
+    if protected.status.active_plan is None:
+        status = protected.status.model_copy(update={"active_plan": reference})
+        await context.write_status(ProtectedService, raw, status)
+
+
+async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> None:
+    """PUT the mark that this digest was started under this plan's uid: no copy of the plan will run again."""
+    raw = context.objects.get((Incident.plural, plan.metadata.namespace, plan.spec.incident_ref.name))
+    if raw is None:
+        return
+    incident = Incident.model_validate(raw)
+    entry = IncidentPlan(name=plan.metadata.name, uid=plan.metadata.uid, digest=digest, started_at=context.clock())
+    others = tuple(p for p in incident.status.plans if p.uid != plan.metadata.uid)
+    status = incident.status.model_copy(update={"plans": (*others, entry)})
+    await context.write_status(Incident, raw, status)
+
+
+async def _send(context: Context, plan: RecoveryPlan, status: RecoveryPlanStatus, send: Send) -> RecoveryPlanStatus:
+    """Make the one AWS write of a stored intent. The token is spent before the call: it is never sent twice."""
+    stored = context.unsent.pop(send.token, None)
+    if stored is None or time.monotonic() - stored > SEND_WITHIN or status.target is None:
+        return status
+    now = context.clock()
+    try:
+        service = await send_request(context.aws, status.target, send.request, f"bokgu-{send.token}", now)
+    except AwsError as error:
+        if error.code in THROTTLES:
+            return forget_intent(status, send.token)
+        if error.sent:
+            return status  # It may have happened: the next pass looks for its effect.
+        answer = Answer(at=now, result="Refused", message=bounded(f"{error.code}: {error.message}"))
+        return record_answer(status, send.token, answer)
+    primary = service.primary
+    answer = Answer(
+        at=now,
+        result="Accepted",
+        deployment_id=primary.id if primary else None,
+        service_revision_arn=service.service_revision_arn,
+    )
+    return record_answer(status, send.token, answer)
+
+
+async def _let_go(context: Context, raw: Raw, plan: RecoveryPlan) -> None:
+    """A plan that is over and being deleted may go."""
+    if plan.metadata.deletion_timestamp and FINALIZER in plan.metadata.finalizers:
+        metadata: dict[str, Any] = {
+            **raw["metadata"],
+            "finalizers": [f for f in raw["metadata"]["finalizers"] if f != FINALIZER],
+        }
+        await context.kube.replace(RecoveryPlan.plural, {**raw, "metadata": metadata})
+
+
+def _tokens(status: RecoveryPlanStatus) -> set[str]:
+    """Tokens of all intents that have no answer yet."""
+    operations = [*status.steps, *(s.rollback for s in status.steps if s.rollback)]
+    return {o.intent.token for o in operations if o.intent and o.answer is None}
+
+
+def _count(old: RecoveryPlanStatus, new: RecoveryPlanStatus, plan: RecoveryPlan) -> None:
+    if new.phase.terminal and not old.phase.terminal:
+        PLANS_FINISHED.labels(new.phase).inc()
+    over = {OperationPhase.COMPLETED, OperationPhase.FAILED, OperationPhase.SKIPPED}
+    before: tuple[StepStatus | None, ...] = old.steps or tuple(None for _ in new.steps)
+    for spec, was, now in zip(plan.spec.steps, before, new.steps, strict=True):
+        if now.phase in over and (was is None or was.phase not in over):
+            STEPS_FINISHED.labels(spec.action, "forward", now.phase).inc()
+        undo_was = was.rollback if was else None
+        if now.rollback and now.rollback.phase in over and (undo_was is None or undo_was.phase not in over):
+            STEPS_FINISHED.labels(spec.action, "undo", now.rollback.phase).inc()

@@ -1,0 +1,1 @@
+"""What keeps the operator running: the informer, the store, the queue, the workers and the health server."""

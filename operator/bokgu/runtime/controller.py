@@ -1,0 +1,61 @@
+"""The workers: take a key, make a pass over its object, say when the next one is needed."""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from bokgu.api.observed import AwsError
+from bokgu.kube.client import KubeError
+from bokgu.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS
+from bokgu.reconcile import detector, incident, plan_approval, protected_service, recovery_plan
+from bokgu.reconcile.context import Context
+from bokgu.runtime.queue import Key, Queue
+
+Reconcile = Callable[[Context, Key], Awaitable[timedelta | None]]
+
+PASSES: dict[str, Reconcile] = {
+    "incidents": incident.reconcile,
+    "recoveryplans": recovery_plan.reconcile,
+    "planapprovals": plan_approval.reconcile,
+    "protectedservices": protected_service.reconcile,
+    "detectors": detector.reconcile,
+}
+
+log = structlog.get_logger()
+
+
+async def work(context: Context, queue: Queue) -> None:
+    """Make passes until the queue is closed. A pass that fails is tried again later; it never stops the others."""
+    while (key := await queue.take()) is not None:
+        await _pass(context, queue, key)
+
+
+async def _pass(context: Context, queue: Queue, key: Key) -> None:
+    plural, namespace, name = key
+    begun = time.monotonic()
+    try:
+        requeue_after = await PASSES[plural](context, key)
+    except KubeError as error:
+        delay = queue.failed(key, conflict=error.conflict)
+        if not error.conflict:
+            RECONCILE_ERRORS.labels(plural).inc()
+            log.warning("pass failed", kind=plural, namespace=namespace, name=name, error=str(error), retry_in=delay)
+    except Exception as error:  # The one place where a defect in one pass is kept from stopping all the others.
+        RECONCILE_ERRORS.labels(plural).inc()
+        delay = queue.failed(key, conflict=False)
+        expected = isinstance(error, AwsError)
+        log.error(
+            "pass failed",
+            kind=plural,
+            namespace=namespace,
+            name=name,
+            error=repr(error),
+            retry_in=delay,
+            exc_info=not expected,
+        )
+    else:
+        queue.done(key, requeue_after)
+    finally:
+        RECONCILE_SECONDS.labels(plural).observe(time.monotonic() - begun)

@@ -1,0 +1,75 @@
+"""kopf as informer: the only place with its decorators. A handler puts the object into the store and keys into the
+queue, nothing else.
+
+`on.event` only: kopf then writes nothing on objects, needs no finalizers, and keeps no state of its own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import kopf
+
+from bokgu.api.crds import KINDS
+from bokgu.api.meta import GROUP, VERSION
+from bokgu.runtime.store import Key, Store, key_of
+
+_OF_SERVICE = ("incidents", "recoveryplans", "detectors")
+
+
+def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Key]:
+    """The objects whose next decision may depend on this one, itself first."""
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    spec = body.get("spec") or {}
+    yield (plural, namespace, name)
+    match plural:
+        case "incidents":
+            for plan in (body.get("status") or {}).get("plans", ()):
+                yield ("recoveryplans", namespace, plan["name"])
+        case "recoveryplans":
+            yield ("incidents", namespace, spec["incidentRef"]["name"])
+            yield ("protectedservices", namespace, spec["serviceRef"]["name"])
+            yield from (key_of("planapprovals", a) for a in store.related("planapprovals", namespace, name))
+        case "planapprovals":
+            yield ("recoveryplans", namespace, spec["planRef"]["name"])
+        case "protectedservices":
+            for dependent in _OF_SERVICE:
+                yield from (key_of(dependent, o) for o in store.related(dependent, namespace, name))
+        case "detectors":
+            service = spec["serviceRef"]["name"]
+            yield from (key_of("incidents", o) for o in store.related("incidents", namespace, service))
+
+
+def build_registry(store: Store, enqueue: Callable[[Key], None]) -> kopf.OperatorRegistry:
+    """A kopf registry of our own with one event handler a kind."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> Any:
+        return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
+
+    def watch(plural: str) -> None:
+        @kopf.on.event(GROUP, VERSION, plural, registry=registry)
+        async def on_event(event: kopf.RawEvent, **_: Any) -> None:
+            body: dict[str, Any] = dict(event["object"])
+            changed = store.remove(plural, body) if event["type"] == "DELETED" else store.put(plural, body)
+            if changed:
+                for key in related_keys(store, plural, body):
+                    enqueue(key)
+
+    for kind in KINDS:
+        watch(kind.plural)
+    return registry
+
+
+def build_settings() -> kopf.OperatorSettings:
+    """kopf's settings: an informer that posts no Events, scans for nothing and gives itself time to stop."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.posting.loggers = False
+    settings.scanning.disabled = True
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 300
+    settings.networking.request_timeout = 30
+    settings.queueing.exit_timeout = 20
+    settings.process.ultimate_exiting_timeout = 25
+    return settings

@@ -1,0 +1,106 @@
+"""The queue: which objects need a pass.
+
+A set of dirty keys, so that ten events are one pass; one pass a key at a time; one heap of keys that are due later.
+Nothing in it must survive a restart: every deadline stands in a status, and the first list fills the queue again.
+"""
+
+import asyncio
+import heapq
+import random
+from datetime import timedelta
+
+from bokgu.metrics import QUEUE_DEPTH
+
+Key = tuple[str, str, str]
+
+_FIRST_BACKOFF = 0.2
+_MAX_BACKOFF = 60.0
+
+
+class Queue:
+    """Keys in, keys out, each to one worker at a time."""
+
+    def __init__(self) -> None:
+        self._dirty: dict[Key, None] = {}
+        self._active: set[Key] = set()
+        self._again: set[Key] = set()
+        self._due: list[tuple[float, Key]] = []
+        self._due_at: dict[Key, float] = {}
+        self._failures: dict[Key, int] = {}
+        self._wake = asyncio.Event()
+        self._closed = False
+
+    def close(self) -> None:
+        """Hand out no more keys: every `take` returns None."""
+        self._closed = True
+        self._wake.set()
+
+    def add(self, key: Key) -> None:
+        """The object needs a pass now. While one is under way it gets another one after it."""
+        if key in self._active:
+            self._again.add(key)
+            return
+        self._dirty[key] = None
+        QUEUE_DEPTH.set(len(self._dirty))
+        self._wake.set()
+
+    def add_later(self, key: Key, delay: timedelta) -> None:
+        """The object needs a pass after `delay`, if none happens earlier and asks for another time."""
+        at = asyncio.get_running_loop().time() + delay.total_seconds()
+        self._due_at[key] = at
+        heapq.heappush(self._due, (at, key))
+        self._wake.set()
+
+    async def take(self) -> Key | None:
+        """Wait for a key; None once closed. The caller must call `done` or `failed` with it."""
+        while not self._closed:
+            self._collect_due()
+            if self._dirty:
+                key = next(iter(self._dirty))
+                del self._dirty[key]
+                QUEUE_DEPTH.set(len(self._dirty))
+                self._active.add(key)
+                self._due_at.pop(key, None)
+                if self._dirty:
+                    self._wake.set()
+                return key
+            self._wake.clear()
+            wait = max(0.0, self._due[0][0] - asyncio.get_running_loop().time()) if self._due else None
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait)
+            except TimeoutError:
+                continue
+        return None
+
+    def done(self, key: Key, requeue_after: timedelta | None) -> None:
+        """The pass went well; `requeue_after` says when the next one is needed, None: on the next event."""
+        self._failures.pop(key, None)
+        self._release(key, requeue_after)
+
+    def failed(self, key: Key, *, conflict: bool) -> float:
+        """The pass failed: try again, later each time, with jitter. A conflict is tried again at once. Returns the
+        delay in seconds."""
+        count = 0 if conflict else self._failures.get(key, 0) + 1
+        self._failures[key] = count
+        delay = 0.0 if conflict else min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** (count - 1))
+        delay *= random.uniform(0.5, 1.0)
+        self._release(key, timedelta(seconds=delay))
+        return delay
+
+    def _release(self, key: Key, requeue_after: timedelta | None) -> None:
+        self._active.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+        if requeue_after is not None and requeue_after <= timedelta():
+            self.add(key)
+        elif requeue_after is not None and key not in self._dirty:
+            self.add_later(key, requeue_after)
+
+    def _collect_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._due and self._due[0][0] <= now:
+            at, key = heapq.heappop(self._due)
+            if self._due_at.get(key) == at:
+                del self._due_at[key]
+                self.add(key)

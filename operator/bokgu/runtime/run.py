@@ -1,0 +1,117 @@
+"""Starts and stops everything in one event loop."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+
+import kopf
+import structlog
+
+from bokgu import __version__
+from bokgu.api.crds import KINDS
+from bokgu.aws.client import AwsClient
+from bokgu.config import Settings
+from bokgu.kube.client import KubeClient, KubeError
+from bokgu.metrics import BUILD
+from bokgu.reconcile.approvals import APPROVAL_POLICY
+from bokgu.reconcile.context import Context
+from bokgu.runtime.controller import work
+from bokgu.runtime.handlers import build_registry, build_settings
+from bokgu.runtime.health import HealthServer
+from bokgu.runtime.queue import Queue
+from bokgu.runtime.resync import resync_forever
+from bokgu.runtime.store import Store
+
+STATUS_POLICY = "bokgu-status"
+"""Name of the ValidatingAdmissionPolicy that keeps everybody else from writing status (S13)."""
+
+WAIT_FOR_CLUSTER = 2.0
+"""Seconds between looks for what is missing at the start."""
+
+log = structlog.get_logger()
+
+
+async def run_operator(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises KubeError without access to a cluster, OSError where the port is taken."""
+    BUILD.info({"version": __version__})
+    kube = await KubeClient.connect()
+    ready = asyncio.Event()
+
+    async def check_ready() -> str | None:
+        missing = await find_missing(kube)
+        return missing or (None if ready.is_set() else "the first list is not complete")
+
+    health = HealthServer(settings.listen_host, settings.listen_port, check_ready)
+    await health.start()
+    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads)
+    try:
+        await _wait_for_cluster(kube)
+        await _serve(settings, kube, aws, ready)
+    finally:
+        await health.stop()
+        await kube.close()
+        aws.close()
+
+
+async def find_missing(kube: KubeClient) -> str | None:
+    """What the operator cannot do without and the cluster does not have: a CRD or an admission policy."""
+    try:
+        served = await kube.served_kinds()
+        for kind in KINDS:
+            if kind.plural not in served:
+                return f"the CRD of {kind.kind_name} is missing: apply crds/"
+        for policy in (STATUS_POLICY, APPROVAL_POLICY):
+            if await kube.policy_enforced_since(policy) is None:
+                return f"the admission policy {policy} or its binding is missing or does not deny"
+    except KubeError as error:
+        return f"the API server does not answer: {error}"
+    return None
+
+
+async def _wait_for_cluster(kube: KubeClient) -> None:
+    told = None
+    while missing := await find_missing(kube):
+        if missing != told:
+            log.warning("waiting", missing=missing)
+            told = missing
+        await asyncio.sleep(WAIT_FOR_CLUSTER)
+
+
+async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: asyncio.Event) -> None:
+    store, queue = Store(), Queue()
+    context = Context(
+        kube=kube,
+        aws=aws,
+        objects=store,
+        settings=settings,
+        cluster_id=await kube.cluster_id(),
+        clock=lambda: datetime.now(UTC),
+        enqueue=queue.add,
+        started_at=datetime.now(UTC),
+    )
+    workers = [asyncio.create_task(work(context, queue)) for _ in range(settings.workers)]
+    resync = asyncio.create_task(resync_forever(kube, store, queue.add, settings.resync))
+    log.info("started", version=__version__, holder=settings.holder)
+    try:
+        await kopf.operator(
+            registry=build_registry(store, queue.add),
+            settings=build_settings(),
+            standalone=True,
+            clusterwide=True,
+            ready_flag=ready,
+        )
+    finally:
+        queue.close()
+        resync.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await resync
+        await _finish(workers)
+        log.info("stopped")
+
+
+async def _finish(workers: list[asyncio.Task[None]]) -> None:
+    """Let passes under way end, and cut off those that do not: every write is stored before it is made."""
+    _, pending = await asyncio.wait(workers, timeout=15)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
