@@ -28,6 +28,8 @@ from bokgu.api.vocabulary import (
     SourceKind,
 )
 
+_RANKS = "{'low': 0, 'medium': 1, 'high': 2, 'critical': 3}"
+
 
 class IncidentMetric(ApiModel):
     """One metric as it was measured when the incident was opened."""
@@ -57,8 +59,7 @@ class IncidentSpec(ApiModel):
             "message": "spec.source is immutable",
         },
         {
-            "rule": "['low', 'medium', 'high', 'critical'].indexOf(self.severity)"
-            " >= ['low', 'medium', 'high', 'critical'].indexOf(oldSelf.severity)",
+            "rule": f"{_RANKS}[self.severity] >= {_RANKS}[oldSelf.severity]",
             "message": "spec.severity may only rise: a lower one would need fewer approvals",
         },
     )

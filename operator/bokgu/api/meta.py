@@ -168,7 +168,12 @@ class Gate(ApiModel):
 
     name: Annotated[str, StringConstraints(max_length=63)] = Field(description="Name of the guard.")
     passed: bool = Field(description="Whether the guard lets the work go on.")
+    reason: Annotated[str, StringConstraints(max_length=63)] | None = Field(
+        default=None, description="Why it blocks, in one CamelCase word."
+    )
     value: Line = Field(default="", description="What was found.")
     limit: Line = Field(default="", description="What is allowed.")
-    blocked_until: Timestamp | None = Field(default=None, description="When the guard is looked at again, if known.")
+    blocked_until: Timestamp | None = Field(
+        default=None, description="When the guard is looked at again; absent: when something changes."
+    )
     message: Line = Field(default="", description="Why it blocks, and what to do.")

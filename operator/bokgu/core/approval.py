@@ -8,8 +8,8 @@ from typing import Any
 
 import rfc8785
 
-from bokgu.api.fields import bounded, format_timestamp
-from bokgu.api.meta import Condition, set_condition
+from bokgu.api.fields import format_timestamp
+from bokgu.api.meta import API_VERSION, Condition, set_condition
 from bokgu.api.plan_approval import PlanApproval, PlanApprovalSpec, PlanApprovalStatus
 from bokgu.api.recovery_plan import ApprovalStatus, CountedApproval
 from bokgu.api.vocabulary import Decision, Proof, Role, Severity
@@ -272,9 +272,20 @@ def _approval_entry(judgement: Judgement) -> ApprovalStatus:
 
 
 def build_approval(
-    *, plan: str, namespace: str, digest: str, role: str, decision: Decision, approver: str, valid_until: datetime
+    *,
+    plan: str,
+    namespace: str,
+    digest: str,
+    role: str,
+    decision: Decision,
+    approver: str,
+    valid_until: datetime,
+    signature: str | None = None,
 ) -> dict[str, Any]:
-    """The manifest of an approval, without its signature."""
+    """The manifest of an approval. Without a signature only the approver themselves can create it.
+
+    The name contains the digest, and a hash of all that is said: an approval never takes the name of another one.
+    """
     spec = PlanApprovalSpec.model_validate(
         {
             "planRef": {"name": plan},
@@ -283,12 +294,13 @@ def build_approval(
             "decision": decision,
             "approver": approver,
             "validUntil": valid_until,
+            "signature": signature,
         }
-    )
-    name = bounded(f"{plan}-{digest[7:19]}-{role.replace('_', '-')}-{decision.lower()}", 253)
+    ).to_dict()
+    said = hashlib.sha256(rfc8785.dumps(spec)).hexdigest()[:8]
     return {
-        "apiVersion": "bokgu.dev/v1alpha1",
+        "apiVersion": API_VERSION,
         "kind": PlanApproval.kind_name,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec.to_dict(),
+        "metadata": {"name": f"{plan[:200]}-{digest[7:19]}-{said}", "namespace": namespace},
+        "spec": spec,
     }

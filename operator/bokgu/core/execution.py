@@ -50,7 +50,7 @@ from bokgu.core.aws_effects import (
     unchanged,
 )
 from bokgu.core.detection import Points
-from bokgu.core.guards import GuardFacts, changed_precondition, evaluate_gates, first_blocking
+from bokgu.core.guards import APPROVED, GuardFacts, changed_precondition, evaluate_gates, first_blocking
 from bokgu.core.verification import parse_expression, verify_window
 
 Op = TypeVar("Op", bound=OperationStatus)
@@ -199,23 +199,24 @@ def _await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFact
         phase, reason = end
         return Outcome(_finish(status, phase, reason, facts))
     wait = plan.spec.expires_at - facts.now
+    step = first_write(plan) or plan.spec.steps[0]
     if not facts.tally.approved:
-        gates = evaluate_gates(_guard_facts(plan, plan.spec.steps[0], facts))
-        unprotected = facts.protected_service is None
+        gates = evaluate_gates(_guard_facts(plan, step, facts))
+        blocking = first_blocking(gates)
         held = status.model_copy(
             update={
                 "phase": PlanPhase.AWAITING_APPROVAL,
-                "reason": "NotProtected" if unprotected else "ApprovalsMissing",
-                "gates": gates[:1] if unprotected else gates[:2],
+                "reason": blocking.reason if blocking else None,
+                "gates": gates,
             }
         )
         return Outcome(held, requeue_after=wait)
-    held, changed = _ask(plan, status, first_write(plan) or plan.spec.steps[0], facts)
+    held, changed = _ask(plan, status, step, facts)
     if changed:
         return Outcome(_finish(status, PlanPhase.CANCELLED, "PreconditionChanged", facts, changed))
     blocking = first_blocking(held.gates)
     if blocking:
-        held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.name})
+        held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
         return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY))
     active = facts.protected_service.status.active_plan if facts.protected_service else None
     if active is None:
@@ -382,7 +383,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     if late or blocking or facts.service is None or status.target is None:
         if late:
             operation = _fail(operation, "BlockedTooLong", facts, blocking.message if blocking else "")
-        status = status.model_copy(update={"reason": blocking.name if blocking else "ServiceUnreadable"})
+        status = status.model_copy(update={"reason": blocking.reason if blocking else "ServiceUnreadable"})
         return Outcome(_with_step(status, index, operation), requeue_after=facts.timing.poll)
     arn = step.parameters.service_revision_arn if step.parameters else None
     try:
@@ -673,7 +674,11 @@ def _effect_text(action: Action, operation: OperationStatus, service: EcsService
 def _finish(
     status: RecoveryPlanStatus, phase: PlanPhase, reason: str, facts: PlanFacts, message: str = ""
 ) -> RecoveryPlanStatus:
-    gates = (*status.gates, Gate(name=reason, passed=False, message=message)) if message else status.gates
+    gates = (
+        (*status.gates, Gate(name="Unchanged", passed=False, reason=reason, message=message))
+        if message
+        else status.gates
+    )
     return status.model_copy(
         update={"phase": phase, "reason": bounded(reason, 63), "finished_at": facts.now, "gates": gates}
     )
@@ -682,7 +687,8 @@ def _finish(
 def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> RecoveryPlanStatus:
     """Progress and conditions, derived from the rest."""
     done = sum(_behind(s) for s in status.steps)
-    blocking = first_blocking(status.gates) if not status.phase.terminal else None
+    closed = tuple(g for g in status.gates if g.name != APPROVED) if not status.phase.terminal else ()
+    blocking = first_blocking(closed)
     phase = status.phase
     undone = phase in {PlanPhase.ROLLED_BACK, PlanPhase.ROLLBACK_FAILED}
     verdict = next((s.verdict for s in reversed(status.steps) if s.verdict), None)
@@ -699,7 +705,7 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
         (
             "Blocked",
             blocking is not None,
-            blocking.name if blocking else "GatesOpen",
+            (blocking.reason or blocking.name) if blocking else "GatesOpen",
             blocking.message if blocking else "",
         ),
         (

@@ -37,22 +37,29 @@ class GuardFacts:
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
-    """Ask every guard, in the order that a person would."""
-    return tuple(check(facts) for check in CHECKS)
+    """Ask every guard, in the order that a person would. Before the people have spoken the service is not read."""
+    asked = facts.service is not None or facts.problem is not None
+    return tuple(check(facts) for check in (*CHECKS, *LIVE_CHECKS)[: None if asked else len(CHECKS)])
 
 
 def first_blocking(gates: tuple[Gate, ...]) -> Gate | None:
-    """The gate to show first, or None where all let the work go on."""
+    """The first gate that blocks, or None where all let the work go on."""
     return next((gate for gate in gates if not gate.passed), None)
 
 
-def _gate(name: str, passed: bool, *, value: str = "", limit: str = "", message: str = "") -> Gate:
-    return Gate(name=name, passed=passed, value=bounded(value), limit=limit, message="" if passed else bounded(message))
+APPROVED = "Approved"
+"""The gate that people open. A plan that waits for it is no blocked plan, it awaits approval."""
+
+
+def _gate(name: str, reason: str, passed: bool, *, value: str = "", limit: str = "", message: str = "") -> Gate:
+    why = {} if passed else {"reason": reason, "message": bounded(message)}
+    return Gate(name=name, passed=passed, value=bounded(value), limit=bounded(limit), **why)
 
 
 def _protected(facts: GuardFacts) -> Gate:
     name = facts.plan.spec.service_ref.name
     return _gate(
+        "Protected",
         "NotProtected",
         facts.protected_service is not None,
         message=f"there is no ProtectedService {name}: create it, then the plan goes on",
@@ -62,7 +69,7 @@ def _protected(facts: GuardFacts) -> Gate:
 def _only_protector(facts: GuardFacts) -> Gate:
     ready = find_condition(facts.protected_service.status.conditions, "Ready") if facts.protected_service else None
     younger = ready is not None and ready.reason == TARGET_ALREADY_PROTECTED
-    return _gate(TARGET_ALREADY_PROTECTED, not younger, message=ready.message if ready else "")
+    return _gate("SoleProtector", TARGET_ALREADY_PROTECTED, not younger, message=ready.message if ready else "")
 
 
 def _not_suspended(facts: GuardFacts) -> Gate:
@@ -73,12 +80,15 @@ def _not_suspended(facts: GuardFacts) -> Gate:
         holders.append("spec.suspend of the ProtectedService")
     if facts.service and facts.service.tags.get(SUSPEND_TAG, "false").lower() != "false":
         holders.append(f"the tag {SUSPEND_TAG} on the ECS service")
-    return _gate("Suspended", not holders, value=", ".join(holders), message=f"held by {', '.join(holders)}")
+    return _gate(
+        "NotSuspended", "Suspended", not holders, value=", ".join(holders), message=f"held by {', '.join(holders)}"
+    )
 
 
 def _mode(facts: GuardFacts) -> Gate:
     mode = facts.protected_service.spec.mode if facts.protected_service else Mode.OBSERVE
     return _gate(
+        "Mode",
         "ModeForbids",
         mode is Mode.APPROVE,
         value=mode,
@@ -91,6 +101,7 @@ def _action_allowed(facts: GuardFacts) -> Gate:
     allowed = facts.protected_service.spec.allowed_actions if facts.protected_service else ()
     action = facts.step.action
     return _gate(
+        "ActionAllowed",
         "ActionNotAllowed",
         action in allowed or not action.writes,
         value=action,
@@ -102,6 +113,7 @@ def _action_allowed(facts: GuardFacts) -> Gate:
 def _approved(facts: GuardFacts) -> Gate:
     tally = facts.tally
     return _gate(
+        APPROVED,
         "ApprovalsMissing",
         tally.approved,
         value=tally.count,
@@ -114,6 +126,7 @@ def _lock_free(facts: GuardFacts) -> Gate:
     active = facts.protected_service.status.active_plan if facts.protected_service else None
     free = active is None or active.uid == facts.plan.metadata.uid
     return _gate(
+        "ServiceFree",
         "ServiceBusy",
         free,
         value=active.name if active else "",
@@ -123,6 +136,7 @@ def _lock_free(facts: GuardFacts) -> Gate:
 
 def _readable(facts: GuardFacts) -> Gate:
     return _gate(
+        "ServiceReadable",
         "ServiceUnreadable",
         facts.service is not None,
         value=facts.problem or "",
@@ -133,11 +147,20 @@ def _readable(facts: GuardFacts) -> Gate:
 def _supported(facts: GuardFacts) -> Gate:
     service = facts.service
     if service is None:
-        return _gate("ServiceUnsupported", False, message="not known while ECS does not describe the service")
+        return _gate(
+            "ServiceSupported", "ServiceUnsupported", False, message="not known while ECS does not describe the service"
+        )
     if service.status != "ACTIVE":
-        return _gate("ServiceUnsupported", False, value=service.status, message=f"the service is {service.status}")
+        return _gate(
+            "ServiceSupported",
+            "ServiceUnsupported",
+            False,
+            value=service.status,
+            message=f"the service is {service.status}",
+        )
     if service.controller != "ECS":
         return _gate(
+            "ServiceSupported",
             "ServiceUnsupported",
             False,
             value=service.controller,
@@ -146,6 +169,7 @@ def _supported(facts: GuardFacts) -> Gate:
         )
     daemon = service.scheduling_strategy == "DAEMON"
     return _gate(
+        "ServiceSupported",
         "ServiceUnsupported",
         not daemon,
         value=service.scheduling_strategy,
@@ -158,6 +182,7 @@ def _no_deployment(facts: GuardFacts) -> Gate:
     service = facts.service
     busy = service is None or any(d.rollout_state == "IN_PROGRESS" for d in service.deployments)
     return _gate(
+        "NoDeployment",
         "DeploymentInProgress",
         not busy,
         value=", ".join(f"{d.id} {d.rollout_state}" for d in service.deployments) if service else "",
@@ -168,10 +193,11 @@ def _no_deployment(facts: GuardFacts) -> Gate:
 def _within_limits(facts: GuardFacts) -> Gate:
     wanted = facts.step.parameters.desired_count if facts.step.parameters else None
     if facts.step.action is not Action.SCALE_OUT or wanted is None:
-        return _gate("LimitExceeded", True)
+        return _gate("WithinLimits", "LimitExceeded", True)
     limit = facts.protected_service.spec.limits.max_desired_count if facts.protected_service else None
     more = facts.service is not None and wanted > facts.service.desired_count
     return _gate(
+        "WithinLimits",
         "LimitExceeded",
         limit is not None and wanted <= limit and more,
         value=str(wanted),
@@ -183,12 +209,10 @@ def _within_limits(facts: GuardFacts) -> Gate:
 
 
 Check = Callable[[GuardFacts], Gate]
-CHECKS: tuple[Check, ...] = (
-    _protected,
-    _approved,
-    _only_protector,
-    _mode,
-    _action_allowed,
+CHECKS: tuple[Check, ...] = (_protected, _only_protector, _mode, _action_allowed, _approved)
+"""What people and configuration decide."""
+
+LIVE_CHECKS: tuple[Check, ...] = (
     _not_suspended,
     _lock_free,
     _readable,
@@ -196,6 +220,7 @@ CHECKS: tuple[Check, ...] = (
     _no_deployment,
     _within_limits,
 )
+"""What the service itself must be asked; asked once it was read, or could not be."""
 
 
 def changed_precondition(preconditions: Preconditions, service: EcsService) -> str | None:

@@ -46,10 +46,18 @@ class Context:
     settings: Settings
     cluster_id: str
     clock: Callable[[], datetime]
-    enqueue: Callable[[Key], None]
+    announce: Callable[[str, Raw, bool], None]
     started_at: datetime
     unsent: dict[str, float] = field(default_factory=dict)
     looked_at: dict[Key, tuple[int, datetime]] = field(default_factory=dict)
+
+    def take_in(self, plural: str, body: Raw, *, own: bool = False) -> None:
+        """Learn of an object that the API server just answered with, and give a pass to all that depend on it.
+
+        `own`: the pass under way wrote it, and says itself when it wants to come again.
+        """
+        if self.objects.put(plural, body):
+            self.announce(plural, body, own)
 
     def find(self, kind: type[R], namespace: str, name: str) -> R | None:
         """An object from the store."""
@@ -65,7 +73,7 @@ class Context:
         raw = await self.kube.get(kind.plural, namespace, name)
         if raw is None:
             return None
-        self.objects.put(kind.plural, raw)
+        self.take_in(kind.plural, raw)
         return kind.model_validate(raw)
 
     async def write_status(self, kind: type[Resource], raw: Raw, status: ApiModel) -> bool:
@@ -82,9 +90,9 @@ class Context:
             if error.conflict:
                 fresh = await self.kube.get(kind.plural, raw["metadata"]["namespace"], raw["metadata"]["name"])
                 if fresh is not None:
-                    self.objects.put(kind.plural, fresh)
+                    self.take_in(kind.plural, fresh)
             raise
-        self.objects.put(kind.plural, answer)
+        self.take_in(kind.plural, answer, own=True)
         return True
 
     def due_in(self, key: Key, generation: int, interval: timedelta) -> timedelta:

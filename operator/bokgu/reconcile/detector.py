@@ -119,7 +119,7 @@ async def _ensure_incident(
             raise
         return found
     INCIDENTS_OPENED.labels(incident.spec.type, incident.spec.severity).inc()
-    context.objects.put(Incident.plural, created)
+    context.take_in(Incident.plural, created)
     return Incident.model_validate(created)
 
 
@@ -130,7 +130,7 @@ async def _raise_severity(context: Context, incident: Incident, reading: Reading
     answer = await context.kube.replace(
         Incident.plural, {**raw, "spec": {**raw["spec"], "severity": str(reading.severity)}}
     )
-    context.objects.put(Incident.plural, answer)
+    context.take_in(Incident.plural, answer)
     return Incident.model_validate(answer)
 
 

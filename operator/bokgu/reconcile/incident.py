@@ -139,8 +139,7 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
         if found is None:
             raise
         raw = found
-    context.objects.put(RecoveryPlan.plural, raw)
-    context.enqueue(plan.key)
+    context.take_in(RecoveryPlan.plural, raw)
     return IncidentPlan(
         name=raw["metadata"]["name"], uid=raw["metadata"]["uid"], digest=plan_digest(context.cluster_id, raw)
     )

@@ -39,7 +39,18 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
             yield from (key_of("incidents", o) for o in store.related("incidents", namespace, service))
 
 
-def build_registry(store: Store, enqueue: Callable[[Key], None]) -> kopf.OperatorRegistry:
+def build_announcer(store: Store, enqueue: Callable[[Key], None]) -> Callable[[str, dict[str, Any], bool], None]:
+    """A function that queues all objects that depend on one that has changed; itself not, if the change is its own."""
+
+    def announce(plural: str, body: dict[str, Any], own: bool) -> None:
+        for key in related_keys(store, plural, body):
+            if not own or key != key_of(plural, body):
+                enqueue(key)
+
+    return announce
+
+
+def build_registry(store: Store, announce: Callable[[str, dict[str, Any], bool], None]) -> kopf.OperatorRegistry:
     """A kopf registry of our own with one event handler a kind."""
     registry = kopf.OperatorRegistry()
 
@@ -53,8 +64,7 @@ def build_registry(store: Store, enqueue: Callable[[Key], None]) -> kopf.Operato
             body: dict[str, Any] = dict(event["object"])
             changed = store.remove(plural, body) if event["type"] == "DELETED" else store.put(plural, body)
             if changed:
-                for key in related_keys(store, plural, body):
-                    enqueue(key)
+                announce(plural, body, False)
 
     for kind in KINDS:
         watch(kind.plural)

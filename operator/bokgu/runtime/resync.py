@@ -8,33 +8,33 @@ import structlog
 
 from bokgu.api.crds import KINDS
 from bokgu.kube.client import KubeClient, KubeError
-from bokgu.runtime.handlers import related_keys
-from bokgu.runtime.store import Key, Store, key_of
+from bokgu.runtime.store import Raw, Store
 
 log = structlog.get_logger()
 
 
-async def resync_forever(kube: KubeClient, store: Store, enqueue: Callable[[Key], None], interval: timedelta) -> None:
+async def resync_forever(
+    kube: KubeClient, store: Store, announce: Callable[[str, Raw, bool], None], interval: timedelta
+) -> None:
     """Resync every `interval`. A list that fails is tried again next time."""
     while True:
         await asyncio.sleep(interval.total_seconds())
         for kind in KINDS:
             try:
-                await resync(kube, store, enqueue, kind.plural)
+                await resync(kube, store, announce, kind.plural)
             except KubeError as error:
                 log.warning("resync failed", kind=kind.plural, error=str(error))
 
 
-async def resync(kube: KubeClient, store: Store, enqueue: Callable[[Key], None], plural: str) -> None:
+async def resync(kube: KubeClient, store: Store, announce: Callable[[str, Raw, bool], None], plural: str) -> None:
     """Take in all objects of a kind, and forget those that were there before the list began and are not in it."""
     before = store.uids(plural)
     seen = set()
     async for body in kube.list(plural):
         seen.add(body["metadata"]["uid"])
         store.put(plural, body)
-        enqueue(key_of(plural, body))
+        announce(plural, body, False)
     for uid, key in before.items():
         old = None if uid in seen else store.get(key)
         if old is not None and old["metadata"]["uid"] == uid and store.remove(plural, old):
-            for related in related_keys(store, plural, old):
-                enqueue(related)
+            announce(plural, old, False)

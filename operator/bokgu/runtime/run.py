@@ -16,7 +16,7 @@ from bokgu.metrics import BUILD
 from bokgu.reconcile.approvals import APPROVAL_POLICY
 from bokgu.reconcile.context import Context
 from bokgu.runtime.controller import work
-from bokgu.runtime.handlers import build_registry, build_settings
+from bokgu.runtime.handlers import build_announcer, build_registry, build_settings
 from bokgu.runtime.health import HealthServer
 from bokgu.runtime.queue import Queue
 from bokgu.runtime.resync import resync_forever
@@ -79,6 +79,7 @@ async def _wait_for_cluster(kube: KubeClient) -> None:
 
 async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: asyncio.Event) -> None:
     store, queue = Store(), Queue()
+    announce = build_announcer(store, queue.add)
     context = Context(
         kube=kube,
         aws=aws,
@@ -86,15 +87,15 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
         settings=settings,
         cluster_id=await kube.cluster_id(),
         clock=lambda: datetime.now(UTC),
-        enqueue=queue.add,
+        announce=announce,
         started_at=datetime.now(UTC),
     )
     workers = [asyncio.create_task(work(context, queue)) for _ in range(settings.workers)]
-    resync = asyncio.create_task(resync_forever(kube, store, queue.add, settings.resync))
+    resync = asyncio.create_task(resync_forever(kube, store, announce, settings.resync))
     log.info("started", version=__version__, holder=settings.holder)
     try:
         await kopf.operator(
-            registry=build_registry(store, queue.add),
+            registry=build_registry(store, announce),
             settings=build_settings(),
             standalone=True,
             clusterwide=True,

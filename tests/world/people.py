@@ -1,0 +1,113 @@
+"""People who approve: their SSH keys, and the Git repository that their approvals are committed to."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bokgu.api.vocabulary import Decision
+from bokgu.core.approval import approval_statement, build_approval
+from bokgu.core.ssh_signature import NAMESPACE
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an SSH key. `name` is the principal in allowed_signers."""
+
+    name: str
+    key: Path
+
+    @classmethod
+    def create(cls, name: str, folder: Path, kind: str = "ed25519") -> "Person":
+        """Make a key pair with the real ssh-keygen, or take up the one that is there."""
+        key = folder / name.split("@")[0]
+        if not key.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", str(key))
+        return cls(name, key)
+
+    @property
+    def public_key(self) -> str:
+        """The line of the .pub file, without its comment."""
+        return " ".join(self.key.with_name(f"{self.key.name}.pub").read_text().split()[:2])
+
+    @property
+    def allowed_signers_line(self) -> str:
+        """What makes this person's signatures count."""
+        return f'{self.name} namespaces="{NAMESPACE}" {self.public_key}'
+
+    def sign(self, statement: bytes, namespace: str = NAMESPACE) -> str:
+        """Sign with `ssh-keygen -Y sign`."""
+        command = ["ssh-keygen", "-Y", "sign", "-n", namespace, "-f", str(self.key)]
+        return subprocess.run(command, input=statement, capture_output=True, check=True).stdout.decode()
+
+    def approve(
+        self,
+        plan: dict[str, Any],
+        role: str,
+        decision: Decision = Decision.APPROVE,
+        *,
+        approver: str | None = None,
+        valid_for: timedelta = timedelta(hours=1),
+    ) -> dict[str, Any]:
+        """A signed PlanApproval of a plan as kubectl shows it. `approver` claims to be somebody else."""
+        valid_until = datetime.now(UTC).replace(microsecond=0) + valid_for
+        digest = plan["status"]["digest"]
+        return build_approval(
+            plan=plan["metadata"]["name"],
+            namespace=plan["metadata"]["namespace"],
+            digest=digest,
+            role=role,
+            decision=decision,
+            approver=approver or self.name,
+            valid_until=valid_until,
+            signature=self.sign(approval_statement(digest, role, decision, valid_until)),
+        )
+
+
+class Repository:
+    """A local Git repository with a checkout that approvals are applied from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.origin, self.work, self.checkout = folder / "origin.git", folder / "work", folder / "checkout"
+        if not self.origin.exists():
+            run("git", "init", "-q", "--bare", "-b", "main", str(self.origin))
+            run("git", "clone", "-q", str(self.origin), str(self.work))
+            self._commit("bokgu", "start", ("README", "Approvals of recovery plans.\n"))
+            run("git", "clone", "-q", str(self.origin), str(self.checkout))
+
+    def commit(self, author: str, manifest: dict[str, Any]) -> Path:
+        """Commit a manifest as that person, push it, and bring the checkout up to date. Returns the applied folder."""
+        path = f"approvals/{manifest['metadata']['name']}.yaml"
+        decision = f"{manifest['spec']['decision']} {manifest['spec']['planRef']['name']}"
+        self._commit(author, decision, (path, yaml.safe_dump(manifest, sort_keys=False)))
+        run("git", "-C", str(self.checkout), "pull", "-q")
+        return self.checkout / "approvals"
+
+    def _commit(self, author: str, message: str, *files: tuple[str, str]) -> None:
+        for name, text in files:
+            path = self.work / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        email = author if "@" in author else f"{author}@example.com"
+        identity = ["-c", f"user.name={author}", "-c", f"user.email={email}"]
+        run("git", "-C", str(self.work), "add", "-A")
+        run("git", "-C", str(self.work), *identity, "commit", "-q", "-m", message)
+        run("git", "-C", str(self.work), "push", "-q", "origin", "HEAD:main")
+
+
+def run(program: str, *arguments: str) -> None:
+    """Run a program that must be there and succeed. Its environment keeps personal Git settings out."""
+    if shutil.which(program) is None:
+        raise FileNotFoundError(f"{program} is not installed: the approvals need it (packages git and openssh-client)")
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    command: Sequence[str] = (program, *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -1,0 +1,321 @@
+"""Starts the whole world in one folder, and stops it."""
+
+import json
+import os
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+import yaml
+from botocore.config import Config
+from kubernetes import client, config
+
+from tests.controlplane import ControlPlane, Process, Programs
+from tests.simulator.control import SimulatorControl
+from tests.world.manifests import (
+    CLUSTER,
+    GITOPS_ACCOUNT,
+    NAMESPACE,
+    NORMAL_LOAD,
+    REGION,
+    SERVICE,
+    TARGET_GROUP_ARN,
+    TASK_CAPACITY,
+    approver_binding,
+)
+from tests.world.people import Person, Repository
+
+ROOT = Path(__file__).parents[2]
+SPEED = 60.0
+"""Simulated seconds a second: a CloudWatch period of a minute takes a second."""
+
+OPERATOR_SETTINGS = {
+    "BOKGU_SERVICE_POLL": "1s",
+    "BOKGU_STEP_POLL": "1s",
+    "BOKGU_CONSISTENCY_DELAY": "3s",
+    "BOKGU_RESYNC": "10s",
+}
+"""The operator's delays at the same pace."""
+
+Raw = dict[str, Any]
+
+
+class World:
+    """Control plane, simulator and operator, all on loopback, all in one folder. `tell` is told what is being done."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        detached: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
+        programs: Programs | None = None,
+    ) -> None:
+        self.directory = directory
+        self._detached, self._tell = detached, tell
+        directory.mkdir(parents=True, exist_ok=True)
+        self.control_plane = ControlPlane(directory / "controlplane", detached=detached, programs=programs)
+        self._state_path = directory / "world.json"
+        self._processes: dict[str, Process] = {}
+        self._ports: dict[str, int] = {}
+        self._attach()
+        keys = directory / "keys"
+        self.alice = Person.create("alice@example.com", keys)
+        self.bob = Person.create("bob@example.com", keys)
+        self.mallory = Person.create("mallory@example.com", keys)
+        self.repository = Repository(directory / "git")
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # Life
+
+    def start(self) -> None:
+        """Start everything that does not run yet."""
+        self._tell("control plane: etcd, kube-apiserver, kube-controller-manager")
+        self.control_plane.start()
+        self._tell("AWS simulator")
+        self._start_simulator()
+        self._tell("CRDs, admission policies, accounts")
+        self.control_plane.apply(ROOT / "crds", ROOT / "charts/bokgu/templates")
+        self._install()
+        self._tell("the operator, under its own account")
+        self.start_operator()
+
+    def stop(self) -> None:
+        """Stop everything that was started, the operator first. The folder stays."""
+        for name in ("operator", "simulator"):
+            process = self._processes.pop(name, None)
+            if process is not None:
+                process.stop()
+        self.control_plane.stop()
+        self._state_path.unlink(missing_ok=True)
+
+    def start_operator(self, settings: Mapping[str, str] | None = None) -> None:
+        """Start the operator's process and wait until it is ready."""
+        if self._running("operator"):
+            return
+        port = self._ports.setdefault("operator", free_port())
+        kubeconfig = self.control_plane.kubeconfig_for_service_account("bokgu-system", "bokgu")
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.directory),
+            "PYTHONPATH": str(ROOT / "operator"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "KUBECONFIG": str(kubeconfig),
+            "AWS_ACCESS_KEY_ID": "operator",
+            "AWS_SECRET_ACCESS_KEY": "simulated",
+            "BOKGU_AWS_ENDPOINT_URL": self.aws_url,
+            "BOKGU_LISTEN_PORT": str(port),
+            **OPERATOR_SETTINGS,
+            **(settings or {}),
+        }
+        self._launch("operator", [sys.executable, "-m", "bokgu", "run"], environment)
+        self._wait_ready(f"http://127.0.0.1:{port}/readyz", "operator")
+
+    def kill_operator(self) -> None:
+        """SIGKILL, as a crash would."""
+        self._processes.pop("operator").kill()
+
+    def _start_simulator(self) -> None:
+        if self._running("simulator"):
+            return
+        port = self._ports.setdefault("simulator", free_port())
+        arguments = ["--port", str(port), "--speed", str(SPEED), "--region", REGION]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        self._launch("simulator", [sys.executable, "-m", "tests.simulator", *arguments], environment)
+        self._wait_ready(f"http://127.0.0.1:{port}/_simulator/health", "simulator")
+
+    def _launch(self, name: str, argv: list[str], environment: Mapping[str, str]) -> None:
+        log = self.directory / f"{name}.log"
+        self._processes[name] = Process.start(argv, log_path=log, env=environment, detached=self._detached)
+        self._save()
+
+    def _running(self, name: str) -> bool:
+        return name in self._processes and self._processes[name].alive
+
+    def _wait_ready(self, url: str, name: str, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=2):
+                    return
+            except OSError as error:
+                if not self._processes[name].alive or time.monotonic() > deadline:
+                    tail = self._processes[name].log_tail(15)
+                    raise RuntimeError(f"{name} is not ready: {error}\n{tail}") from error
+            time.sleep(0.05)
+
+    def _attach(self) -> None:
+        """Find the processes of an earlier, detached start again."""
+        if not self._state_path.exists():
+            return
+        state = json.loads(self._state_path.read_text())
+        self._ports = state["ports"]
+        for name, known in state["processes"].items():
+            process = Process.attach(known["pid"], known["start_mark"], self.directory / f"{name}.log")
+            if process is not None:
+                self._processes[name] = process
+
+    def _save(self) -> None:
+        processes = {n: {"pid": p.pid, "start_mark": p.start_mark} for n, p in self._processes.items()}
+        self._state_path.write_text(json.dumps({"ports": self._ports, "processes": processes}))
+
+    def _install(self) -> None:
+        signers = "\n".join(person.allowed_signers_line for person in (self.alice, self.bob)) + "\n"
+        objects = [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "bokgu-signers", "namespace": "bokgu-system"},
+                "data": {"allowed_signers": signers, "revoked": ""},
+            },
+            approver_binding(self.alice.name, "system_admin"),
+            approver_binding(self.bob.name, "service_owner"),
+            *GITOPS_ACCOUNT,
+        ]
+        self.apply(*objects)
+        self.gitops = self.control_plane.kubeconfig_for_service_account(NAMESPACE, "gitops")
+
+    # Kubernetes
+
+    def apply(self, *objects: Raw, user: Path | None = None) -> None:
+        """Apply objects server-side, as the administrator unless told otherwise."""
+        self.control_plane.apply(yaml.safe_dump_all(objects), user=user)
+
+    def get(self, plural: str, name: str, namespace: str = NAMESPACE) -> Raw | None:
+        """An object of ours, or None."""
+        try:
+            found: Raw = self._objects.get_namespaced_custom_object("bokgu.dev", "v1alpha1", namespace, plural, name)
+        except client.ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
+    def all(self, plural: str, namespace: str = NAMESPACE) -> list[Raw]:
+        """All objects of a kind of ours, oldest first."""
+        answer = self._objects.list_namespaced_custom_object("bokgu.dev", "v1alpha1", namespace, plural)
+        return sorted(answer["items"], key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["name"]))
+
+    @property
+    def _objects(self) -> Any:
+        if not hasattr(self, "_api"):
+            self._api = client.CustomObjectsApi(config.new_client_from_config(str(self.control_plane.admin_kubeconfig)))
+        return self._api
+
+    def commit(self, author: str, manifest: Raw) -> None:
+        """Commit an approval to Git and apply the checkout under the GitOps account."""
+        folder = self.repository.commit(author, manifest)
+        self.control_plane.apply(folder, user=self.gitops)
+
+    # AWS
+
+    @property
+    def aws_url(self) -> str:
+        """Endpoint of the simulated AWS."""
+        return f"http://127.0.0.1:{self._ports['simulator']}"
+
+    @property
+    def simulator(self) -> SimulatorControl:
+        """Its switches."""
+        return SimulatorControl(self.aws_url)
+
+    @property
+    def ecs(self) -> Any:
+        """A boto3 client, as a person at the AWS console would be one."""
+        if not hasattr(self, "_ecs"):
+            session = boto3.Session(aws_access_key_id="person", aws_secret_access_key="x", region_name=REGION)
+            options = Config(retries={"total_max_attempts": 1})
+            self._ecs = session.client("ecs", endpoint_url=self.aws_url, config=options)
+        return self._ecs
+
+    def register(self, family: str = SERVICE, **variables: object) -> str:
+        """Register a task definition that behaves as the variables say; its ARN."""
+        environment = [{"name": f"SIM_{name}", "value": str(value)} for name, value in variables.items()]
+        container = {"name": "app", "image": f"{family}:latest", "environment": environment}
+        answer = self.ecs.register_task_definition(family=family, containerDefinitions=[container])
+        return str(answer["taskDefinition"]["taskDefinitionArn"])
+
+    def create_service(self, service: str = SERVICE) -> None:
+        """A healthy service of three tasks behind a load balancer, under normal load."""
+        self.simulator.set_load(CLUSTER, service, NORMAL_LOAD)
+        self.ecs.create_cluster(clusterName=CLUSTER)
+        arn = TARGET_GROUP_ARN.replace("/api/", f"/{service}/")
+        self.ecs.create_service(
+            cluster=CLUSTER,
+            serviceName=service,
+            taskDefinition=self.register(service, CAPACITY_RPS=TASK_CAPACITY),
+            desiredCount=3,
+            launchType="FARGATE",
+            loadBalancers=[{"targetGroupArn": arn, "containerName": "app", "containerPort": 8080}],
+        )
+        self.wait_steady(service)
+
+    def deploy(self, service: str = SERVICE, **variables: object) -> None:
+        """Deploy a new revision and wait until ECS says it is complete."""
+        definition = self.register(service, CAPACITY_RPS=TASK_CAPACITY, **variables)
+        self.ecs.update_service(cluster=CLUSTER, service=service, taskDefinition=definition)
+        self.wait_steady(service)
+
+    def describe(self, service: str = SERVICE) -> Raw:
+        """The service as ECS tells."""
+        found: Raw = self.ecs.describe_services(cluster=CLUSTER, services=[service])["services"][0]
+        return found
+
+    def wait_steady(self, service: str = SERVICE, seconds: float = 20) -> None:
+        """Wait until one deployment is complete and runs all tasks."""
+
+        def steady() -> bool:
+            found = self.describe(service)
+            states = [d["rolloutState"] for d in found["deployments"]]
+            return states == ["COMPLETED"] and found["runningCount"] == found["desiredCount"]
+
+        wait_for(steady, seconds, lambda: f"{service} is not steady")
+
+    def updates(self, service: str = SERVICE) -> list[Raw]:
+        """The operator's UpdateService calls on a service that had an effect, oldest first."""
+        return [
+            call.parameters
+            for call in self.simulator.calls("UpdateService")
+            if call.access_key_id == "operator" and call.effect and call.parameters["service"] == service
+        ]
+
+    def scrape(self) -> dict[str, float]:
+        """The operator's own counters, as Prometheus would read them."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports['operator']}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if line.startswith("bokgu_"))
+        return {name: float(value) for name, value in samples if "_created" not in name}
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, explain: Callable[[], str]) -> Any:
+    """Wait until the condition gives something true, and return that. Raises TimeoutError with the explanation."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:g} s: {explain()}")
+        time.sleep(0.1)
+    return found
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
