@@ -94,7 +94,7 @@ def approver_binding(person: str, role: str) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": f"{person.split('@')[0]}-{role.replace('_', '-')}", "namespace": NAMESPACE},
+        "metadata": {"name": f"{person.split('@', maxsplit=1)[0]}-{role.replace('_', '-')}", "namespace": NAMESPACE},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": cluster_role},
         "subjects": [{"kind": "User", "name": person, "apiGroup": "rbac.authorization.k8s.io"}],
     }

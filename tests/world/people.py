@@ -26,7 +26,7 @@ class Person:
     @classmethod
     def create(cls, name: str, folder: Path, kind: str = "ed25519") -> "Person":
         """Make a key pair with the real ssh-keygen, or take up the one that is there."""
-        key = folder / name.split("@")[0]
+        key = folder / name.split("@", maxsplit=1)[0]
         if not key.exists():
             folder.mkdir(parents=True, exist_ok=True)
             run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", str(key))

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -189,7 +190,6 @@ class World:
             *GITOPS_ACCOUNT,
         ]
         self.apply(*objects)
-        self.gitops = self.control_plane.kubeconfig_for_service_account(NAMESPACE, "gitops")
 
     # Kubernetes
 
@@ -212,11 +212,16 @@ class World:
         answer = self._objects.list_namespaced_custom_object("bokgu.dev", "v1alpha1", namespace, plural)
         return sorted(answer["items"], key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["name"]))
 
-    @property
+    @cached_property
     def _objects(self) -> Any:
-        if not hasattr(self, "_api"):
-            self._api = client.CustomObjectsApi(config.new_client_from_config(str(self.control_plane.admin_kubeconfig)))
-        return self._api
+        kubeconfig = str(self.control_plane.admin_kubeconfig)
+        api = config.new_client_from_config(kubeconfig)  # type: ignore[no-untyped-call]  # generated without types
+        return client.CustomObjectsApi(api)
+
+    @cached_property
+    def gitops(self) -> Path:
+        """The account that applies what is in Git."""
+        return self.control_plane.kubeconfig_for_service_account(NAMESPACE, "gitops")
 
     def commit(self, author: str, manifest: Raw) -> None:
         """Commit an approval to Git and apply the checkout under the GitOps account."""
@@ -235,14 +240,11 @@ class World:
         """Its switches."""
         return SimulatorControl(self.aws_url)
 
-    @property
+    @cached_property
     def ecs(self) -> Any:
         """A boto3 client, as a person at the AWS console would be one."""
-        if not hasattr(self, "_ecs"):
-            session = boto3.Session(aws_access_key_id="person", aws_secret_access_key="x", region_name=REGION)
-            options = Config(retries={"total_max_attempts": 1})
-            self._ecs = session.client("ecs", endpoint_url=self.aws_url, config=options)
-        return self._ecs
+        session = boto3.Session(aws_access_key_id="person", aws_secret_access_key="x", region_name=REGION)
+        return session.client("ecs", endpoint_url=self.aws_url, config=Config(retries={"total_max_attempts": 1}))
 
     def register(self, family: str = SERVICE, **variables: object) -> str:
         """Register a task definition that behaves as the variables say; its ARN."""
@@ -295,9 +297,14 @@ class World:
             if call.access_key_id == "operator" and call.effect and call.parameters["service"] == service
         ]
 
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus would scrape the operator."""
+        return f"http://127.0.0.1:{self._ports['operator']}/metrics"
+
     def scrape(self) -> dict[str, float]:
         """The operator's own counters, as Prometheus would read them."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports['operator']}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(self.metrics_url, timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line.startswith("bokgu_"))
         return {name: float(value) for name, value in samples if "_created" not in name}

@@ -29,7 +29,11 @@ MIN_BASELINE = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was gathered about an incident. `missing` names the sources that gave no answer, and why."""
+    """What was gathered about an incident.
+
+    `onset` is the start of the period, `period` long, in which the trouble began. `missing` names the sources that
+    gave no answer, and why.
+    """
 
     detected_at: datetime
     onset: datetime | None
@@ -37,6 +41,7 @@ class Evidence:
     deployments: tuple[ServiceDeployment, ...]
     requests: Series | None
     cpu: Series | None
+    period: timedelta = timedelta(minutes=1)
     missing: tuple[str, ...] = ()
 
 
@@ -82,14 +87,14 @@ def new_deployment(evidence: Evidence) -> ServiceDeployment | None:
     if evidence.onset is None or len(evidence.deployments) < 2:
         return None
     last = max(evidence.deployments, key=lambda d: d.created_at)
-    return last if evidence.onset - LOOKBACK <= last.created_at <= evidence.onset else None
+    return last if evidence.onset - LOOKBACK <= last.created_at < evidence.onset + evidence.period else None
 
 
 def _bad_deployment(evidence: Evidence) -> Diagnosis | None:
     growth, deployment = traffic_growth(evidence), new_deployment(evidence)
     if deployment is None or growth is None or growth >= SURGE_RATIO or evidence.onset is None:
         return None
-    after = evidence.onset - deployment.created_at
+    after = max(timedelta(), evidence.onset - deployment.created_at)
     items = (
         _item(
             "ListServiceDeployments",

@@ -214,7 +214,7 @@ def _validation(action: Action, facts: PlanningFacts) -> Validation | None:
         criteria=f"{facts.condition.name}_{'decrease' if above else 'increase'}",
         expression=f"{facts.condition.name} {'<' if above else '>'} {limit}",
         for_=format_duration(hold),
-        timeout=format_duration(3 * hold + settle),
+        timeout=format_duration(2 * hold + settle),
     )
 
 

@@ -16,7 +16,7 @@ from bokgu.aws.cloudwatch import fetch_series
 from bokgu.aws.ecs import fetch_service, fetch_service_deployments
 from bokgu.core.approval import plan_digest
 from bokgu.core.classification import classify_incident
-from bokgu.core.detection import find_onset, measure_condition
+from bokgu.core.detection import condition_period, find_onset, measure_condition
 from bokgu.core.diagnosis import LOOKBACK, Evidence, diagnose
 from bokgu.core.lifecycle import Standing, build_status, cleared, is_over
 from bokgu.core.planning import NoPlan, PlanningFacts, build_plan, plan_manifest
@@ -175,6 +175,7 @@ async def _classify(
         deployments=deployments,
         requests=series.get(ratio.denominator) if ratio else None,
         cpu=series.get(CPU),
+        period=condition_period(watch.detector, watch.condition) if watch else timedelta(minutes=1),
         missing=tuple(missing),
     )
     others = [

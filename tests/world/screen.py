@@ -1,0 +1,60 @@
+"""What the person at the demo sees: a story told line by line, and beneath it what kubectl prints."""
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+
+class Screen:
+    """Lines above, one live table below on a terminal; elsewhere plain lines, the table whenever it changes."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._begun = time.monotonic()
+        self._shown: list[list[str]] = []
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str, style: str = "bold") -> None:
+        """Tell the next line of the story, with the seconds since the beginning."""
+        self._console.print(Text(f"{time.monotonic() - self._begun:5.1f} s  {text}", style=style))
+        sys.stdout.flush()
+
+    def show(self, table: str) -> None:
+        """Show what kubectl printed. The AGE column alone is no change."""
+        if self._live:
+            self._live.update(Text("\n" + table), refresh=True)
+            return
+        cells = [line.split()[:-1] for line in table.splitlines()]
+        if table.strip() and cells != self._shown:
+            self._shown = cells
+            print(table.rstrip("\n") + "\n", flush=True)
+
+    def wait(self, what: str, condition: Callable[[], object], refresh: Callable[[], str], seconds: float) -> None:
+        """Wait until the condition holds, showing the table meanwhile. Raises NotReached after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise NotReached(f"not within {seconds:g} s: {what}")
+            self.show(refresh())
+            time.sleep(0.3)
+        self.show(refresh())
+        self.say(f"✓ {what}", "green")
+
+
+class NotReached(Exception):
+    """A state that the story needs did not come."""
