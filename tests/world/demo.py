@@ -15,6 +15,7 @@ from tests.world.manifests import (
     detector,
     protected_service,
 )
+from tests.world.scene import Scene
 from tests.world.screen import NotReached, Screen
 from tests.world.world import World
 
@@ -49,7 +50,7 @@ class Story:
     """One service, three incidents."""
 
     def __init__(self, world: World, screen: Screen) -> None:
-        self.world, self.screen = world, screen
+        self.world, self.screen, self.scene = world, screen, Scene(world, SERVICE)
 
     def tell(self) -> None:
         """From a healthy service to the counters."""
@@ -64,8 +65,8 @@ class Story:
         self.screen.say("ECS service api: 3 tasks, 300 requests a second, behind a load balancer")
         self.world.create_service()
         self.world.apply(protected_service(), detector())
-        self.wait("the operator sees 3/3 tasks and knows a good revision", self.knows_good_revision, 30)
-        self.wait("error_rate is Clear", lambda: self.detector_says("Clear"), 15)
+        self.wait("the operator sees 3/3 tasks and knows a good revision", self.scene.knows_good_revision, 30)
+        self.wait("error_rate is Clear", lambda: self.scene.detector_says("Clear"), 15)
         time.sleep(4)  # Some datapoints of a quiet day: what a surge is compared with.
 
     def surge(self) -> None:
@@ -77,17 +78,19 @@ class Story:
 
         self.screen.say("mallory commits an approval that claims to be alice's")
         self.world.commit("mallory", self.world.mallory.approve(plan, "system_admin", approver="alice@example.com"))
-        self.wait("it does not count: InvalidSignature", lambda: self.approval_reasons() == ["InvalidSignature"], 10)
+        self.wait(
+            "it does not count: InvalidSignature", lambda: self.scene.approval_reasons() == ["InvalidSignature"], 10
+        )
         self.screen.say("alice (system_admin) signs and commits her approval")
         self.world.commit("alice", self.world.alice.approve(plan, "system_admin"))
-        self.wait("1/2 roles have approved", lambda: self.plan()["status"]["approvalCount"] == "1/2", 10)
+        self.wait("1/2 roles have approved", lambda: self.scene.plan()["status"]["approvalCount"] == "1/2", 10)
         time.sleep(2)
         self.check(self.world.updates() == [], "with the first alone nothing runs: no UpdateService so far")
         self.screen.say("bob (service_owner) signs and commits his")
         self.world.commit("bob", self.world.bob.approve(plan, "service_owner"))
         self.wait("the operator scales out through UpdateService", lambda: len(self.world.updates()) == 1, 15)
-        self.wait("the metric held for its whole `for`: plan Completed", lambda: self.plan_is("Completed"), 40)
-        self.wait("incident Resolved", lambda: self.incident_is("Resolved"), 10)
+        self.wait("the metric held for its whole `for`: plan Completed", lambda: self.scene.plan_is("Completed"), 40)
+        self.wait("incident Resolved", lambda: self.scene.incident_is("Resolved"), 10)
         self.check(self.world.describe()["runningCount"] == 5, "5 tasks run")
 
     def bad_revision(self) -> None:
@@ -98,8 +101,8 @@ class Story:
         self.world.deploy(ERROR_RATIO=0.6)
         plan = self.wait_for_plan("high_error_rate", "BadDeployment", ["health_check", "rollback_to_previous_version"])
         self.approve(plan)
-        self.wait("plan Completed", lambda: self.plan_is("Completed"), 60)
-        self.wait("incident Resolved", lambda: self.incident_is("Resolved"), 10)
+        self.wait("plan Completed", lambda: self.scene.plan_is("Completed"), 60)
+        self.wait("incident Resolved", lambda: self.scene.incident_is("Resolved"), 10)
         self.check(self.world.describe()["taskDefinition"] == good, "the revision of before runs again")
 
     def rollback_that_does_not_help(self) -> None:
@@ -111,9 +114,9 @@ class Story:
         self.screen.say("FAULT: a database fails 40 % of all requests now, whatever the revision")
         self.world.simulator.set_dependency_errors(CLUSTER, SERVICE, 0.4)
         self.approve(plan)
-        self.wait("the rollback fails its validation and is undone", lambda: self.plan_is("RollingBack"), 60)
-        self.wait("plan RolledBack", lambda: self.plan_is("RolledBack"), 40)
-        self.wait("incident Escalated: a person is needed", lambda: self.incident_is("Escalated"), 10)
+        self.wait("the rollback fails its validation and is undone", lambda: self.scene.plan_is("RollingBack"), 60)
+        self.wait("plan RolledBack", lambda: self.scene.plan_is("RolledBack"), 40)
+        self.wait("incident Escalated: a person is needed", lambda: self.scene.incident_is("Escalated"), 10)
         self.check(self.world.describe()["taskDefinition"] == bad, "the service is as Bokgu found it")
 
     def end(self) -> None:
@@ -127,52 +130,15 @@ class Story:
         for name, expected in EXPECTED_COUNTERS.items():
             self.check(counters.get(name) == expected, f"{name} {counters.get(name, 0):g}")
 
-    # What is looked at
-
-    def incident(self) -> dict[str, Any]:
-        """The newest incident, or an empty one."""
-        found = self.world.all("incidents")
-        return found[-1] if found else {"metadata": {"name": ""}, "spec": {}, "status": {}}
-
-    def plan(self) -> dict[str, Any]:
-        """The plan of the newest incident, or an empty one."""
-        plans = self.incident().get("status", {}).get("plans", [])
-        found = self.world.get("recoveryplans", plans[-1]["name"]) if plans else None
-        return found or {"spec": {}, "status": {}}
-
-    def knows_good_revision(self) -> bool:
-        """Whether the ProtectedService has seen its service run well for long enough."""
-        status = (self.world.get("protectedservices", SERVICE) or {}).get("status", {})
-        return status.get("summary") == "3/3" and "lastKnownGood" in status
-
-    def detector_says(self, summary: str) -> bool:
-        """Whether the detector's state is that."""
-        found = self.world.get("detectors", f"{SERVICE}-errors") or {}
-        return bool(found.get("status", {}).get("summary") == summary)
-
-    def approval_reasons(self) -> list[str]:
-        """What the operator said to each approval so far."""
-        conditions = [a.get("status", {}).get("conditions", []) for a in self.world.all("planapprovals")]
-        return [c["reason"] for each in conditions for c in each]
-
-    def plan_is(self, phase: str) -> bool:
-        """Whether the newest plan is in that phase."""
-        return bool(self.plan().get("status", {}).get("phase") == phase)
-
-    def incident_is(self, phase: str) -> bool:
-        """Whether the newest incident is in that phase."""
-        return bool(self.incident().get("status", {}).get("phase") == phase)
-
     # What is done
 
     def wait_for_plan(self, type_: str, cause: str, actions: list[str]) -> dict[str, Any]:
         """Wait for a new critical incident of that type and cause, and its plan with those actions."""
         known = len(self.world.all("incidents"))
-        already = self.incident_is("AwaitingApproval")
-        wanted = known if already else known + 1
+        wanted = known if self.scene.incident_is("AwaitingApproval") else known + 1
         self.wait(f"an Incident appears: {type_}", lambda: len(self.world.all("incidents")) == wanted, 30)
-        self.wait("its RecoveryPlan awaits approval", lambda: self.plan_is("AwaitingApproval"), 20)
-        incident, plan = self.incident(), self.plan()
+        self.wait("its RecoveryPlan awaits approval", lambda: self.scene.plan_is("AwaitingApproval"), 20)
+        incident, plan = self.scene.incident(), self.scene.plan()
         spec, classification = incident["spec"], incident["status"]["classification"]
         self.check((spec["type"], spec["severity"]) == (type_, "critical"), f"{type_}, critical")
         self.check(classification["rootCause"] == cause, f"root cause {cause}, priority {classification['priority']}")
@@ -184,8 +150,7 @@ class Story:
     def approve(self, plan: dict[str, Any]) -> None:
         """Both people sign and commit."""
         self.screen.say("alice and bob sign and commit their approvals")
-        self.world.commit("alice", self.world.alice.approve(plan, "system_admin"))
-        self.world.commit("bob", self.world.bob.approve(plan, "service_owner"))
+        self.scene.approve(plan)
 
     def wait(self, what: str, condition: Callable[[], object], seconds: float) -> None:
         """Wait for a state, showing what kubectl prints."""

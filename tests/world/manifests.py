@@ -88,13 +88,16 @@ def incident(name: str, service: str = SERVICE, **spec: Any) -> dict[str, Any]:
     }
 
 
-def approver_binding(person: str, role: str) -> dict[str, Any]:
-    """Lets a person approve as a role in the namespace."""
-    cluster_role = f"bokgu-approver-{role.replace('_', '-')}"
+def approver_bindings(person: str, role: str) -> list[dict[str, Any]]:
+    """Let a person create approvals in the namespace, and approve as a role."""
+    return [_binding(person, "bokgu-approver"), _binding(person, f"bokgu-approver-{role.replace('_', '-')}")]
+
+
+def _binding(person: str, cluster_role: str) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": f"{person.split('@', maxsplit=1)[0]}-{role.replace('_', '-')}", "namespace": NAMESPACE},
+        "metadata": {"name": f"{person.partition('@')[0]}-{cluster_role}", "namespace": NAMESPACE},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": cluster_role},
         "subjects": [{"kind": "User", "name": person, "apiGroup": "rbac.authorization.k8s.io"}],
     }

@@ -27,7 +27,7 @@ from tests.world.manifests import (
     SERVICE,
     TARGET_GROUP_ARN,
     TASK_CAPACITY,
-    approver_binding,
+    approver_bindings,
 )
 from tests.world.people import Person, Repository
 
@@ -131,6 +131,11 @@ class World:
         """SIGKILL, as a crash would."""
         self._processes.pop("operator").kill()
 
+    def operator_log_tail(self, lines: int = 20) -> str:
+        """The last lines that the operator logged."""
+        log = self.directory / "operator.log"
+        return "\n".join(log.read_text().splitlines()[-lines:]) if log.exists() else ""
+
     def _start_simulator(self) -> None:
         if self._running("simulator"):
             return
@@ -185,8 +190,8 @@ class World:
                 "metadata": {"name": "bokgu-signers", "namespace": "bokgu-system"},
                 "data": {"allowed_signers": signers, "revoked": ""},
             },
-            approver_binding(self.alice.name, "system_admin"),
-            approver_binding(self.bob.name, "service_owner"),
+            *approver_bindings(self.alice.name, "system_admin"),
+            *approver_bindings(self.bob.name, "service_owner"),
             *GITOPS_ACCOUNT,
         ]
         self.apply(*objects)

@@ -1,0 +1,66 @@
+# Everything runs from a virtual environment that the first target makes, on a machine with Python >= 3.11, make and git.
+
+PYTHON ?= python3
+VENV := .venv
+PY := PYTHONPATH=operator:. $(VENV)/bin/python
+LOCKED := $(VENV)/locked
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down world-% controlplane test test-unit lint type crds verify bench lock clean
+
+help: ## show this
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: controlplane ## play three incidents to their ends on a real control plane and a simulated AWS
+	@$(PY) -m tests.world demo
+
+up: controlplane ## start the same world and leave it running, to play with
+	@$(PY) -m tests.world up
+
+down: $(LOCKED) ## stop that world and remove it
+	@$(PY) -m tests.world down
+
+world-%: $(LOCKED) ## surge, calm, bad-revision, approve: let something happen in that world
+	@$(PY) -m tests.world $*
+
+test: controlplane ## run all tests on the real control plane and the simulator
+	@$(PY) -m pytest
+
+test-unit: $(LOCKED) ## run the tests of the pure core, which need nothing else
+	@$(PY) -m pytest tests/unit
+
+lint: $(LOCKED) ## ruff and import-linter
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@PYTHONPATH=operator $(VENV)/bin/lint-imports --no-logo 2>/dev/null || PYTHONPATH=operator $(VENV)/bin/lint-imports
+
+type: $(LOCKED) ## mypy --strict
+	@$(VENV)/bin/mypy
+
+crds: $(LOCKED) ## write crds/ from the models
+	@$(PY) -m bokgu crds --out crds
+
+verify: lint type ## check that all generated files are up to date, after lint and type
+	@$(PY) -m bokgu crds --out $(VENV)/crds >/dev/null
+	@diff -ru crds $(VENV)/crds || { echo 'crds/ differs from the models: run make crds and commit'; exit 1; }
+	@echo verified
+
+bench: controlplane ## measure speed, beside a yardstick in the same run
+	@$(PY) -m tests.bench
+
+lock: $(LOCKED) ## resolve requirements.lock anew (needs uv); hashes, no addresses
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --extra dev --quiet pyproject.toml --output-file requirements.lock
+
+controlplane: $(LOCKED)
+	@$(PY) -m tests.controlplane build >/dev/null
+
+clean: ## remove the virtual environment; caches outside this folder stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "virtual environment: $(VENV), from requirements.lock"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $(LOCKED)

@@ -1,0 +1,42 @@
+"""One world for all tests that need it: the real control plane, the simulator and the operator."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+
+from tests.world.scene import Scene
+from tests.world.world import World
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("world")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _numbers() -> Iterator[int]:
+    return count(1)
+
+
+@pytest.fixture
+def new_scene(world: World, _numbers: Iterator[int]) -> Iterator[Callable[..., Scene]]:
+    """Makes services of their own for a test, and takes them out of the world afterwards."""
+    scenes: list[Scene] = []
+
+    def make(**spec: object) -> Scene:
+        scene = Scene(world, f"svc{next(_numbers)}")
+        scenes.append(scene)
+        scene.begin(**spec)
+        return scene
+
+    yield make
+    for scene in scenes:
+        world.control_plane.kubectl("delete", "detector", f"{scene.service}-errors", "-n", "shop", "--wait=false")
+
+
+@pytest.fixture
+def scene(new_scene: Callable[..., Scene]) -> Scene:
+    """A healthy service that may scale out and roll back after approval."""
+    return new_scene()

@@ -1,0 +1,99 @@
+"""Bad input gets a clear answer, and stops nothing else (S12)."""
+
+import json
+from typing import Any
+
+from tests.integration.test_fences import PLAN
+from tests.world.manifests import NAMESPACE, detector, incident, protected_service
+from tests.world.scene import Scene
+from tests.world.world import World, wait_for
+
+
+def condition(world: World, plural: str, name: str, type_: str) -> dict[str, Any]:
+    found = world.get(plural, name) or {}
+    conditions = found.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == type_), {})
+
+
+def test_s12_incident_for_an_unprotected_service_says_so_and_goes_on_when_it_is_protected(world: World) -> None:
+    world.apply(incident("orphan", "unknown-service"))
+    wait_for(
+        lambda: condition(world, "incidents", "orphan", "Blocked").get("status") == "True",
+        10,
+        lambda: str(world.get("incidents", "orphan")),
+    )
+    blocked = condition(world, "incidents", "orphan", "Blocked")
+    assert blocked["reason"] == "NotProtected"
+    assert "create it" in blocked["message"]
+
+    world.create_service("unknown-service")
+    world.apply(protected_service("unknown-service"))
+    wait_for(
+        lambda: condition(world, "incidents", "orphan", "Classified").get("status") == "True",
+        15,
+        lambda: str(world.get("incidents", "orphan")),
+    )
+    world.control_plane.kubectl("delete", "incident", "orphan", "-n", NAMESPACE)
+
+
+def test_s12_plan_for_a_missing_incident_is_cancelled(world: World) -> None:
+    world.apply({**PLAN, "metadata": {"name": "no-incident", "namespace": NAMESPACE}})
+
+    def status() -> dict[str, Any]:
+        found = world.get("recoveryplans", "no-incident") or {}
+        return dict(found.get("status", {}))
+
+    wait_for(lambda: status().get("phase") == "Cancelled", 10, lambda: str(status()))
+    assert status()["reason"] == "IncidentGone"
+    world.control_plane.kubectl("delete", "recoveryplan", "no-incident", "-n", NAMESPACE, "--timeout=20s")
+
+
+def test_s12_unknown_incident_type_is_refused_at_admission(world: World) -> None:
+    manifest = json.dumps(incident("typo", "any", type="high_eror_rate"))
+    refused = world.control_plane.kubectl("create", "-f", "-", input=manifest, check=False)
+    assert 'Unsupported value: "high_eror_rate"' in refused.stderr
+    assert '"high_error_rate"' in refused.stderr
+
+
+def test_s12_service_that_aws_does_not_describe_says_why_and_stops_no_other(scene: Scene) -> None:
+    world = scene.world
+    world.simulator.add_fault("DescribeServices", resource='"silent"', count=10_000)
+    world.simulator.add_fault("GetMetricData", resource="silent", count=10_000)
+    world.apply(protected_service("silent"), detector("silent"), incident("silent", "silent"))
+    wait_for(
+        lambda: condition(world, "protectedservices", "silent", "Ready").get("status") == "False",
+        30,
+        lambda: str(world.get("protectedservices", "silent")),
+    )
+    assert condition(world, "protectedservices", "silent", "Ready")["reason"] == "NoAnswer"
+    wait_for(
+        lambda: condition(world, "detectors", "silent-errors", "Ready").get("reason") == "NoAnswer",
+        30,
+        lambda: str(world.get("detectors", "silent-errors")),
+    )
+    wait_for(
+        lambda: condition(world, "incidents", "silent", "Classified").get("reason") == "NoAnswer",
+        30,
+        lambda: str(world.get("incidents", "silent")),
+    )
+    scene.surge()  # The other service is still watched, classified and planned for.
+    for kind, name in (("detector", "silent-errors"), ("incident", "silent"), ("protectedservice", "silent")):
+        world.control_plane.kubectl("delete", kind, name, "-n", NAMESPACE)
+    world.simulator.clear_faults()
+
+
+def test_s12_service_that_does_not_exist_says_so(world: World) -> None:
+    world.apply(protected_service("absent"))
+    wait_for(
+        lambda: condition(world, "protectedservices", "absent", "Ready").get("reason") == "MISSING",
+        15,
+        lambda: str(world.get("protectedservices", "absent")),
+    )
+    world.control_plane.kubectl("delete", "protectedservice", "absent", "-n", NAMESPACE)
+
+
+def test_s12_detector_that_names_a_missing_query_is_refused_at_admission(world: World) -> None:
+    wrong = detector("any")
+    wrong["spec"]["conditions"][0]["ratio"]["numerator"] = "eror"
+    refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(wrong), check=False)
+    assert "every query that a condition names must be in spec.queries" in refused.stderr

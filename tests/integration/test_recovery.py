@@ -1,0 +1,77 @@
+"""Whole recoveries, each stage on real parts."""
+
+from tests.world.manifests import CLUSTER
+from tests.world.scene import Scene
+
+
+def test_surge_is_scaled_out_after_two_approvals(scene: Scene) -> None:
+    plan = scene.surge()
+    incident = scene.incident()
+    assert (incident["spec"]["type"], incident["spec"]["severity"]) == ("high_error_rate", "critical")
+    assert incident["status"]["classification"]["rootCause"] == "TrafficSurge"
+    assert incident["status"]["classification"]["requiredActions"] == ["health_check", "scale_out"]
+    assert [s["action"] for s in plan["spec"]["steps"]] == ["health_check", "scale_out"]
+    assert plan["spec"]["requiredApprovals"] == ["system_admin", "service_owner"]
+
+    scene.approve(plan)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 40)
+
+    done = scene.plan()["status"]
+    assert done["phase"] == "Completed"
+    assert [(s["phase"], s.get("verdict")) for s in done["steps"]] == [("Completed", None), ("Completed", "Passed")]
+    assert all(s["startedAt"] <= s["finishedAt"] and s["output"] for s in done["steps"])
+    assert scene.updates() == [{"cluster": CLUSTER, "service": scene.service, "desiredCount": 5}]
+    assert scene.world.describe(scene.service)["runningCount"] == 5
+    assert float(done["metrics"][0]["before"]) > 0.3
+    assert float(done["metrics"][0]["after"]) < 0.05
+    events = [entry["event"] for entry in scene.incident()["status"]["timeline"]]
+    assert events[0] == "Detected"
+    assert events[-1] == "Resolved"
+    scene.wait("the lock is free", lambda: "activePlan" not in _service_status(scene), 10)
+
+
+def test_bad_revision_is_rolled_back(scene: Scene) -> None:
+    good = scene.world.describe(scene.service)["taskDefinition"]
+    scene.world.deploy(scene.service, ERROR_RATIO=0.6)
+    scene.wait("a plan awaits approval", lambda: scene.plan_is("AwaitingApproval"), 30)
+    classification = scene.incident()["status"]["classification"]
+    assert (classification["rootCause"], classification["newRevisionAtFault"]) == ("BadDeployment", True)
+
+    scene.approve(scene.plan())
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+    assert scene.world.describe(scene.service)["taskDefinition"] == good
+    assert [u["taskDefinition"] for u in scene.updates()] == [good]
+
+
+def test_rollback_that_fails_its_validation_is_undone(scene: Scene) -> None:
+    scene.world.deploy(scene.service, ERROR_RATIO=0.5)
+    bad = scene.world.describe(scene.service)["taskDefinition"]
+    scene.wait("a plan awaits approval", lambda: scene.plan_is("AwaitingApproval"), 30)
+    scene.world.simulator.set_dependency_errors(CLUSTER, scene.service, 0.4)
+    scene.approve(scene.plan())
+    scene.wait("rolled back", lambda: scene.plan_is("RolledBack"), 90)
+    scene.wait("escalated", lambda: scene.incident_is("Escalated"), 10)
+
+    step = scene.plan()["status"]["steps"][1]
+    assert (step["phase"], step["reason"], step["verdict"]) == ("Failed", "VerificationFailed", "Failed")
+    assert step["rollback"]["phase"] == "Completed"
+    assert scene.world.describe(scene.service)["taskDefinition"] == bad
+    assert len(scene.updates()) == 2
+    scene.world.simulator.set_dependency_errors(CLUSTER, scene.service, 0)
+
+
+def test_incident_that_goes_away_by_itself_is_resolved_and_its_plan_cancelled(scene: Scene) -> None:
+    scene.surge()
+    scene.world.simulator.set_load(CLUSTER, scene.service, 300)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 30)
+    scene.wait("cancelled", lambda: scene.plan_is("Cancelled"), 10)
+    assert scene.incident()["status"]["reason"] == "Cleared"
+    assert scene.plan()["status"]["reason"] == "IncidentResolved"
+    assert scene.updates() == []
+
+
+def _service_status(scene: Scene) -> dict[str, object]:
+    found = scene.world.get("protectedservices", scene.service)
+    assert found is not None
+    status: dict[str, object] = found["status"]
+    return status

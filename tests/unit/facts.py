@@ -1,0 +1,354 @@
+"""Builds the facts that the pure core decides on: one healthy service, one plan, two people who approve."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bokgu.api.detector import Detector
+from bokgu.api.incident import Classification, Incident
+from bokgu.api.observed import Deployment, EcsService, Series, ServiceDeployment, ServiceRevision
+from bokgu.api.plan_approval import PlanApproval
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import RecoveryPlan, Step
+from bokgu.api.vocabulary import Proof
+from bokgu.core.approval import Judgement, Tally, tally_approvals
+from bokgu.core.execution import Measurement, PlanFacts, Timing
+
+NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+DIGEST = "sha256:" + "ab" * 32
+OTHER_DIGEST = "sha256:" + "cd" * 32
+ROLES = ("system_admin", "service_owner")
+PLAN_UID = "5c8f6d1e-plan"
+INCIDENT_UID = "0a1b2c3d-incident"
+ARN = "arn:aws:ecs:us-east-1:123456789012"
+
+Raw = dict[str, Any]
+
+
+def task_definition(number: int) -> str:
+    return f"{ARN}:task-definition/api:{number}"
+
+
+def revision_arn(number: int) -> str:
+    return f"{ARN}:service-revision/shop/api/{number}"
+
+
+def service_deployment_arn(number: int) -> str:
+    return f"{ARN}:service-deployment/shop/api/{number}"
+
+
+def metadata(name: str, uid: str, /, **fields: Any) -> Raw:
+    return {
+        "name": name,
+        "namespace": "shop",
+        "uid": uid,
+        "resourceVersion": "1",
+        "generation": 1,
+        "creationTimestamp": NOW - 30 * MINUTE,
+        **fields,
+    }
+
+
+# AWS
+
+
+def deployment(number: int = 2, *, desired: int = 3, state: str = "COMPLETED", **fields: Any) -> Deployment:
+    return replace(
+        Deployment(
+            id=f"ecs-svc/{number}",
+            status="PRIMARY",
+            task_definition=task_definition(number),
+            desired_count=desired,
+            running_count=desired,
+            pending_count=0,
+            failed_tasks=0,
+            rollout_state=state,
+            rollout_state_reason="",
+            created_at=NOW - 60 * MINUTE,
+        ),
+        **fields,
+    )
+
+
+def service(number: int = 2, *, desired: int = 3, running: int | None = None, **fields: Any) -> EcsService:
+    """A steady service that runs deployment, revision and task definition of that number."""
+    return replace(
+        EcsService(
+            arn=f"{ARN}:service/shop/api",
+            status="ACTIVE",
+            desired_count=desired,
+            running_count=desired if running is None else running,
+            pending_count=0,
+            task_definition=task_definition(number),
+            controller="ECS",
+            scheduling_strategy="REPLICA",
+            current_service_deployment=service_deployment_arn(number),
+            current_service_revisions=(revision_arn(number),),
+            deployments=(deployment(number, desired=desired),),
+            events=(),
+            tags={},
+            read_at=NOW,
+        ),
+        **fields,
+    )
+
+
+def deploying(new: int, old: int, *, state: str = "IN_PROGRESS", **fields: Any) -> EcsService:
+    """A service on its way from one revision to another, both of them running."""
+    return replace(
+        service(new),
+        current_service_revisions=(revision_arn(new), revision_arn(old)),
+        deployments=(deployment(new, state=state, running_count=1), deployment(old, status="ACTIVE", running_count=2)),
+        **fields,
+    )
+
+
+def revisions(*numbers: int) -> dict[str, ServiceRevision]:
+    return {
+        revision_arn(n): ServiceRevision(revision_arn(n), task_definition(n), NOW - 60 * MINUTE, {"platformVersion": n})
+        for n in numbers
+    }
+
+
+def service_deployment(number: int, created: datetime, status: str = "SUCCESSFUL") -> ServiceDeployment:
+    return ServiceDeployment(
+        arn=service_deployment_arn(number),
+        status=status,
+        target_service_revision_arn=revision_arn(number),
+        created_at=created,
+        finished_at=created + MINUTE,
+    )
+
+
+def series(values: Mapping[int, float], *, until: datetime = NOW, period: int = 60) -> Series:
+    """Datapoints by how many whole periods before `until` they ended: 0 is the last one."""
+    points = {until - timedelta(seconds=period * (ago + 1)): value for ago, value in values.items()}
+    return Series(points=tuple(sorted(points.items())), period=period)
+
+
+# Our objects
+
+
+def scale_out(desired: int = 5, **fields: Any) -> Raw:
+    return {
+        "name": "scale-out",
+        "action": "scale_out",
+        "parameters": {"desiredCount": desired},
+        "timeout": "15m",
+        "onFailure": "Stop",
+        **fields,
+    }
+
+
+def roll_back(to: int = 1, **fields: Any) -> Raw:
+    return {
+        "name": "rollback",
+        "action": "rollback_to_previous_version",
+        "parameters": {"serviceRevisionArn": revision_arn(to)},
+        "timeout": "30m",
+        "onFailure": "RollBack",
+        "rollback": {"action": "rollback_to_previous_version"},
+        **fields,
+    }
+
+
+def restart(**fields: Any) -> Raw:
+    return {"name": "restart", "action": "service_restart", "timeout": "15m", "onFailure": "Stop", **fields}
+
+
+def health_check(**fields: Any) -> Raw:
+    return {"name": "health-check", "action": "health_check", "timeout": "5m", "onFailure": "Stop", **fields}
+
+
+VALIDATION: Raw = {
+    "type": "metric",
+    "criteria": "error_rate_decrease",
+    "expression": "error_rate < 0.05",
+    "for": "5m",
+    "timeout": "20m",
+}
+
+
+def plan(*steps: Raw, status: Raw | None = None, meta: Raw | None = None, **spec: Any) -> RecoveryPlan:
+    return RecoveryPlan.model_validate(
+        {
+            "kind": "RecoveryPlan",
+            "metadata": metadata("plan-1", PLAN_UID, **(meta or {})),
+            "spec": {
+                "incidentRef": {"name": "incident-1", "uid": INCIDENT_UID},
+                "serviceRef": {"name": "api"},
+                "preconditions": {
+                    "serviceRevisionArn": revision_arn(2),
+                    "serviceDeploymentArn": service_deployment_arn(2),
+                    "desiredCount": 3,
+                    "rootCause": "TrafficSurge",
+                },
+                "steps": [Step.model_validate(s).to_dict() for s in (steps or (scale_out(),))],
+                "expiresAt": NOW + 60 * MINUTE,
+                **spec,
+            },
+            "status": status or {},
+        }
+    )
+
+
+def incident(*, status: Raw | None = None, meta: Raw | None = None, **spec: Any) -> Incident:
+    return Incident.model_validate(
+        {
+            "kind": "Incident",
+            "metadata": metadata("incident-1", INCIDENT_UID, **(meta or {})),
+            "spec": {
+                "type": "high_error_rate",
+                "severity": "high",
+                "serviceRef": {"name": "api"},
+                "metrics": [{"name": "error_rate", "value": "0.37", "threshold": "0.3"}],
+                "detectedAt": NOW - 20 * MINUTE,
+                "source": {"kind": "Detector", "name": "api-errors", "condition": "error_rate"},
+                **spec,
+            },
+            "status": status or {},
+        }
+    )
+
+
+def protected_service(*, status: Raw | None = None, **spec: Any) -> ProtectedService:
+    return ProtectedService.model_validate(
+        {
+            "kind": "ProtectedService",
+            "metadata": metadata("api", "psvc-uid"),
+            "spec": {
+                "region": "us-east-1",
+                "ecs": {"cluster": "shop", "service": "api"},
+                "mode": "Approve",
+                "allowedActions": ["scale_out", "rollback_to_previous_version", "service_restart"],
+                "limits": {"maxDesiredCount": 10},
+                **spec,
+            },
+            "status": status or {},
+        }
+    )
+
+
+def locked_by(name: str, uid: str) -> Raw:
+    """Status of a ProtectedService whose lock that plan holds."""
+    return {"activePlan": {"name": name, "uid": uid}}
+
+
+def started(uid: str = PLAN_UID, digest: str = DIGEST) -> Raw:
+    """Status of an incident that shows a plan as started."""
+    return {"plans": [{"name": "plan-1", "uid": uid, "digest": digest, "startedAt": NOW}]}
+
+
+def detector(*, condition: Raw | None = None, period: str = "1m", **spec: Any) -> Detector:
+    query = {"namespace": "AWS/ApplicationELB", "period": period}
+    return Detector.model_validate(
+        {
+            "kind": "Detector",
+            "metadata": metadata("api-errors", "detector-uid"),
+            "spec": {
+                "serviceRef": {"name": "api"},
+                "settle": "0s",
+                "queries": [
+                    {"name": "errors", "metricName": "HTTPCode_Target_5XX_Count", **query},
+                    {"name": "requests", "metricName": "RequestCount", **query},
+                ],
+                "conditions": [
+                    {
+                        "name": "error_rate",
+                        "type": "high_error_rate",
+                        "ratio": {"numerator": "errors", "denominator": "requests", "minDenominator": "100"},
+                        "thresholds": {"medium": "0.05", "high": "0.1", "critical": "0.3"},
+                        **(condition or {}),
+                    }
+                ],
+                **spec,
+            },
+        }
+    )
+
+
+def classification(**fields: Any) -> Classification:
+    return Classification.model_validate(
+        {
+            "category": "Capacity",
+            "rootCause": "TrafficSurge",
+            "newRevisionAtFault": False,
+            "confidence": "high",
+            "impactLevel": "high",
+            "priority": 2,
+            "estimatedResolutionTime": "15m",
+            **fields,
+        }
+    )
+
+
+# Approvals
+
+
+def approval(
+    role: str = "system_admin", approver: str = "alice@example.com", *, meta: Raw | None = None, **spec: Any
+) -> PlanApproval:
+    name = f"{approver.split('@', maxsplit=1)[0]}-{role}-{spec.get('decision', 'Approve')}".lower().replace("_", "-")
+    return PlanApproval.model_validate(
+        {
+            "kind": "PlanApproval",
+            "metadata": metadata(name, f"uid-{name}", **(meta or {})),
+            "spec": {
+                "planRef": {"name": "plan-1"},
+                "planDigest": DIGEST,
+                "role": role,
+                "decision": "Approve",
+                "approver": approver,
+                "validUntil": NOW + 60 * MINUTE,
+                **spec,
+            },
+        }
+    )
+
+
+def judged(role: str, approver: str, decision: str = "Approve", *, accepted: bool = True) -> Judgement:
+    reason = "Accepted" if accepted else "RoleNotHeld"
+    return Judgement(approval(role, approver, decision=decision), reason, "", Proof.SIGNED if accepted else None)
+
+
+ALICE = judged("system_admin", "alice@example.com")
+BOB = judged("service_owner", "bob@example.com")
+REJECT = judged("service_owner", "carol@example.com", "Reject")
+
+
+def tally(*judgements: Judgement) -> Tally:
+    return tally_approvals(ROLES, judgements)
+
+
+APPROVED = tally(ALICE, BOB)
+
+
+def facts(**fields: Any) -> PlanFacts:
+    """Everything is well: approved, locked, claimed, readable."""
+    return replace(
+        PlanFacts(
+            now=NOW,
+            digest=DIGEST,
+            incident=incident(status=started()),
+            protected_service=protected_service(status=locked_by("plan-1", PLAN_UID)),
+            tally=APPROVED,
+            service=service(),
+            problem=None,
+            revisions=revisions(1, 2),
+            measurement=None,
+            unsent=frozenset(),
+            known_since=NOW - 60 * MINUTE,
+            holder="operator-1",
+            timing=Timing(consistency_delay=5 * MINUTE, poll=timedelta(seconds=20)),
+        ),
+        **fields,
+    )
+
+
+def measured(since: datetime, until: datetime, value: Callable[[datetime], float | None] | float) -> Measurement:
+    """One value a minute, of the minutes that began at or after `since` and ended by `until`."""
+    moments = [since + i * MINUTE for i in range((until - since) // MINUTE)]
+    points = tuple((t, value(t) if callable(value) else value) for t in moments)
+    return Measurement(points, period=MINUTE, settle=timedelta())

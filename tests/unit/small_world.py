@@ -1,0 +1,230 @@
+"""A service, a plan and the passes over it, small enough to follow by hand.
+
+It does what `reconcile.recovery_plan` does around `decide`, with plain values in the place of Kubernetes and AWS.
+"""
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from bokgu.api.incident import IncidentPlan
+from bokgu.api.meta import UidReference
+from bokgu.api.observed import AwsError, EcsService, ServiceRevision
+from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.vocabulary import PlanPhase
+from bokgu.core.approval import Tally
+from bokgu.core.execution import (
+    ClaimIncident,
+    ClaimService,
+    Outcome,
+    PlanFacts,
+    Send,
+    decide,
+    forget_intent,
+    record_answer,
+)
+from tests.unit import facts
+from tests.unit.facts import NOW, revision_arn, service_deployment_arn, task_definition
+
+UNREACHABLE = AwsError("DescribeServices", "Unreachable", "no answer", sent=False)
+
+
+@dataclass
+class World:
+    """`fate` is what becomes of the next send: accepted, answer lost, never arrived, refused, throttled."""
+
+    plan: RecoveryPlan
+    now: datetime = NOW
+    ecs: EcsService = field(default_factory=facts.service)
+    tally: Tally = facts.APPROVED
+    lag: timedelta = timedelta()
+    readable: bool = True
+    fate: str = "accepted"
+    error_rate: float | None = 0.01
+    sent: list[Send] = field(default_factory=list)
+    effects: list[Send] = field(default_factory=list)
+    unsent: set[str] = field(default_factory=set)
+    known_since: datetime = NOW - timedelta(hours=1)
+
+    def __post_init__(self) -> None:
+        self.incident = facts.incident()
+        self.protected = facts.protected_service()
+        self.history = [(self.now - timedelta(hours=1), self.ecs)]
+        self.revisions: dict[str, ServiceRevision] = facts.revisions(1, 2)
+        self.next_number = 3
+
+    @property
+    def status(self) -> RecoveryPlanStatus:
+        return self.plan.status
+
+    @property
+    def over(self) -> bool:
+        return self.status.phase.terminal
+
+    # What happens to the service
+
+    def change(self, ecs: EcsService) -> None:
+        self.ecs = ecs
+        self.history.append((self.now, ecs))
+
+    def scale(self, desired: int) -> None:
+        (*_, primary) = [d for d in self.ecs.deployments if d.status == "PRIMARY"]
+        others = tuple(d for d in self.ecs.deployments if d.status != "PRIMARY")
+        changed = replace(primary, desired_count=desired)
+        self.change(replace(self.ecs, desired_count=desired, deployments=(changed, *others)))
+
+    def deploy(self, definition: str | None = None) -> None:
+        number, self.next_number = self.next_number, self.next_number + 1
+        definition = definition or task_definition(number)
+        arn = revision_arn(number)
+        self.revisions[arn] = ServiceRevision(arn, definition, self.now)
+        new = facts.deployment(
+            number,
+            desired=self.ecs.desired_count,
+            state="IN_PROGRESS",
+            task_definition=definition,
+            running_count=0,
+            created_at=self.now,
+        )
+        old = tuple(replace(d, status="ACTIVE") for d in self.ecs.deployments)
+        self.change(
+            replace(
+                self.ecs,
+                task_definition=definition,
+                current_service_deployment=service_deployment_arn(number),
+                current_service_revisions=(arn, *self.ecs.current_service_revisions[:1]),
+                deployments=(new, *old),
+            )
+        )
+
+    def settle(self) -> None:
+        """ECS finishes what it is doing."""
+        desired = self.ecs.desired_count
+        primary = replace(self.ecs.deployments[0], rollout_state="COMPLETED", running_count=desired)
+        self.change(
+            replace(
+                self.ecs,
+                running_count=desired,
+                current_service_revisions=self.ecs.current_service_revisions[:1],
+                deployments=(primary,),
+            )
+        )
+
+    def lose_task(self) -> None:
+        self.change(replace(self.ecs, running_count=max(0, self.ecs.running_count - 1)))
+
+    def visible(self) -> EcsService:
+        """What a read shows: the service as it was `lag` ago."""
+        shown = [ecs for at, ecs in self.history if at <= self.now - self.lag]
+        return replace(shown[-1] if shown else self.history[0][1], read_at=self.now)
+
+    # Passes
+
+    def facts(self) -> PlanFacts:
+        service = self.visible() if self.readable else None
+        since = next((s.effective_at for s in self.status.steps if s.effective_at and not s.finished_at), None)
+        measurement = None
+        if since and self.error_rate is not None:
+            measurement = facts.measured(since, self.now, self.error_rate)
+        return facts.facts(
+            now=self.now,
+            incident=self.incident,
+            protected_service=self.protected,
+            tally=self.tally,
+            service=service,
+            problem=None if self.readable else UNREACHABLE,
+            revisions=self.revisions if self.readable else {},
+            measurement=measurement,
+            unsent=frozenset(self.unsent),
+            known_since=self.known_since,
+        )
+
+    def do(self) -> Outcome:
+        """One pass: decide, then write the status, or do the effect."""
+        before = self.plan
+        outcome = decide(before, self.facts())
+        match outcome.effect:
+            case None:
+                self._write(outcome.status)
+                self.unsent |= open_tokens(outcome.status) - open_tokens(before.status)
+            case ClaimService():
+                status = self.protected.status.model_copy(
+                    update={"active_plan": UidReference(name=before.metadata.name, uid=before.metadata.uid)}
+                )
+                self.protected = self.protected.model_copy(update={"status": status})
+            case ClaimIncident(digest):
+                entry = IncidentPlan(
+                    name=before.metadata.name, uid=before.metadata.uid, digest=digest, started_at=self.now
+                )
+                claimed = self.incident.status.model_copy(update={"plans": (entry,)})
+                self.incident = self.incident.model_copy(update={"status": claimed})
+            case Send() as send:
+                self._write(self._send(outcome.status, send))
+        return outcome
+
+    def until(self, *phases: PlanPhase, passes: int = 400) -> Outcome:
+        """Passes, as soon as they are asked for, until the plan is in one of the phases."""
+        for _ in range(passes):
+            outcome = self.do()
+            if self.status.phase in phases:
+                return outcome
+            self.now += outcome.requeue_after or timedelta()
+        raise AssertionError(f"still {self.status.phase} after {passes} passes: {self.status.to_dict()}")
+
+    def until_intent(self) -> None:
+        """Passes until an intent is stored and waits to be sent."""
+        for _ in range(20):
+            self.do()
+            if self.unsent:
+                return
+        raise AssertionError(f"no intent: {self.status.to_dict()}")
+
+    def until_sent(self) -> None:
+        self.until_intent()
+        while self.unsent and not self.over:
+            self.do()
+
+    def crash(self) -> None:
+        """The process dies and another one begins."""
+        self.unsent.clear()
+        self.known_since = self.now
+
+    def _write(self, status: RecoveryPlanStatus) -> None:
+        stored = RecoveryPlanStatus.model_validate(status.to_dict())
+        self.plan = self.plan.model_copy(update={"status": stored})
+
+    def _send(self, status: RecoveryPlanStatus, send: Send) -> RecoveryPlanStatus:
+        self.unsent.discard(send.token)
+        self.sent.append(send)
+        if self.fate == "throttled":
+            return forget_intent(status, send.token)
+        if self.fate == "refused":
+            return record_answer(status, send.token, Answer(at=self.now, result="Refused", message="AccessDenied"))
+        if self.fate == "never":
+            return status
+        self.effects.append(send)
+        arguments = json.loads(send.request.arguments)
+        if "desiredCount" in arguments:
+            self.scale(arguments["desiredCount"])
+        if "taskDefinition" in arguments or arguments.get("forceNewDeployment"):
+            self.deploy(arguments.get("taskDefinition", self.ecs.task_definition))
+        if self.fate == "lost":
+            return status
+        primary = self.ecs.primary
+        answer = Answer(
+            at=self.now,
+            result="Accepted",
+            deployment_id=primary.id if primary else None,
+            service_revision_arn=self.ecs.service_revision_arn,
+        )
+        return record_answer(status, send.token, answer)
+
+
+def operations(status: RecoveryPlanStatus) -> list[StepStatus | OperationStatus]:
+    """All steps and undos."""
+    return [*status.steps, *(s.rollback for s in status.steps if s.rollback)]
+
+
+def open_tokens(status: RecoveryPlanStatus) -> set[str]:
+    """Tokens of intents without an answer."""
+    return {o.intent.token for o in operations(status) if o.intent and o.answer is None}

@@ -1,0 +1,108 @@
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bokgu.api.vocabulary import Verdict
+from bokgu.core.verification import VerificationResult, parse_expression, verify_window
+from tests.unit.facts import MINUTE, NOW
+
+GOOD, BAD = 0.01, 0.5
+
+
+def verify(values: list[float | None], *, minutes: int | None = None, since: datetime = NOW) -> VerificationResult:
+    """`error_rate < 0.05` for 5 minutes, given one value a minute; the deadline is after 15 minutes."""
+    return verify_window(
+        parse_expression("error_rate < 0.05"),
+        tuple((NOW + i * MINUTE, value) for i, value in enumerate(values)),
+        period=MINUTE,
+        since=since,
+        hold=5 * MINUTE,
+        deadline=NOW + 15 * MINUTE,
+        now=NOW + (len(values) if minutes is None else minutes) * MINUTE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([], None),
+        ([GOOD] * 4, None),
+        ([GOOD] * 5, Verdict.PASSED),
+        ([BAD] * 9 + [GOOD] * 5, Verdict.PASSED),
+        ([GOOD] * 4 + [BAD] + [GOOD] * 4, None),
+        ([GOOD] * 4 + [None] + [GOOD] * 4, None),
+        ([GOOD] * 5 + [BAD], None),
+        ([BAD] * 15, Verdict.FAILED),
+        ([GOOD] * 14 + [BAD], Verdict.FAILED),
+        ([BAD] * 5 + [None] * 10, Verdict.INCONCLUSIVE),
+        ([None] * 15, Verdict.INCONCLUSIVE),
+        ([GOOD, None] * 7 + [GOOD], Verdict.INCONCLUSIVE),
+    ],
+)
+def test_s9_a_window(values: list[float | None], verdict: Verdict | None) -> None:
+    assert verify(values).verdict is verdict
+
+
+def test_s9_no_data_at_the_deadline_is_inconclusive() -> None:
+    assert verify([], minutes=15).verdict is Verdict.INCONCLUSIVE
+
+
+def test_what_was_before_the_effect_does_not_count() -> None:
+    assert verify([GOOD] * 6, since=NOW + 2 * MINUTE).verdict is None
+
+
+@given(st.lists(st.sampled_from([GOOD, BAD, None]), max_size=20))
+def test_s9_it_passes_exactly_when_the_last_five_minutes_are_all_there_and_good(values: list[float | None]) -> None:
+    passed = verify(values).verdict is Verdict.PASSED
+    assert passed == (len(values) >= 5 and all(value == GOOD for value in values[-5:]))
+
+
+@given(st.lists(st.sampled_from([GOOD, BAD, None]), min_size=15, max_size=25))
+def test_s9_every_window_is_decided_at_its_deadline(values: list[float | None]) -> None:
+    result = verify(values)
+    assert result.verdict is not None
+    if all(value is None for value in values):
+        assert result.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_window_of_no_length_proves_nothing() -> None:
+    result = verify_window(
+        parse_expression("a < 1"),
+        ((NOW, 0.0),),
+        period=MINUTE,
+        since=NOW,
+        hold=timedelta(),
+        deadline=NOW + MINUTE,
+        now=NOW,
+    )
+    assert result.verdict is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "holds"),
+    [
+        ("a < 1", 1.0, False),
+        ("a <= 1", 1.0, True),
+        ("a > 1", 1.0, False),
+        ("a >= 1", 1.0, True),
+        (" error_rate<0.05 ", 0.049, True),
+        ("a > -1.5", -1.4, True),
+    ],
+)
+def test_an_expression_compares(text: str, value: float, holds: bool) -> None:
+    assert parse_expression(text).holds(value) is holds
+
+
+@pytest.mark.parametrize("text", ["", "a", "a <", "< 1", "a < b", "a == 1", "A < 1", "a < 1 or b < 1", "a < 1e3"])
+def test_what_is_no_comparison_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a comparison"):
+        parse_expression(text)
+
+
+@given(st.text(max_size=60) | st.from_regex(r"\s*[a-z_]{1,3}\s*[<>]=?\s*-?[0-9.]{1,9}", fullmatch=True))
+def test_any_text_is_a_comparison_or_a_value_error(text: str) -> None:
+    with suppress(ValueError):
+        assert parse_expression(text).comparison in {"<", "<=", ">", ">="}
