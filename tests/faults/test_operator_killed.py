@@ -1,11 +1,13 @@
 """The operator dies with SIGKILL in the middle of a step and starts again: one effect, the same end."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 
 from tests.world.manifests import CLUSTER
 from tests.world.scene import Scene
+from tests.world.world import SPEED
 
 
 def _in_flight(scene: Scene) -> bool:
@@ -98,3 +100,30 @@ def _calls(scene: Scene) -> list[object]:
     """All UpdateService calls of the operator on the service, with or without an effect."""
     calls = scene.world.simulator.calls("UpdateService")
     return [c for c in calls if c.access_key_id == "operator" and c.parameters["service"] == scene.service]
+
+
+@pytest.fixture
+def lagging(scene: Scene) -> Iterator[Scene]:
+    """ECS shows every write only a second and a half later."""
+    scene.world.simulator.set_consistency_delay(1.5 * SPEED)
+    yield scene
+    scene.world.simulator.set_consistency_delay(0)
+
+
+def test_s3_effect_that_ecs_shows_late_is_no_foreign_change(lagging: Scene) -> None:
+    lagging.approve(lagging.surge())
+    lagging.wait("resolved", lambda: lagging.incident_is("Resolved"), 40)
+    assert lagging.plan_is("Completed")
+    assert len(_calls(lagging)) == 1
+
+
+def test_s3_lost_answer_and_late_effect_are_adopted_after_a_crash(lagging: Scene) -> None:
+    plan = lagging.surge()
+    lagging.world.simulator.add_fault("UpdateService", resource=f'"{lagging.service}"', effect="after", delay_seconds=6)
+    lagging.approve(plan)
+    lagging.wait("the call is in flight", lambda: _calls(lagging), 20)
+    lagging.world.kill_operator()
+    lagging.world.start_operator()
+    lagging.wait("resolved", lambda: lagging.incident_is("Resolved"), 60)
+    assert lagging.plan()["status"]["steps"][1]["answer"]["result"] == "Adopted"
+    assert len(_calls(lagging)) == 1

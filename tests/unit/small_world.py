@@ -181,8 +181,11 @@ class World:
 
     def until_sent(self) -> None:
         self.until_intent()
-        while self.unsent and not self.over:
+        for _ in range(20):
+            if not self.unsent:
+                return
             self.do()
+        raise AssertionError(f"not sent: {self.status.to_dict()}")
 
     def crash(self) -> None:
         """The process dies and another one begins."""
@@ -192,6 +195,7 @@ class World:
     def _write(self, status: RecoveryPlanStatus) -> None:
         stored = RecoveryPlanStatus.model_validate(status.to_dict())
         self.plan = self.plan.model_copy(update={"status": stored})
+        self.unsent &= open_tokens(stored)
 
     def _send(self, status: RecoveryPlanStatus, send: Send) -> RecoveryPlanStatus:
         self.unsent.discard(send.token)

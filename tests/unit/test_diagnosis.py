@@ -99,8 +99,8 @@ def test_growth_compares_medians_around_the_onset() -> None:
     assert traffic_growth(evidence(requests=spiky)) == 1.0
 
 
-@pytest.mark.parametrize(("minutes", "found"), [(0, True), (30, True), (31, False), (-1, False)])
-def test_a_new_deployment_began_in_the_half_hour_before_the_onset(minutes: int, found: bool) -> None:
+@pytest.mark.parametrize(("minutes", "found"), [(0, True), (30, True), (31, False), (-0.9, True), (-1, False)])
+def test_a_new_deployment_began_in_the_half_hour_before_the_onset_or_in_its_period(minutes: float, found: bool) -> None:
     last = service_deployment(2, ONSET - minutes * MINUTE)
     assert (new_deployment(evidence(deployments=(OLD, last))) is last) is found
 

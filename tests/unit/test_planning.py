@@ -171,7 +171,7 @@ def test_validation_windows_follow_the_period(period: str, hold: str) -> None:
     validation = built(detector=detector(period=period, settle="2m")).spec.steps[-1].validation
     assert validation
     assert validation.for_ == hold
-    assert parse_duration(validation.timeout) == 3 * parse_duration(hold) + 2 * MINUTE
+    assert parse_duration(validation.timeout) == 2 * parse_duration(hold) + 2 * MINUTE
 
 
 def test_a_rollback_is_verified_twice_as_long() -> None:

@@ -144,6 +144,13 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
     return Outcome(_summarise(plan, outcome.status, facts), outcome.effect, outcome.requeue_after)
 
 
+def in_flight(plan: RecoveryPlan) -> bool:
+    """Whether a stored intent waits for its answer, its effect or its verification: no new one will be stored now."""
+    operations = [o for s in plan.status.steps for o in (s, s.rollback) if o]
+    going = {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING}
+    return any(o.intent is not None and o.phase in going for o in operations)
+
+
 def record_answer(status: RecoveryPlanStatus, token: str, answer: Answer) -> RecoveryPlanStatus:
     """Write down what AWS said to the intent with that token."""
     return status.model_copy(update={"steps": tuple(_record(step, token, answer) for step in status.steps)})
@@ -326,7 +333,8 @@ def _execute(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -
         return _check_health(plan, status, index, facts)
     if operation.intent is None:
         return _write_intent(plan, status, index, facts)
-    moved = _follow(step.action, operation, parse_duration(step.timeout), facts)
+    grace = parse_duration(step.validation.timeout) if step.validation else timedelta()
+    moved = _follow(step.action, operation, parse_duration(step.timeout), grace, facts)
     if moved.operation.phase is OperationPhase.VERIFYING:
         moved = _Move(_verify(step, moved.operation, facts), moved.effect)
     status = _with_step(status, index, moved.operation)
@@ -423,43 +431,64 @@ class _Move(Generic[Op]):
     effect: Send | None = None
 
 
-def _follow(action: Action, operation: Op, timeout: timedelta, facts: PlanFacts) -> _Move[Op]:
-    """Take an operation with a stored intent further: send it, find its effect, wait until it is complete."""
-    if operation.answer is None:
-        return _settle_intent(action, operation, timeout, facts)
+def _follow(action: Action, operation: Op, timeout: timedelta, grace: timedelta, facts: PlanFacts) -> _Move[Op]:
+    """Take an operation with a stored intent further: send it, find its effect, wait until it is complete.
+
+    It must be complete within `timeout`; one that was and fell back, within `grace` more.
+    """
+    deadline = (operation.started_at or facts.now) + timeout
+    if operation.phase is OperationPhase.VERIFYING:
+        deadline += grace
+    if operation.intent is None or operation.answer is None:
+        return _settle_intent(action, operation, deadline, facts)
     if operation.answer.result == "Refused":
         return _Move(_fail(operation, "RefusedByAws", facts, operation.answer.message))
     if operation.answer.result == "NotSent":
         return _Move(_fail(operation, "PreconditionChanged", facts, operation.answer.message))
     if operation.answer.result == "Unknown":
         return _Move(_fail(operation, "EffectUnknown", facts, operation.answer.message))
-    service = facts.service
-    deadline = (operation.started_at or facts.now) + timeout
-    if service is None:
-        return _Move(operation)  # A state that cannot be read is no reason to act.
+    service, late = facts.service, facts.now >= deadline
+    if service is None:  # A state that cannot be read is no reason to act, until time is up.
+        return _Move(_fail(operation, "ServiceUnreadable", facts) if late else operation)
     changed = still_holds(action, operation, service)
+    if changed and _may_be_stale(operation, service, facts):
+        return _Move(operation)
     if changed:
         return _Move(_fail(operation, "ForeignChange", facts, changed))
     if not complete(action, operation, service):
-        if operation.phase is OperationPhase.IN_PROGRESS and facts.now >= deadline:
+        if late:
             return _Move(_fail(operation, "Timeout", facts, summarise(service)))
         return _Move(operation.model_copy(update={"effective_at": None, "output": summarise(service)}))
     return _Move(
         operation.model_copy(
             update={
                 "phase": OperationPhase.VERIFYING,
-                "effective_at": operation.effective_at or facts.now,
+                "effective_at": operation.effective_at or _next_second(facts.now),
                 "output": _effect_text(action, operation, service),
             }
         )
     )
 
 
-def _settle_intent(action: Action, operation: Op, timeout: timedelta, facts: PlanFacts) -> _Move[Op]:
+def _may_be_stale(operation: OperationStatus, service: EcsService, facts: PlanFacts) -> bool:
+    """Whether ECS may still show the service as it was before the call: it is eventually consistent."""
+    intent, answer = operation.intent, operation.answer
+    if intent is None or answer is None or facts.now >= answer.at + facts.timing.consistency_delay:
+        return False
+    return unchanged(intent.before, service)
+
+
+def _next_second(moment: datetime) -> datetime:
+    """Status keeps whole seconds: a window that must begin afterwards is rounded up."""
+    return moment if moment.microsecond == 0 else moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _settle_intent(action: Action, operation: Op, deadline: datetime, facts: PlanFacts) -> _Move[Op]:
     """An intent without an answer: send it if this process has just stored it, else find out what became of it."""
     intent, service = operation.intent, facts.service
     if intent is None or service is None:
-        return _Move(operation)
+        late = facts.now >= deadline + facts.timing.consistency_delay
+        return _Move(_fail(operation, "EffectUnknown", facts) if late else operation)
     if intent.token in facts.unsent and facts.now - service.read_at <= FRESH:
         if unchanged(intent.before, service):
             return _Move(operation, Send(intent.token, intent.request))
@@ -492,7 +521,9 @@ def _settle_intent(action: Action, operation: Op, timeout: timedelta, facts: Pla
 def _verify(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStatus:
     """Judge a step whose effect is complete. ECS agrees already; the metric must hold for its whole `for`."""
     validation, since = step.validation, operation.effective_at
-    if validation is None or since is None:
+    if since is None:
+        return operation  # It has fallen back: the window begins again when it is complete again.
+    if validation is None:
         return _succeed(operation.model_copy(update={"verdict": Verdict.PASSED}), facts, operation.output or "")
     deadline = since + parse_duration(validation.timeout)
     last_chance = (operation.started_at or since) + parse_duration(step.timeout) + parse_duration(validation.timeout)
@@ -583,7 +614,7 @@ def _roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
             _with_undo(status, index, undo),
             requeue_after=timedelta() if undo.intent or undo.phase in _UNDO_OVER else facts.timing.poll,
         )
-    moved = _follow(step.action, undo, parse_duration(step.timeout), facts)
+    moved = _follow(step.action, undo, parse_duration(step.timeout), timedelta(), facts)
     undo = moved.operation
     if undo.phase is OperationPhase.VERIFYING:
         undo = _succeed(undo.model_copy(update={"verdict": Verdict.PASSED}), facts, undo.output or "")
@@ -602,6 +633,8 @@ def _write_undo_intent(
         late = facts.now >= started + parse_duration(step.timeout)
         return _fail(undo, "ServiceUnreadable", facts) if late else undo
     changed = still_holds(step.action, forward, service)
+    if changed and _may_be_stale(forward, service, facts):
+        return undo
     if changed and "the deployment failed" not in changed:
         return _fail(undo, "ForeignChange", facts, f"not undone: {changed}")
     arn = intent.before.service_revision_arn

@@ -56,7 +56,7 @@ def cleared(detection: Detection | None, plan: RecoveryPlan | None) -> bool:
 def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
     """The status that says all of that."""
     old, now = incident.status, standing.now
-    phase, reason, message = _phase(standing)
+    phase, reason, message = _phase(old.plans, standing)
     resolved_at = (old.resolved_at or now) if phase is IncidentPhase.RESOLVED else None
     status = old.model_copy(
         update={
@@ -74,21 +74,29 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
     return status.model_copy(update={"timeline": _timeline(incident, status, standing, message)})
 
 
-def _phase(standing: Standing) -> tuple[IncidentPhase, str | None, str]:
+def _phase(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPhase, str | None, str]:
     """(phase, reason, message): the reason says why it is blocked, escalated, or how it was resolved."""
     plan, no_plan = standing.plan, standing.no_plan
-    if plan and plan.status.phase is PlanPhase.COMPLETED:
-        return IncidentPhase.RESOLVED, "Recovered", f"plan {plan.metadata.name} completed"
+    name, how = (plans[-1].name, plans[-1].outcome) if plans else ("", None)
+    how = plan.status.phase if plan else how
+    if how is PlanPhase.COMPLETED:
+        return IncidentPhase.RESOLVED, "Recovered", f"plan {name} completed"
     if cleared(standing.detection, plan):
         return IncidentPhase.RESOLVED, "Cleared", "the trouble went away without a plan of ours"
     if standing.problem:
         reason, message = standing.problem
         return IncidentPhase.CLASSIFIED if standing.classification else IncidentPhase.DETECTED, reason, message
-    if plan is not None:
-        if plan.status.phase in _PHASE_OF_PLAN:
-            return _PHASE_OF_PLAN[plan.status.phase], plan.status.reason, ""
-        how = f"plan {plan.metadata.name} ended as {plan.status.phase}: {plan.status.reason}"
-        return IncidentPhase.ESCALATED, f"Plan{plan.status.phase}", how
+    if plan is not None and plan.status.phase in _PHASE_OF_PLAN:
+        return _PHASE_OF_PLAN[plan.status.phase], plan.status.reason, ""
+    if plans and how is not None:
+        why = f": {plan.status.reason}" if plan else ""
+        return IncidentPhase.ESCALATED, f"Plan{how}", f"plan {name} ended as {how}{why}"
+    if plans:
+        return (
+            IncidentPhase.ESCALATED,
+            "PlanGone",
+            f"plan {name} is gone, and how it ended is not known: look at the service",
+        )
     if standing.entry is not None:
         return IncidentPhase.AWAITING_APPROVAL, None, ""
     if no_plan is not None:

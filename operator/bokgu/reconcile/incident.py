@@ -63,7 +63,7 @@ async def _look(context: Context, incident: Incident) -> Standing:
     detection = watch.detection if watch else None
     plan = await _current_plan(context, incident)
     standing = Standing(now, detection, incident.status.classification, None, plan, None, None)
-    if plan is not None or (incident.status.plans and incident.status.plans[-1].outcome) or cleared(detection, plan):
+    if incident.status.plans or cleared(detection, plan):
         return standing
     protected = context.find(ProtectedService, namespace, incident.spec.service_ref.name)
     if protected is None:

@@ -27,6 +27,7 @@ from bokgu.core.execution import (
     Timing,
     decide,
     forget_intent,
+    in_flight,
     record_answer,
 )
 from bokgu.core.verification import parse_expression
@@ -66,14 +67,17 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         for token in _tokens(outcome.status) - _tokens(plan.status):
             context.unsent[token] = time.monotonic()
         _count(plan.status, outcome.status, plan)
-    return outcome.requeue_after
+    return timedelta() if outcome.status.phase.terminal else outcome.requeue_after
 
 
 # Gather
 
 
 async def _gather(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
-    """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest."""
+    """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest.
+
+    Before an intent everything is read live; while one is under way, the store is recent enough to see a Reject.
+    """
     digest = plan_digest(context.cluster_id, raw)
     namespace = plan.metadata.namespace
     running = plan.status.started_at is not None
@@ -81,8 +85,8 @@ async def _gather(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
     if incident is None or incident.metadata.uid != plan.spec.incident_ref.uid:
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
     protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
-    tally = await _tally(context, plan, digest, incident, live=running)
-    if running or tally.approved:
+    tally = await _tally(context, plan, digest, incident, live=False)
+    if (running or tally.approved) and not in_flight(plan):
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await _tally(context, plan, digest, incident, live=True)

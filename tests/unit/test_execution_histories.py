@@ -1,0 +1,225 @@
+"""Histories of a plan in a world that does what it likes: nobody can order events so that a promise breaks."""
+
+import json
+from collections import Counter
+from datetime import timedelta
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from bokgu.api.recovery_plan import Intent, StepStatus
+from bokgu.core.approval import Tally
+from bokgu.core.aws_effects import observe_before
+from bokgu.core.execution import ClaimIncident, ClaimService, Outcome, Send
+from tests.unit.facts import (
+    ALICE,
+    APPROVED,
+    BOB,
+    MINUTE,
+    PLAN_UID,
+    REJECT,
+    ROLES,
+    VALIDATION,
+    Raw,
+    health_check,
+    plan,
+    protected_service,
+    restart,
+    roll_back,
+    scale_out,
+    tally,
+)
+from tests.unit.small_world import World, open_tokens, operations
+
+ON_FAILURE = st.sampled_from(["RollBack", "Stop", "Continue"])
+VALIDATIONS = st.sampled_from([{}, {"validation": VALIDATION}])
+BUILDERS = (roll_back, roll_back, scale_out, restart, health_check)
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> list[Raw]:
+    builders = draw(st.lists(st.sampled_from(BUILDERS), min_size=1, max_size=3))
+    return [
+        builder(name=f"step-{i}", onFailure=draw(ON_FAILURE), **({} if builder is health_check else draw(VALIDATIONS)))
+        for i, builder in enumerate(builders)
+    ]
+
+
+class Histories(RuleBasedStateMachine):
+    """Passes, and all that may happen between them."""
+
+    @initialize(
+        steps=steps(),
+        moment=st.sampled_from(["new", "started", "intent", "intent", "sent", "sent", "verified", "verified"]),
+        rate=st.sampled_from([0.01, 0.5, 0.5]),
+    )
+    def begin(self, steps: list[Raw], moment: str, rate: float) -> None:
+        self.world = World(plan(*steps), error_rate=rate)
+        self.strangers = 0
+        while moment != "new" and not self.world.status.started_at:
+            self.step()
+        for _ in range(6):
+            if moment in {"new", "started"} or (moment == "intent" and self.world.unsent) or self.world.sent:
+                break
+            self.step()
+        if moment == "verified":
+            self.world.settle()
+            self.step()
+
+    # What may happen
+
+    @rule()
+    def pass_(self) -> None:
+        self.step()
+
+    @rule(passes=st.integers(2, 40))
+    def passes(self, passes: int) -> None:
+        for _ in range(passes):
+            self.world.now += self.step().requeue_after or timedelta()
+
+    @rule(seconds=st.sampled_from([1, 20, 120, 400]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.now += timedelta(seconds=seconds)
+
+    @rule()
+    def ecs_settles(self) -> None:
+        self.world.settle()
+
+    @rule()
+    def ecs_settles_and_the_plan_goes_on(self) -> None:
+        self.world.settle()
+        self.step()
+
+    @rule()
+    def a_task_dies(self) -> None:
+        self.world.lose_task()
+
+    @precondition(lambda self: self.strangers < 1)
+    @rule(desired=st.integers(1, 9), rarely=st.integers(0, 3))
+    def somebody_scales(self, desired: int, rarely: int) -> None:
+        if rarely == 0:
+            self.strangers += 1
+            self.world.scale(desired)
+
+    @precondition(lambda self: self.strangers < 1)
+    @rule(rarely=st.integers(0, 3))
+    def somebody_deploys(self, rarely: int) -> None:
+        if rarely == 0:
+            self.strangers += 1
+            self.world.deploy()
+
+    @rule(fate=st.sampled_from(["accepted", "accepted", "lost", "never", "refused", "throttled"]))
+    def sends_will_be(self, fate: str) -> None:
+        self.world.fate = fate
+
+    @rule(seconds=st.sampled_from([0, 0, 30, 200]))
+    def reads_lag(self, seconds: int) -> None:
+        self.world.lag = timedelta(seconds=seconds)
+
+    @rule(readable=st.sampled_from([True, True, False]))
+    def reads_work_or_fail(self, readable: bool) -> None:
+        self.world.readable = readable
+
+    @rule()
+    def the_process_dies(self) -> None:
+        self.world.crash()
+
+    @rule(said=st.sampled_from([APPROVED, APPROVED, tally(ALICE), tally(), tally(ALICE, BOB, REJECT)]))
+    def people_say(self, said: Tally) -> None:
+        self.world.tally = said
+
+    @rule(spec=st.sampled_from([{}, {}, {"suspend": True}, {"mode": "Observe"}, {"limits": {"maxDesiredCount": 4}}]))
+    def the_platform_team_says(self, spec: Raw) -> None:
+        status = self.world.protected.status
+        self.world.protected = protected_service(**spec).model_copy(update={"status": status})
+
+    @rule(rate=st.sampled_from([0.01, 0.5, 0.5, None]))
+    def errors(self, rate: float | None) -> None:
+        self.world.error_rate = rate
+
+    @rule(rarely=st.integers(0, 5))
+    def the_plan_is_deleted(self, rarely: int) -> None:
+        if rarely == 0:
+            gone = self.world.plan.metadata.model_copy(update={"deletion_timestamp": self.world.now})
+            self.world.plan = self.world.plan.model_copy(update={"metadata": gone})
+
+    # What must hold
+
+    def step(self) -> Outcome:
+        world = self.world
+        before, service, tally_then = world.plan, world.visible(), world.tally
+        sendable, lock = frozenset(world.unsent), world.protected.status.active_plan
+        outcome = world.do()
+        if before.status.phase.terminal:
+            assert outcome == Outcome(before.status), "S1: what is over stays over"
+            return outcome
+        if not world.over:
+            assert outcome.requeue_after is not None or outcome.effect, "S10: somebody must come back"
+        match outcome.effect:
+            case Send() as send:
+                stored = {o.intent.token: o.intent for o in operations(before.status) if o.intent}
+                assert send.request == stored[send.token].request, "S2: what was stored is what is sent"
+                assert send.token in open_tokens(before.status) & sendable, "S3: only what this process just stored"
+                assert observe_before(service) == stored[send.token].before, "S4: the world is as it was"
+                assert world.readable
+                self._check_count(send, service.desired_count)
+            case ClaimService() | ClaimIncident():
+                assert tally_then.approved
+                assert outcome.status.started_at is None
+            case None:
+                for step, was in zip(world.status.steps, before.status.steps or (None,) * 16, strict=False):
+                    self._check_intents(step, was, service.primary.id if service.primary else None)
+                    if open_tokens(world.status) - open_tokens(before.status):
+                        assert lock
+                        assert lock.uid == PLAN_UID, "S5: nothing without the lock"
+        effects = Counter(send.token.rsplit("-", 1)[0] for send in world.effects)
+        assert not effects or max(effects.values()) == 1, "S3: no step has two effects"
+        return outcome
+
+    def _check_intents(self, step: StepStatus, was: StepStatus | None, primary: str | None) -> None:
+        world = self.world
+        if self._is_new(step.intent, was.intent if was else None):
+            assert step.intent
+            assert world.tally.approved, "S1: no intent without all approvals"
+            assert {a.role for a in step.intent.approvals} == set(ROLES)
+            assert not world.protected.spec.suspend, "S6: no intent through a closed gate"
+            assert world.protected.spec.mode == "Approve"
+        undo = step.rollback
+        if undo and self._is_new(undo.intent, was.rollback.intent if was and was.rollback else None):
+            assert undo.intent
+            assert step.intent
+            assert step.answer
+            assert step.answer.result in {"Accepted", "Adopted"}, "S4: only what had an effect is undone"
+            assert primary == step.answer.deployment_id, "S4: nothing of others is undone"
+            assert undo.intent.approvals == step.intent.approvals
+
+    @staticmethod
+    def _is_new(intent: Intent | None, was: Intent | None) -> bool:
+        return intent is not None and (was is None or was.token != intent.token)
+
+    @staticmethod
+    def _check_count(send: Send, present: int) -> None:
+        wanted = json.loads(send.request.arguments).get("desiredCount")
+        assert wanted is None or present < wanted <= 10, "S11: only up, and not too far"
+
+    def teardown(self) -> None:
+        """Whatever has happened: when calls go through again, the plan comes to its end in a few hours."""
+        if not hasattr(self, "world"):
+            return
+        self.world.fate = "accepted"
+        begun = self.world.now
+        for _ in range(2000):
+            if self.world.over:
+                break
+            self.world.now += self.step().requeue_after or timedelta()
+        assert self.world.over, f"stuck: {self.world.status.to_dict()}"
+        assert self.world.now - begun < 300 * MINUTE
+        for operation in operations(self.world.status):
+            assert operation.finished_at or operation.phase == "Pending" or operation.intent, "S10: nothing half done"
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(
+    max_examples=150, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)

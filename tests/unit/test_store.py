@@ -1,0 +1,102 @@
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bokgu.runtime.store import Store, key_of
+
+KEY = ("recoveryplans", "shop", "p")
+
+
+def body(version: int, uid: str = "u1", *, name: str = "p", service: str | None = "api") -> dict[str, Any]:
+    spec = {"serviceRef": {"name": service}} if service else {}
+    metadata = {"namespace": "shop", "name": name, "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": spec}
+
+
+def stored(*bodies: dict[str, Any]) -> Store:
+    store = Store()
+    for one in bodies:
+        store.put("recoveryplans", one)
+    return store
+
+
+@pytest.mark.parametrize("order", list(permutations([9, 10, 11])))
+def test_only_a_higher_version_replaces_and_versions_are_numbers(order: tuple[int, ...]) -> None:
+    assert stored(*(body(v) for v in order)).get(KEY) == body(11)
+
+
+def test_the_same_version_is_no_news() -> None:
+    store = Store()
+    assert [store.put("recoveryplans", body(v)) for v in (5, 5, 4, 6)] == [True, False, False, True]
+
+
+def test_a_removed_uid_never_comes_back_but_its_name_may() -> None:
+    store = stored(body(5))
+    assert store.remove("recoveryplans", body(6))
+    assert not store.put("recoveryplans", body(7))
+    assert store.get(KEY) is None
+    assert store.put("recoveryplans", body(8, "u2"))
+
+
+def test_a_late_deletion_of_the_former_object_leaves_the_new_one() -> None:
+    store = stored(body(5), body(8, "u2"))
+    assert not store.remove("recoveryplans", body(6))
+    assert store.get(KEY) == body(8, "u2")
+
+
+def test_an_older_object_of_the_same_name_does_not_replace_the_newer() -> None:
+    store = stored(body(8, "u2"))
+    assert not store.put("recoveryplans", body(5))
+
+
+def test_what_refers_to_a_service_is_found_and_follows_a_change() -> None:
+    store = stored(body(1), body(2, "u2", name="q"), body(3, "u3", name="r", service=None))
+    assert [o["metadata"]["name"] for o in store.related("recoveryplans", "shop", "api")] == ["p", "q"]
+    store.put("recoveryplans", body(4, service="web"))
+    assert [o["metadata"]["name"] for o in store.related("recoveryplans", "shop", "api")] == ["q"]
+    assert [o["metadata"]["name"] for o in store.related("recoveryplans", "shop", "web")] == ["p"]
+    store.remove("recoveryplans", body(9, "u2", name="q"))
+    assert list(store.related("recoveryplans", "shop", "api")) == []
+    assert list(store.related("recoveryplans", "other", "api")) == []
+
+
+def test_uids_are_those_of_the_kind() -> None:
+    store = stored(body(1), body(2, "u2", name="q"))
+    assert store.uids("recoveryplans") == {"u1": KEY, "u2": ("recoveryplans", "shop", "q")}
+    assert store.uids("incidents") == {}
+    assert len(list(store.all("recoveryplans"))) == 2
+
+
+SERVICES = st.lists(st.sampled_from(["api", "web"]), max_size=5)
+
+
+@given(SERVICES, SERVICES, st.booleans(), st.randoms(use_true_random=False))
+def test_in_any_order_and_repeated_the_end_is_the_same(
+    former: list[str], latter: list[str], ended: bool, random: Any
+) -> None:
+    """The life of one object, then of another one of the same name."""
+    lives = [("u1", former, bool(latter)), ("u2", latter, ended)]
+    words = [
+        (what, uid, s)
+        for uid, life, over in lives
+        for what, s in [*(("put", s) for s in life), ("remove", "api")][: None if over else -1]
+    ]
+    history = [(what, body(version, uid, service=service)) for version, (what, uid, service) in enumerate(words, 1)]
+    gone = {one["metadata"]["uid"] for what, one in history if what == "remove"}
+    living = [one for what, one in history if what == "put" and one["metadata"]["uid"] not in gone]
+    shuffled = [*history, *history]
+    random.shuffle(shuffled)
+    store = Store()
+    for what, one in shuffled:
+        (store.put if what == "put" else store.remove)("recoveryplans", one)
+    assert store.get(KEY) == (living[-1] if living else None)
+    for service in ("api", "web"):
+        expected = [living[-1]] if living and living[-1]["spec"]["serviceRef"]["name"] == service else []
+        assert list(store.related("recoveryplans", "shop", service)) == expected
+
+
+def test_a_key_names_kind_namespace_and_name() -> None:
+    assert key_of("recoveryplans", body(1)) == KEY
