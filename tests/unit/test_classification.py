@@ -86,6 +86,10 @@ def test_similar_incidents_are_of_the_same_type_and_cause_and_over() -> None:
     assert (found.count, found.median_resolution) == (3, "10m")
 
 
+def test_an_incident_is_not_similar_to_itself() -> None:
+    assert find_similar(past("a"), RootCause.TRAFFIC_SURGE, [past("a")]).count == 0
+
+
 def test_the_estimate_is_the_median_of_the_past_or_the_runbooks() -> None:
     def estimate(*others: Incident, cause: RootCause = RootCause.TRAFFIC_SURGE) -> str:
         return classify_incident(

@@ -204,7 +204,7 @@ def test_silence_that_counts_as_bad_does_not_clear() -> None:
 
 def test_datapoints_that_have_not_settled_are_left_out() -> None:
     one = detector(settle="2m")
-    assert evaluate(0, 0, 0, 0, 0, 0.5, 0.5, one=one).state is CLEAR
+    assert evaluate(0, 0, 0, 0, 0.5, 0.5, 0.5, one=one).state is CLEAR
     assert evaluate(0, 0, 0.5, 0.5, 0.5, 0, 0, one=one).state is FIRING
 
 

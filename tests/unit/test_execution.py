@@ -371,6 +371,13 @@ def test_s3_two_unexplained_deployments_go_to_a_person() -> None:
     assert (world.status.phase, world.status.reason, len(world.sent)) == (PlanPhase.FAILED, "EffectUnknown", 1)
 
 
+def test_s3_a_count_that_is_found_beside_a_foreign_deployment_is_not_adopted() -> None:
+    world = interrupted(scale_out(), had_effect=True)
+    world.deploy()
+    world.until(*TERMINAL)
+    assert (world.status.phase, world.status.reason, len(world.sent)) == (PlanPhase.FAILED, "EffectUnknown", 1)
+
+
 def test_s3_a_new_process_counts_the_doubt_from_when_it_first_could_see() -> None:
     world = interrupted(scale_out(), had_effect=False)
     world.now += 4 * MINUTE
@@ -502,7 +509,18 @@ def test_s4_a_foreign_count_after_our_rollback_is_not_scaled_over() -> None:
     world.scale(2)
     world.settle()
     world.until(*TERMINAL)
-    assert len(world.sent) == 1
+    assert (world.status.phase, world.status.reason, len(world.sent)) == (PlanPhase.FAILED, "PreconditionChanged", 1)
+
+
+def test_s4_our_own_later_deployment_is_no_foreign_change() -> None:
+    world = running(roll_back(), restart(validation=VALIDATION, onFailure="RollBack"))
+    for _ in range(2):
+        world.until_sent()
+        world.settle()
+    world.error_rate = 0.5
+    world.until(PlanPhase.ROLLING_BACK)
+    world.until_sent()
+    assert json.loads(world.sent[-1].request.arguments)["taskDefinition"] == task_definition(2)
 
 
 # S5
@@ -791,6 +809,7 @@ def test_steps_run_one_at_a_time_and_are_undone_in_reverse() -> None:
     world.until(PlanPhase.ROLLING_BACK)
     world.until_sent()
     assert world.sent[-1].token.endswith("3-1-undo-1")
+    assert world.status.steps[0].rollback is None
 
 
 def test_statuses_of_the_longest_plan_stay_within_their_bounds() -> None:

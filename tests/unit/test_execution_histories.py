@@ -53,9 +53,11 @@ class Histories(RuleBasedStateMachine):
         steps=steps(),
         moment=st.sampled_from(["new", "started", "intent", "intent", "sent", "sent", "verified", "verified"]),
         rate=st.sampled_from([0.01, 0.5, 0.5]),
+        ecs_works=st.booleans(),
     )
-    def begin(self, steps: list[Raw], moment: str, rate: float) -> None:
+    def begin(self, steps: list[Raw], moment: str, rate: float, ecs_works: bool) -> None:
         self.world = World(plan(*steps), error_rate=rate)
+        self.ecs_works = ecs_works
         self.strangers = 0
         while moment != "new" and not self.world.status.started_at:
             self.step()
@@ -191,7 +193,8 @@ class Histories(RuleBasedStateMachine):
             assert step.intent
             assert step.answer
             assert step.answer.result in {"Accepted", "Adopted"}, "S4: only what had an effect is undone"
-            assert primary == step.answer.deployment_id, "S4: nothing of others is undone"
+            changes = [o for o in operations(world.status) if o.intent and "desired" not in o.intent.request.arguments]
+            assert primary in {o.answer.deployment_id for o in changes if o.answer}, "S4: nothing of others is undone"
             assert undo.intent.approvals == step.intent.approvals
 
     @staticmethod
@@ -213,6 +216,8 @@ class Histories(RuleBasedStateMachine):
             if self.world.over:
                 break
             self.world.now += self.step().requeue_after or timedelta()
+            if self.ecs_works:
+                self.world.settle()
         assert self.world.over, f"stuck: {self.world.status.to_dict()}"
         assert self.world.now - begun < 300 * MINUTE
         for operation in operations(self.world.status):

@@ -76,7 +76,7 @@ def test_without_a_plan_the_phase_says_what_is_known(
 @pytest.mark.parametrize(
     ("phase_of_plan", "phase", "reason"),
     [
-        (PlanPhase.PENDING, IncidentPhase.AWAITING_APPROVAL, "Because"),
+        (PlanPhase.PENDING, IncidentPhase.AWAITING_APPROVAL, "ApprovalsMissing"),
         (PlanPhase.AWAITING_APPROVAL, IncidentPhase.AWAITING_APPROVAL, "Because"),
         (PlanPhase.APPROVED, IncidentPhase.AWAITING_APPROVAL, "Because"),
         (PlanPhase.IN_PROGRESS, IncidentPhase.RECOVERING, "Because"),

@@ -4,7 +4,7 @@ import pytest
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan
-from bokgu.api.vocabulary import Action, RootCause
+from bokgu.api.vocabulary import Action, OnFailure, RootCause
 from bokgu.core.planning import NoPlan, PlanningFacts, build_plan, plan_manifest
 from bokgu.core.runbooks import RUNBOOKS, choose_runbook
 from bokgu.core.verification import parse_expression
@@ -147,6 +147,7 @@ def test_a_rollback_names_the_good_revision_and_has_an_undo() -> None:
     assert step.parameters
     assert step.parameters.service_revision_arn == revision_arn(1)
     assert step.rollback
+    assert step.on_failure is OnFailure.ROLL_BACK
 
 
 def test_a_good_revision_that_still_serves_is_never_too_old() -> None:

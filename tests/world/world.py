@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +35,9 @@ from tests.world.people import Person, Repository
 ROOT = Path(__file__).parents[2]
 SPEED = 60.0
 """Simulated seconds a second: a CloudWatch period of a minute takes a second."""
+
+TOKEN_LIFETIME = timedelta(hours=24)
+"""A world that was left running works for a day."""
 
 OPERATOR_SETTINGS = {
     "BOKGU_SERVICE_POLL": "1s",
@@ -110,7 +114,7 @@ class World:
         if self._running("operator"):
             return
         port = self._ports.setdefault("operator", free_port())
-        kubeconfig = self.control_plane.kubeconfig_for_service_account("bokgu-system", "bokgu")
+        kubeconfig = self.control_plane.kubeconfig_for_service_account("bokgu-system", "bokgu", TOKEN_LIFETIME)
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.directory),
@@ -226,7 +230,7 @@ class World:
     @cached_property
     def gitops(self) -> Path:
         """The account that applies what is in Git."""
-        return self.control_plane.kubeconfig_for_service_account(NAMESPACE, "gitops")
+        return self.control_plane.kubeconfig_for_service_account(NAMESPACE, "gitops", TOKEN_LIFETIME)
 
     def commit(self, author: str, manifest: Raw) -> None:
         """Commit an approval to Git and apply the checkout under the GitOps account."""
@@ -312,7 +316,7 @@ class World:
         with urllib.request.urlopen(self.metrics_url, timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line.startswith("bokgu_"))
-        return {name: float(value) for name, value in samples if "_created" not in name}
+        return {name: float(value) for name, value in samples if not name.partition("{")[0].endswith("_created")}
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, explain: Callable[[], str]) -> Any:

@@ -171,9 +171,9 @@ class Gate(ApiModel):
     reason: Annotated[str, StringConstraints(max_length=63)] | None = Field(
         default=None, description="Why it blocks, in one CamelCase word."
     )
-    value: Line = Field(default="", description="What was found.")
-    limit: Line = Field(default="", description="What is allowed.")
+    value: Line | None = Field(default=None, description="What was found.")
+    limit: Line | None = Field(default=None, description="What is allowed.")
     blocked_until: Timestamp | None = Field(
         default=None, description="When the guard is looked at again; absent: when something changes."
     )
-    message: Line = Field(default="", description="Why it blocks, and what to do.")
+    message: Line | None = Field(default=None, description="Why it blocks, and what to do.")

@@ -390,7 +390,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     blocking = first_blocking(status.gates)
     if late or blocking or facts.service is None or status.target is None:
         if late:
-            operation = _fail(operation, "BlockedTooLong", facts, blocking.message if blocking else "")
+            operation = _fail(operation, "BlockedTooLong", facts, blocking.message if blocking else None)
         status = status.model_copy(update={"reason": blocking.reason if blocking else "ServiceUnreadable"})
         return Outcome(_with_step(status, index, operation), requeue_after=facts.timing.poll)
     arn = step.parameters.service_revision_arn if step.parameters else None
@@ -683,7 +683,7 @@ def _succeed(operation: Op, facts: PlanFacts, output: str) -> Op:
     )
 
 
-def _fail(operation: Op, reason: str, facts: PlanFacts, output: str = "") -> Op:
+def _fail(operation: Op, reason: str, facts: PlanFacts, output: str | None = None) -> Op:
     return operation.model_copy(
         update={
             "phase": OperationPhase.FAILED,
@@ -739,7 +739,7 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
             "Blocked",
             blocking is not None,
             (blocking.reason or blocking.name) if blocking else "GatesOpen",
-            blocking.message if blocking else "",
+            (blocking.message if blocking else None) or "",
         ),
         (
             "Executed",

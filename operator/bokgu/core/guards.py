@@ -53,7 +53,7 @@ APPROVED = "Approved"
 
 def _gate(name: str, reason: str, passed: bool, *, value: str = "", limit: str = "", message: str = "") -> Gate:
     why = {} if passed else {"reason": reason, "message": bounded(message)}
-    return Gate(name=name, passed=passed, value=bounded(value), limit=bounded(limit), **why)
+    return Gate(name=name, passed=passed, value=bounded(value) or None, limit=bounded(limit) or None, **why)
 
 
 def _protected(facts: GuardFacts) -> Gate:

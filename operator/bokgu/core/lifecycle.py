@@ -8,7 +8,7 @@ from bokgu.api.fields import bounded
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentStatus
 from bokgu.api.meta import Condition, TimelineEntry, find_condition, is_true, set_condition
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
-from bokgu.api.vocabulary import DetectionState, IncidentPhase, OperationPhase, PlanPhase, Verdict
+from bokgu.api.vocabulary import DetectionState, IncidentPhase, OperationPhase, PlanPhase, SourceKind, Verdict
 from bokgu.core.detection import fingerprint
 from bokgu.core.planning import NoPlan
 
@@ -87,7 +87,9 @@ def _phase(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[Inciden
         reason, message = standing.problem
         return IncidentPhase.CLASSIFIED if standing.classification else IncidentPhase.DETECTED, reason, message
     if plan is not None and plan.status.phase in _PHASE_OF_PLAN:
-        return _PHASE_OF_PLAN[plan.status.phase], plan.status.reason, ""
+        phase = _PHASE_OF_PLAN[plan.status.phase]
+        new = plan.status.phase is PlanPhase.PENDING  # What it will say in a moment, said now: one write less.
+        return phase, "ApprovalsMissing" if new else plan.status.reason, ""
     if plans and how is not None:
         why = f": {plan.status.reason}" if plan else ""
         return IncidentPhase.ESCALATED, f"Plan{how}", f"plan {name} ended as {how}{why}"
@@ -98,7 +100,7 @@ def _phase(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[Inciden
             f"plan {name} is gone, and how it ended is not known: look at the service",
         )
     if standing.entry is not None:
-        return IncidentPhase.AWAITING_APPROVAL, None, ""
+        return IncidentPhase.AWAITING_APPROVAL, "ApprovalsMissing", ""
     if no_plan is not None:
         phase = IncidentPhase.CLASSIFIED if no_plan.wait else IncidentPhase.ESCALATED
         return phase, no_plan.reason, no_plan.message
@@ -136,6 +138,9 @@ def _occurrences(incident: Incident, standing: Standing) -> dict[str, object]:
 def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, message: str) -> tuple[Condition, ...]:
     plan, detection, no_plan = standing.plan, standing.detection, standing.no_plan
     classification, problem = standing.classification, standing.problem
+    state = detection.state if detection else None
+    if detection is None and incident.spec.source.kind is SourceKind.DETECTOR:
+        state = DetectionState.FIRING  # It opened the incident and has not said anything else yet.
     planned = bool(status.plans)
     verdict = next((s.verdict for s in reversed(plan.status.steps) if s.verdict), None) if plan else None
     resolved = status.phase is IncidentPhase.RESOLVED
@@ -159,8 +164,8 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
         ("Planned", planned, "PlanCreated" if planned else waiting, status.plans[-1].name if planned else message),
         (
             "Mitigated",
-            None if detection is None or detection.state is DetectionState.UNKNOWN else status.mitigated_at is not None,
-            str(detection.state) if detection else "NotMeasured",
+            None if state in {None, DetectionState.UNKNOWN} else state is DetectionState.CLEAR,
+            str(state or "NotMeasured"),
             "",
         ),
         (
