@@ -10,6 +10,20 @@ from typing import Any
 from bokgu.api.fields import parse_duration
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
+def _positive_duration(text: str) -> timedelta:
+    length = parse_duration(text)
+    if not length:
+        raise ValueError("must be longer than 0s")
+    return length
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every field is set by the environment variable named in its metadata."""
@@ -29,28 +43,30 @@ class Settings:
     listen_port: int = field(default=8080, metadata={"env": "BOKGU_LISTEN_PORT", "parse": int})
     """Port of the same."""
 
-    workers: int = field(default=8, metadata={"env": "BOKGU_WORKERS", "parse": int})
+    workers: int = field(default=8, metadata={"env": "BOKGU_WORKERS", "parse": _positive})
     """Objects reconciled at the same time."""
 
-    aws_threads: int = field(default=16, metadata={"env": "BOKGU_AWS_THREADS", "parse": int})
+    aws_threads: int = field(default=16, metadata={"env": "BOKGU_AWS_THREADS", "parse": _positive})
     """AWS calls under way at the same time."""
 
     service_poll: timedelta = field(
-        default=timedelta(minutes=1), metadata={"env": "BOKGU_SERVICE_POLL", "parse": parse_duration}
+        default=timedelta(minutes=1), metadata={"env": "BOKGU_SERVICE_POLL", "parse": _positive_duration}
     )
     """How often a protected service is described while nothing happens."""
 
     step_poll: timedelta = field(
-        default=timedelta(seconds=5), metadata={"env": "BOKGU_STEP_POLL", "parse": parse_duration}
+        default=timedelta(seconds=5), metadata={"env": "BOKGU_STEP_POLL", "parse": _positive_duration}
     )
     """How often a service is looked at while a step runs on it."""
 
     consistency_delay: timedelta = field(
-        default=timedelta(minutes=5), metadata={"env": "BOKGU_CONSISTENCY_DELAY", "parse": parse_duration}
+        default=timedelta(minutes=5), metadata={"env": "BOKGU_CONSISTENCY_DELAY", "parse": _positive_duration}
     )
     """How long an effect may stay invisible in ECS after a write (RunTask, Amazon ECS API reference)."""
 
-    resync: timedelta = field(default=timedelta(minutes=5), metadata={"env": "BOKGU_RESYNC", "parse": parse_duration})
+    resync: timedelta = field(
+        default=timedelta(minutes=5), metadata={"env": "BOKGU_RESYNC", "parse": _positive_duration}
+    )
     """How often the store is compared with a full list, against lost deletions."""
 
     holder: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}-{os.getpid()}")

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.integration.test_fences import PLAN
 from tests.world.manifests import NAMESPACE, detector, incident, protected_service
 from tests.world.scene import Scene
@@ -90,6 +92,19 @@ def test_s12_service_that_does_not_exist_says_so(world: World) -> None:
         lambda: str(world.get("protectedservices", "absent")),
     )
     world.control_plane.kubectl("delete", "protectedservice", "absent", "-n", NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [({"interval": "0s"}, "spec.interval must be at least 1s"), ({"period": "7s"}, "period must be 1s, 5s")],
+)
+def test_s12_detector_with_an_impossible_pace_is_refused_at_admission(
+    world: World, spec: dict[str, str], message: str
+) -> None:
+    wrong = detector("any")
+    (wrong["spec"] if "interval" in spec else wrong["spec"]["queries"][0]).update(spec)
+    refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(wrong), check=False)
+    assert message in refused.stderr
 
 
 def test_s12_detector_that_names_a_missing_query_is_refused_at_admission(world: World) -> None:

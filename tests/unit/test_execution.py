@@ -733,7 +733,7 @@ def test_s10_a_revision_that_cannot_be_read_for_a_moment_is_waited_for(undo: boo
         world.settle()
         world.error_rate = 0.5
         world.until(PlanPhase.ROLLING_BACK)
-    outcome = decide(world.plan, replace(world.facts(), problem=UNREACHABLE, revisions={}))
+    outcome = decide(world.plan, replace(world.facts(), service=None, problem=UNREACHABLE, revisions={}))
     operation = outcome.status.steps[0].rollback if undo else outcome.status.steps[0]
     assert operation is None or operation.phase is OperationPhase.PENDING
 

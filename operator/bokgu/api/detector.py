@@ -21,6 +21,14 @@ class Dimension(ApiModel):
 class Query(ApiModel):
     """One raw CloudWatch metric. Arithmetic is done by the operator: metric math cannot be paged."""
 
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "duration(self.period).getSeconds() in [1, 5, 10, 20, 30]"
+            " || (duration(self.period).getSeconds() > 0 && duration(self.period).getSeconds() % 60 == 0)",
+            "message": "period must be 1s, 5s, 10s, 20s, 30s or whole minutes",
+        },
+    )
+
     name: QueryName = Field(description="Name by which conditions refer to the query.")
     namespace: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
         description="CloudWatch namespace, such as AWS/ApplicationELB."
@@ -99,6 +107,7 @@ class DetectorSpec(ApiModel):
     """What is watched."""
 
     rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {"rule": "duration(self.interval) >= duration('1s')", "message": "spec.interval must be at least 1s"},
         {
             "rule": "self.conditions.all(c, (!has(c.query) || self.queries.exists(q, q.name == c.query))"
             " && (!has(c.ratio) || (self.queries.exists(q, q.name == c.ratio.numerator)"

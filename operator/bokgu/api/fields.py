@@ -64,7 +64,9 @@ DecimalString = Annotated[str, StringConstraints(min_length=1, max_length=32, pa
 
 _DURATION = re.compile(r"(\d+)(h|m|s)")
 
-Duration = Annotated[str, StringConstraints(min_length=2, max_length=32, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")]
+Duration = Annotated[
+    str, StringConstraints(min_length=2, max_length=32, pattern=r"^([0-9]{1,5}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$")
+]
 """A length of time such as `90s`, `5m` or `1h30m` (Go's notation, whole hours, minutes and seconds)."""
 
 
@@ -74,7 +76,10 @@ def parse_duration(text: str) -> timedelta:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"not a duration: {text!r} (write it as 90s, 5m or 1h30m)")
     seconds = {"h": 3600, "m": 60, "s": 1}
-    return timedelta(seconds=sum(int(number) * seconds[unit] for number, unit in parts))
+    try:
+        return timedelta(seconds=sum(int(number) * seconds[unit] for number, unit in parts))
+    except OverflowError as error:
+        raise ValueError(f"too long: {text!r}") from error
 
 
 def format_duration(length: timedelta) -> str:
@@ -87,7 +92,7 @@ def format_duration(length: timedelta) -> str:
 
 def format_decimal(value: float) -> str:
     """Write a measured value as a `DecimalString`, rounded to four decimals and without trailing zeros."""
-    text = f"{Decimal(str(value)):.4f}".rstrip("0").rstrip(".")
+    text = f"{Decimal(str(max(-1e25, min(1e25, value)))):.4f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 

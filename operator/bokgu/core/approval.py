@@ -16,6 +16,9 @@ from bokgu.api.vocabulary import Decision, Proof, Role, Severity
 from bokgu.core import ssh_signature
 from bokgu.core.ssh_signature import AllowedSigner, BadSignature
 
+RIGHT_UNKNOWN = "RightUnknown"
+"""Reason of an approval whose approver's right the API server did not say."""
+
 
 def plan_digest(cluster_id: str, plan: Mapping[str, Any]) -> str:
     """Digest of a plan as a GET returns it: sha256 over RFC 8785 canonical JSON.
@@ -157,7 +160,7 @@ def judge_approval(
         return Judgement(approval, "Withdrawn", "it is being deleted")
     proof, approver = authenticated
     if may_approve is None:
-        return Judgement(approval, "RightUnknown", "the API server did not say whether the approver holds the role")
+        return Judgement(approval, RIGHT_UNKNOWN, "the API server did not say whether the approver holds the role")
     if not may_approve:
         return Judgement(
             approval,
@@ -193,11 +196,12 @@ class Tally:
     counted: tuple[CountedApproval, ...]
     missing: tuple[str, ...]
     rejected_by: str | None
+    in_doubt: bool = False
 
     @property
     def approved(self) -> bool:
-        """Whether every required role approves and nobody rejects."""
-        return not self.missing and self.rejected_by is None
+        """Whether every required role approves and nobody rejects, or may be rejecting (`in_doubt`)."""
+        return not self.missing and self.rejected_by is None and not self.in_doubt
 
     @property
     def count(self) -> str:
@@ -224,6 +228,7 @@ def tally_approvals(required: tuple[str, ...], judgements: Iterable[Judgement]) 
         counted=counted,
         missing=tuple(role for role in required if role not in assigned),
         rejected_by=rejections[0].approval.spec.approver if rejections else None,
+        in_doubt=any(j.reason == RIGHT_UNKNOWN and j.approval.spec.decision is Decision.REJECT for j in ordered),
     )
 
 

@@ -114,28 +114,41 @@ def unchanged(before: Before, service: EcsService) -> bool:
     return observe_before(service) == before
 
 
-def still_holds(action: Action, operation: OperationStatus, service: EcsService) -> str | None:
-    """None while the service holds what the operation set; else who or what changed it, in words."""
+@dataclass(frozen=True)
+class Change:
+    """How a service differs from what an operation set. `foreign`: somebody else did it, or ECS by itself."""
+
+    message: str
+    foreign: bool = True
+
+
+def find_change(
+    action: Action, operation: OperationStatus, service: EcsService, ours: frozenset[str] = frozenset()
+) -> Change | None:
+    """What has become different since the operation, or None while the service holds what it set.
+
+    `ours` are deployments that the same plan made later: they are nobody else's change.
+    """
     if operation.intent is None or operation.answer is None:
-        return "nothing was set"
+        return Change("nothing was set")
     arguments = request_arguments(operation.intent.request)
     if service.status != "ACTIVE":
-        return f"the service is {service.status}"
+        return Change(f"the service is {service.status}")
     if action is Action.SCALE_OUT:
         if service.desired_count != arguments["desiredCount"]:
-            return f"desiredCount is {service.desired_count}, not the {arguments['desiredCount']} that was set"
+            return Change(f"desiredCount is {service.desired_count}, not the {arguments['desiredCount']} that was set")
         return None
     primary = service.primary
-    if primary is None or primary.id != operation.answer.deployment_id:
-        return f"deployment {primary.id if primary else 'none'} replaced {operation.answer.deployment_id}"
+    if primary is None or primary.id not in {operation.answer.deployment_id, *ours}:
+        return Change(f"deployment {primary.id if primary else 'none'} replaced {operation.answer.deployment_id}")
     if primary.rollout_state == "FAILED":
-        return f"the deployment failed: {primary.rollout_state_reason}"
+        return Change(f"the deployment failed: {primary.rollout_state_reason}", foreign=False)
     return None
 
 
 def complete(action: Action, operation: OperationStatus, service: EcsService) -> bool:
     """Whether ECS runs what was intended, completely: all tasks, on the intended revision."""
-    return still_holds(action, operation, service) is None and service.steady
+    return find_change(action, operation, service) is None and service.steady
 
 
 def summarise(service: EcsService) -> str:

@@ -41,7 +41,7 @@ def lookback(detector: Detector) -> timedelta:
     """How far back the detector needs datapoints to evaluate all its conditions."""
     return parse_duration(detector.spec.settle) + max(
         max(c.evaluation_periods * condition_period(detector, c), parse_duration(c.clear_after))
-        + condition_period(detector, c)
+        + 2 * condition_period(detector, c)
         for c in detector.spec.conditions
     )
 
@@ -130,12 +130,15 @@ def evaluate_condition(
         if bad >= condition.datapoints_to_alarm:
             return Reading(DetectionState.FIRING, severity, latest)
     if was_firing:
-        calm = measure_condition(detector, condition, series, end - parse_duration(condition.clear_after), end)
+        wanted = -(-parse_duration(condition.clear_after) // period)
+        wanted = max(1, wanted) + (1 if end.timestamp() % period.total_seconds() else 0)
+        calm = measure_condition(detector, condition, series, end - (wanted + 1) * period, end)[-wanted:]
         values = [value for _, value in calm if value is not None]
         silent_is_fine = condition.treat_missing_data is MissingData.NOT_BREACHING
         enough = silent_is_fine or len(values) >= min(condition.datapoints_to_alarm, len(calm))
         low = lowest_threshold(condition.thresholds)
-        if not calm or not enough or any(breaches(condition, value, low) for value in values):
+        loud = condition.treat_missing_data is MissingData.BREACHING and len(values) < len(calm)
+        if not calm or not enough or loud or any(breaches(condition, value, low) for value in values):
             return Reading(DetectionState.FIRING, None, latest)
     if not known and condition.treat_missing_data is not MissingData.NOT_BREACHING:
         return Reading(DetectionState.UNKNOWN, None, None)
@@ -172,7 +175,7 @@ def incident_name(service: str, type_: IncidentType, previous_uid: str) -> str:
     duplicates.
     """
     suffix = hashlib.sha256(f"{fingerprint(service, type_)}|{previous_uid}".encode()).hexdigest()[:8]
-    return f"{service}-{type_.replace('_', '-')}-{suffix}"
+    return f"{service[:200].rstrip('-.')}-{type_.replace('_', '-')}-{suffix}"
 
 
 def build_incident(

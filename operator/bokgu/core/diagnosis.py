@@ -86,8 +86,9 @@ def new_deployment(evidence: Evidence) -> ServiceDeployment | None:
     """The last deployment, if it began shortly before the trouble did and there was a revision before it."""
     if evidence.onset is None or len(evidence.deployments) < 2:
         return None
-    last = max(evidence.deployments, key=lambda d: d.created_at)
-    return last if evidence.onset - LOOKBACK <= last.created_at < evidence.onset + evidence.period else None
+    begin, end = evidence.onset - LOOKBACK, evidence.onset + evidence.period
+    recent = [d for d in evidence.deployments if begin <= d.created_at < end]
+    return max(recent, key=lambda d: d.created_at, default=None)
 
 
 def _bad_deployment(evidence: Evidence) -> Diagnosis | None:
@@ -116,7 +117,8 @@ def _traffic_surge(evidence: Evidence) -> Diagnosis | None:
         return None  # More traffic, idle tasks: something else fails the requests.
     if busy:
         items.append(_item("GetMetricData", f"CPU is at {format_decimal(median(busy))} % (median since the onset)"))
-    items.append(_item("ListServiceDeployments", "no new revision in the 30 minutes before"))
+    if evidence.deployments:
+        items.append(_item("ListServiceDeployments", "no new revision in the 30 minutes before"))
     return Diagnosis(RootCause.TRAFFIC_SURGE, False, Confidence.HIGH if busy else Confidence.MEDIUM, tuple(items))
 
 

@@ -42,10 +42,10 @@ from bokgu.core.approval import Tally
 from bokgu.core.aws_effects import (
     build_request,
     complete,
+    find_change,
     find_effect,
     observe_before,
     repeatable,
-    still_holds,
     summarise,
     unchanged,
 )
@@ -295,21 +295,31 @@ def _ask(
     gates = evaluate_gates(_guard_facts(plan, step, facts))
     changed = None
     if facts.service:
-        effective = [
-            (spec.action, operation)
-            for spec, operation in zip(plan.spec.steps, status.steps, strict=True)
-            if operation.answer and operation.answer.result in _TOOK_EFFECT
-        ]
-        if effective:
-            changed = still_holds(*effective[-1], facts.service)
-        else:
-            changed = changed_precondition(plan.spec.preconditions, facts.service)
+        changed = _find_surprise(plan, status, facts.service)
     return status.model_copy(update={"gates": gates}), changed
+
+
+def _find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, service: EcsService) -> str | None:
+    """What is neither as the plan was made for nor as its own steps left it, or None (S4)."""
+    expected = plan.spec.preconditions
+    latest: dict[bool, tuple[Action, OperationStatus]] = {}
+    for spec, operation in zip(plan.spec.steps, status.steps, strict=True):
+        if not _took_effect(operation):
+            continue
+        scaled = spec.action is Action.SCALE_OUT
+        latest[scaled] = (spec.action, operation)
+        ours = {"desired_count": service.desired_count}
+        replaced = {"service_revision_arn": None, "service_deployment_arn": None}
+        expected = expected.model_copy(update=ours if scaled else replaced)
+    changes = (find_change(action, operation, service) for action, operation in latest.values())
+    return changed_precondition(expected, service) or next((c.message for c in changes if c), None)
 
 
 # While it runs
 
-_TOOK_EFFECT = frozenset({"Accepted", "Adopted"})
+
+def _took_effect(operation: OperationStatus) -> bool:
+    return operation.answer is not None and operation.answer.result in {"Accepted", "Adopted"}
 
 
 def _behind(step: StepStatus) -> bool:
@@ -321,12 +331,13 @@ def _execute(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -
         return _roll_back(plan, status, facts)
     index = next((i for i, s in enumerate(status.steps) if not _behind(s)), None)
     if index is None:
-        return Outcome(_finish(status, PlanPhase.COMPLETED, "Recovered", facts))
+        return Outcome(_conclude(plan, status, facts))
     step, operation = plan.spec.steps[index], status.steps[index]
     if operation.phase is OperationPhase.FAILED:
         return _after_failure(plan, status, index, facts)
     cancel = _cancelled_by(plan, facts)
-    if cancel and (operation.intent is None or operation.answer is not None):
+    in_doubt = operation.intent is not None and (operation.answer is None or operation.answer.result == "Unknown")
+    if cancel and not in_doubt:
         failed = _fail(operation, cancel, facts)
         return Outcome(_with_step(status, index, failed), requeue_after=timedelta())
     if step.action is Action.HEALTH_CHECK:
@@ -335,14 +346,23 @@ def _execute(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -
         return _write_intent(plan, status, index, facts)
     grace = parse_duration(step.validation.timeout) if step.validation else timedelta()
     moved = _follow(step.action, operation, parse_duration(step.timeout), grace, facts)
-    if moved.operation.phase is OperationPhase.VERIFYING:
-        moved = _Move(_verify(step, moved.operation, facts), moved.effect)
+    if moved.complete:
+        moved = _Move(_verify(step, moved.operation, facts))
     status = _with_step(status, index, moved.operation)
     phase = PlanPhase.VERIFYING if moved.operation.phase is OperationPhase.VERIFYING else PlanPhase.IN_PROGRESS
     status = status.model_copy(update={"phase": phase, "reason": None})
     if moved.operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED}:
         status = status.model_copy(update={"metrics": _metrics_after(status, step, facts)})
     return Outcome(status, moved.effect, _pace(moved.operation, facts))
+
+
+def _conclude(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> RecoveryPlanStatus:
+    """All steps are behind. A plan none of whose writes got through recovered nothing."""
+    writes = [s for spec, s in zip(plan.spec.steps, status.steps, strict=True) if spec.action.writes]
+    skipped = next((s for s in status.steps if s.phase is OperationPhase.SKIPPED), None)
+    if skipped and all(s.phase is OperationPhase.SKIPPED for s in writes):
+        return _finish(status, PlanPhase.FAILED, skipped.reason or "StepFailed", facts)
+    return _finish(status, PlanPhase.COMPLETED, "Recovered", facts)
 
 
 def _cancelled_by(plan: RecoveryPlan, facts: PlanFacts) -> str | None:
@@ -378,9 +398,8 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     """Ask everything again, then store what is about to be sent."""
     step, operation = plan.spec.steps[index], status.steps[index]
     status, changed = _ask(plan, status, step, facts)
-    started = operation.started_at or facts.now
-    operation = operation.model_copy(update={"started_at": started})
-    late = facts.now >= started + parse_duration(step.timeout)
+    waits_since = max(t for t in (status.started_at, *(s.finished_at for s in status.steps[:index])) if t)
+    late = facts.now >= (operation.started_at or waits_since) + parse_duration(step.timeout)
     if changed:
         operation = _fail(operation, "PreconditionChanged", facts, changed)
         return Outcome(_with_step(status, index, operation), requeue_after=timedelta())
@@ -388,6 +407,8 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         operation = _fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")
         return Outcome(_with_step(status, index, operation), requeue_after=timedelta())
     blocking = first_blocking(status.gates)
+    if not (late or blocking) and facts.protected_service and facts.protected_service.status.active_plan is None:
+        return Outcome(status, ClaimService())  # The lock was lost with the object that it stood on.
     if late or blocking or facts.service is None or status.target is None:
         if late:
             operation = _fail(operation, "BlockedTooLong", facts, blocking.message if blocking else None)
@@ -419,7 +440,13 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         written_at=facts.now,
     )
     operation = operation.model_copy(
-        update={"phase": OperationPhase.IN_PROGRESS, "intent": intent, "attempt": attempt, "answer": None}
+        update={
+            "phase": OperationPhase.IN_PROGRESS,
+            "started_at": operation.started_at or facts.now,
+            "intent": intent,
+            "attempt": attempt,
+            "answer": None,
+        }
     )
     status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": None})
     return Outcome(_with_step(status, index, operation), requeue_after=timedelta())
@@ -427,8 +454,11 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
 
 @dataclass(frozen=True)
 class _Move(Generic[Op]):
+    """`complete`: ECS was seen to run what was intended, in this very pass."""
+
     operation: Op
     effect: Send | None = None
+    complete: bool = False
 
 
 def _follow(action: Action, operation: Op, timeout: timedelta, grace: timedelta, facts: PlanFacts) -> _Move[Op]:
@@ -450,11 +480,13 @@ def _follow(action: Action, operation: Op, timeout: timedelta, grace: timedelta,
     service, late = facts.service, facts.now >= deadline
     if service is None:  # A state that cannot be read is no reason to act, until time is up.
         return _Move(_fail(operation, "ServiceUnreadable", facts) if late else operation)
-    changed = still_holds(action, operation, service)
+    changed = find_change(action, operation, service)
     if changed and _may_be_stale(operation, service, facts):
-        return _Move(operation)
+        return _Move(operation.model_copy(update={"effective_at": None}))
     if changed:
-        return _Move(_fail(operation, "ForeignChange", facts, changed))
+        return _Move(
+            _fail(operation, "ForeignChange" if changed.foreign else "DeploymentFailed", facts, changed.message)
+        )
     if not complete(action, operation, service):
         if late:
             return _Move(_fail(operation, "Timeout", facts, summarise(service)))
@@ -466,7 +498,8 @@ def _follow(action: Action, operation: Op, timeout: timedelta, grace: timedelta,
                 "effective_at": operation.effective_at or _next_second(facts.now),
                 "output": _effect_text(action, operation, service),
             }
-        )
+        ),
+        complete=True,
     )
 
 
@@ -521,9 +554,7 @@ def _settle_intent(action: Action, operation: Op, deadline: datetime, facts: Pla
 def _verify(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStatus:
     """Judge a step whose effect is complete. ECS agrees already; the metric must hold for its whole `for`."""
     validation, since = step.validation, operation.effective_at
-    if since is None:
-        return operation  # It has fallen back: the window begins again when it is complete again.
-    if validation is None:
+    if validation is None or since is None:
         return _succeed(operation.model_copy(update={"verdict": Verdict.PASSED}), facts, operation.output or "")
     deadline = since + parse_duration(validation.timeout)
     last_chance = (operation.started_at or since) + parse_duration(step.timeout) + parse_duration(validation.timeout)
@@ -555,7 +586,7 @@ def _metrics_after(status: RecoveryPlanStatus, step: Step, facts: PlanFacts) -> 
     name = parse_expression(step.validation.expression).name
     after = format_decimal(values[-1])
     if all(m.name != name for m in status.metrics):
-        return (*status.metrics, MetricReading(name=name, after=after))
+        return (*status.metrics, MetricReading(name=name, after=after))[:16]
     return tuple(m.model_copy(update={"after": after}) if m.name == name else m for m in status.metrics)
 
 
@@ -563,14 +594,14 @@ def _after_failure(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, f
     """Apply `onFailure`. An inconclusive verification is no failure: nothing is undone, a person must look (S9)."""
     step, operation = plan.spec.steps[index], status.steps[index]
     reason = operation.reason or "StepFailed"
-    took_effect = any(s.answer and s.answer.result in _TOOK_EFFECT for s in status.steps)
+    took_effect = any(_took_effect(s) for s in status.steps)
     if reason == "PreconditionChanged" and not took_effect:
         return Outcome(_finish(status, PlanPhase.CANCELLED, reason, facts))
     person_must_look = operation.verdict is Verdict.INCONCLUSIVE or reason in {"EffectUnknown", "ForeignChange"}
     stop = reason in {"Rejected", "Deleted"}
     if person_must_look:
         return Outcome(_finish(status, PlanPhase.FAILED, reason, facts))
-    if step.on_failure is OnFailure.CONTINUE and not stop:
+    if step.on_failure is OnFailure.CONTINUE and not stop and reason != "ApprovalWithdrawn":
         skipped = operation.model_copy(update={"phase": OperationPhase.SKIPPED})
         return Outcome(_with_step(status, index, skipped), requeue_after=timedelta())
     if (step.on_failure is OnFailure.ROLL_BACK or stop) and _next_undo(plan, status) is not None:
@@ -587,9 +618,8 @@ def _next_undo(plan: RecoveryPlan, status: RecoveryPlanStatus) -> int | None:
     """The last step with an effect whose undo is not over yet."""
     for index in reversed(range(len(status.steps))):
         step = status.steps[index]
-        happened = step.answer is not None and step.answer.result in _TOOK_EFFECT
         over = step.rollback is not None and step.rollback.phase in _UNDO_OVER
-        if happened and plan.spec.steps[index].rollback and not over:
+        if _took_effect(step) and plan.spec.steps[index].rollback and not over:
             return index
     return None
 
@@ -608,6 +638,8 @@ def _roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
         return Outcome(_finish(status, phase, reason, facts))
     step, forward = plan.spec.steps[index], status.steps[index]
     undo = forward.rollback or OperationStatus(started_at=facts.now)
+    if undo.answer and undo.answer.result == "NotSent":  # ECS moved on by itself: look and ask again.
+        undo = undo.model_copy(update={"intent": None, "answer": None, "phase": OperationPhase.PENDING})
     if undo.intent is None:
         undo = _write_undo_intent(step, forward, undo, status, facts)
         return Outcome(
@@ -616,7 +648,7 @@ def _roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
         )
     moved = _follow(step.action, undo, parse_duration(step.timeout), timedelta(), facts)
     undo = moved.operation
-    if undo.phase is OperationPhase.VERIFYING:
+    if moved.complete:
         undo = _succeed(undo.model_copy(update={"verdict": Verdict.PASSED}), facts, undo.output or "")
     return Outcome(_with_undo(status, index, undo), moved.effect, _pace(undo, facts))
 
@@ -629,15 +661,17 @@ def _write_undo_intent(
     started = undo.started_at or facts.now
     if intent is None or target is None:
         return _fail(undo, "NothingToUndo", facts)
+    if facts.now >= started + parse_duration(step.timeout):
+        return _fail(undo, "Timeout" if service else "ServiceUnreadable", facts)
     if service is None:
-        late = facts.now >= started + parse_duration(step.timeout)
-        return _fail(undo, "ServiceUnreadable", facts) if late else undo
-    changed = still_holds(step.action, forward, service)
+        return undo
+    changed = find_change(step.action, forward, service, _own_deployments(status))
     if changed and _may_be_stale(forward, service, facts):
         return undo
-    if changed and "the deployment failed" not in changed:
-        return _fail(undo, "ForeignChange", facts, f"not undone: {changed}")
+    if changed and changed.foreign:
+        return _fail(undo, "ForeignChange", facts, f"not undone: {changed.message}")
     arn = intent.before.service_revision_arn
+    set_by_step = step.parameters.service_revision_arn if step.parameters else None
     try:
         request = build_request(
             step.action,
@@ -645,7 +679,7 @@ def _write_undo_intent(
             cluster=target.cluster,
             service=target.service,
             revision=facts.revisions.get(arn or ""),
-            current=facts.revisions.get(service.service_revision_arn or ""),
+            current=facts.revisions.get(service.service_revision_arn or set_by_step or ""),
         )
     except ValueError as error:
         return _fail(undo, "CannotBuildRequest", facts, str(error))
@@ -663,6 +697,12 @@ def _write_undo_intent(
     return undo.model_copy(
         update={"phase": OperationPhase.IN_PROGRESS, "started_at": started, "attempt": attempt, "intent": again}
     )
+
+
+def _own_deployments(status: RecoveryPlanStatus) -> frozenset[str]:
+    """Ids of all deployments that this plan made, forward and back."""
+    answers = (o.answer for s in status.steps for o in (s, s.rollback) if o)
+    return frozenset(a.deployment_id for a in answers if a and a.deployment_id)
 
 
 # Small moves

@@ -57,12 +57,16 @@ def _gate(name: str, reason: str, passed: bool, *, value: str = "", limit: str =
 
 
 def _protected(facts: GuardFacts) -> Gate:
-    name = facts.plan.spec.service_ref.name
+    protected, pinned = facts.protected_service, facts.plan.status.target
+    if protected is None:
+        name = facts.plan.spec.service_ref.name
+        message = f"there is no ProtectedService {name}: create it, then the plan goes on"
+        return _gate("Protected", "NotProtected", False, message=message)
     return _gate(
         "Protected",
-        "NotProtected",
-        facts.protected_service is not None,
-        message=f"there is no ProtectedService {name}: create it, then the plan goes on",
+        "TargetChanged",
+        pinned is None or pinned == protected.spec.target,
+        message="the ProtectedService names another ECS service than the plan was made for",
     )
 
 

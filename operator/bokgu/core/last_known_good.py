@@ -27,7 +27,7 @@ def find_last_known_good(
     The revision in use counts too: nobody rolls back from it, but the next one is rolled back to it.
     """
     ordered = sorted(deployments, key=lambda d: d.created_at)
-    ends = [*(d.created_at for d in ordered[1:]), None]
+    ends = [*(d.created_at for d in ordered[1:]), None][: len(ordered)]
     for deployment, until in reversed(list(zip(ordered, ends, strict=True))):
         if deployment.status != "SUCCESSFUL" or deployment.finished_at is None:
             continue
@@ -42,7 +42,8 @@ def find_last_known_good(
 
 def _clean_from(moment: datetime, troubled: Sequence[Interval]) -> datetime | None:
     """The moment, or the end of the incidents that were open then; None where one is open still."""
-    ends = [end for begin, end in troubled if begin <= moment and (end is None or end > moment)]
-    if None in ends:
-        return None
-    return max([moment, *(end for end in ends if end)])
+    while ends := [end for begin, end in troubled if begin <= moment and (end is None or end > moment)]:
+        if None in ends:
+            return None
+        moment = max(end for end in ends if end)
+    return moment

@@ -196,17 +196,20 @@ def _timeline(
     """The entries so far and what is new, in order of time."""
     now, plan, classification = standing.now, standing.plan, standing.classification
     begun = incident.spec.detected_at or incident.metadata.creation_timestamp or now
-    entries = {(e.event, e.message): e for e in incident.status.timeline}
+    old = incident.status.timeline
+    entries = {(e.event, e.message): e for e in old}
 
     def note(at: datetime, event: str, text: str) -> None:
+        if len(old) >= MAX_TIMELINE and at <= old[0].at:
+            return  # It was there, and had to make room.
         entries.setdefault((event, bounded(text)), TimelineEntry(at=at, event=event, message=bounded(text)))
 
     note(begun, "Detected", incident.spec.description or incident.spec.type)
-    if classification:
+    if classification and incident.status.classification is None:
         cause = f"{classification.root_cause} ({classification.confidence} confidence)"
         facts = "; ".join(e.fact for e in classification.evidence)
         note(now, "Classified", f"{cause}: {facts}")
-    for entry in status.plans:
+    for entry in status.plans[len(incident.status.plans) :]:
         note(now, "Planned", entry.name)
     for item in plan_timeline(plan) if plan else ():
         note(item.at, item.event, item.message)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bokgu.api.detector import Detector, DetectorCondition
-from bokgu.api.fields import format_duration, format_timestamp, parse_duration
+from bokgu.api.fields import bounded, format_duration, format_timestamp, parse_duration
 from bokgu.api.incident import Classification, Incident
 from bokgu.api.meta import API_VERSION, NameReference, ObjectMeta, UidReference
 from bokgu.api.observed import EcsService
@@ -98,7 +98,7 @@ def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
 
 def plan_name(incident: Incident) -> str:
     """Name of the incident's next plan. Racing passes compute the same name, so that one plan is created."""
-    return f"{incident.metadata.name}-{len(incident.status.plans) + 1}"
+    return f"{incident.metadata.name[:240].rstrip('-.')}-{len(incident.status.plans) + 1}"
 
 
 def plan_manifest(plan: RecoveryPlan) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _validation(action: Action, facts: PlanningFacts) -> Validation | None:
     limit = lowest_threshold(facts.condition.thresholds)
     return Validation(
         type=ValidationType.METRIC,
-        criteria=f"{facts.condition.name}_{'decrease' if above else 'increase'}",
+        criteria=bounded(f"{facts.condition.name}_{'decrease' if above else 'increase'}", 63),
         expression=f"{facts.condition.name} {'<' if above else '>'} {limit}",
         for_=format_duration(hold),
         timeout=format_duration(2 * hold + settle),
@@ -284,8 +284,11 @@ def _assemble(
             max(incident.spec.severity, classification.impact_level, key=lambda s: s.rank), ()
         ),
         risks=risks,
-        if_nothing_is_done=f"{incident.spec.service_ref.name} stays as it is:"
-        f" {incident.spec.description or incident.spec.type}. Impact: {classification.impact_level}.",
+        if_nothing_is_done=bounded(
+            f"{incident.spec.service_ref.name} stays as it is:"
+            f" {incident.spec.description or incident.spec.type}. Impact: {classification.impact_level}.",
+            2048,
+        ),
         expires_at=facts.now + PLAN_LIFETIME,
     )
     return RecoveryPlan(

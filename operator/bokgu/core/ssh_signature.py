@@ -20,7 +20,7 @@ NAMESPACE = "bokgu.dev/approval"
 """What the signature is for (`-n`): one made for another purpose never counts."""
 
 _MAGIC = b"SSHSIG"
-_ARMOR = re.compile(r"-----BEGIN SSH SIGNATURE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END SSH SIGNATURE-----\s*\Z")
+_ARMOR = re.compile(r"-----BEGIN SSH SIGNATURE-----\s([A-Za-z0-9+/=\s]+)-----END SSH SIGNATURE-----\Z")
 _KEY_TYPE = re.compile(r"(ssh|ecdsa|rsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+\s")
 _OPTIONS = re.compile(r'(?:[^\s"]|"[^"]*")+')
 _HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
@@ -119,9 +119,11 @@ def verify_signature(signature: Signature, message: bytes) -> None:
         match key:
             case ed25519.Ed25519PublicKey() if signature.algorithm == key_type:
                 key.verify(signature.blob, signed)
-            case ec.EllipticCurvePublicKey() if signature.algorithm == key_type:
+            case ec.EllipticCurvePublicKey() if signature.algorithm == key_type and key_type in _EC_HASHES:
                 numbers = _Reader(signature.blob)
                 r, s = (int.from_bytes(numbers.string(), "big") for _ in range(2))
+                if numbers.data:
+                    raise BadSignature("the signature has trailing bytes")
                 key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(_EC_HASHES[key_type]))
             case rsa.RSAPublicKey() if signature.algorithm in _RSA_HASHES and key.key_size >= _MIN_RSA_BITS:
                 key.verify(signature.blob, signed, padding.PKCS1v15(), _RSA_HASHES[signature.algorithm])
@@ -129,7 +131,7 @@ def verify_signature(signature: Signature, message: bytes) -> None:
                 raise BadSignature(f"unsupported key or algorithm: {key_type}, {signature.algorithm}")
     except InvalidSignature as error:
         raise BadSignature("the signature does not match the statement") from error
-    except (UnsupportedAlgorithm, ValueError) as error:
+    except (UnsupportedAlgorithm, NotImplementedError, ValueError) as error:
         if isinstance(error, BadSignature):
             raise
         raise BadSignature(f"unreadable key of type {key_type!r}") from error
@@ -144,7 +146,7 @@ def parse_allowed_signers(text: str) -> tuple[AllowedSigner, ...]:
         if stripped and not stripped.startswith("#"):
             try:
                 signers.append(_parse_signer(stripped))
-            except (ValueError, IndexError) as error:
+            except (ValueError, LookupError) as error:
                 raise ValueError(f"allowed_signers line {number}: {error}") from error
     return tuple(signers)
 
@@ -208,7 +210,10 @@ def parse_revoked(text: str) -> frozenset[bytes]:
         if not fields or fields[0].startswith("#"):
             continue
         try:
-            keys.add(base64.b64decode(fields[1], validate=True))
-        except (IndexError, binascii.Error) as error:
+            raw = base64.b64decode(fields[1], validate=True)
+            if _Reader(raw).text() != fields[0]:
+                raise ValueError("the key is not of the type that the line says")
+            keys.add(raw)
+        except (IndexError, ValueError) as error:
             raise ValueError(f"revoked keys line {number}: write one public key a line") from error
     return frozenset(keys)

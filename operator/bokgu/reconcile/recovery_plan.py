@@ -11,7 +11,7 @@ from bokgu.api.meta import Target, UidReference
 from bokgu.api.observed import AwsError, EcsService, ServiceRevision
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import FINALIZER, Answer, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
 from bokgu.aws.client import THROTTLES
 from bokgu.aws.cloudwatch import fetch_series
@@ -100,7 +100,7 @@ async def _gather(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
             service = await fetch_service(context.aws, target, context.clock())
             revisions = await _revisions(context, plan, target, service)
         except AwsError as error:
-            problem = error
+            service, problem = None, error  # Half a picture is none.
     return PlanFacts(
         now=context.clock(),
         digest=digest,
@@ -231,12 +231,15 @@ async def _send(context: Context, plan: RecoveryPlan, status: RecoveryPlanStatus
             return status  # It may have happened: the next pass looks for its effect.
         answer = Answer(at=now, result="Refused", message=bounded(f"{error.code}: {error.message}"))
         return record_answer(status, send.token, answer)
+    # A new deployment is ours; a mere change of the count makes none.
+    known = {id_ for o in _operations(status) if o.intent for id_ in o.intent.before.deployment_ids}
     primary = service.primary
+    new = primary is not None and primary.id not in known
     answer = Answer(
         at=now,
         result="Accepted",
-        deployment_id=primary.id if primary else None,
-        service_revision_arn=service.service_revision_arn,
+        deployment_id=primary.id if primary and new else None,
+        service_revision_arn=service.service_revision_arn if new else None,
     )
     return record_answer(status, send.token, answer)
 
@@ -253,8 +256,12 @@ async def _let_go(context: Context, raw: Raw, plan: RecoveryPlan) -> None:
 
 def _tokens(status: RecoveryPlanStatus) -> set[str]:
     """Tokens of all intents that have no answer yet."""
-    operations = [*status.steps, *(s.rollback for s in status.steps if s.rollback)]
-    return {o.intent.token for o in operations if o.intent and o.answer is None}
+    return {o.intent.token for o in _operations(status) if o.intent and o.answer is None}
+
+
+def _operations(status: RecoveryPlanStatus) -> list[OperationStatus]:
+    """All steps and all undos of steps."""
+    return [*status.steps, *(s.rollback for s in status.steps if s.rollback)]
 
 
 def _count(old: RecoveryPlanStatus, new: RecoveryPlanStatus, plan: RecoveryPlan) -> None:

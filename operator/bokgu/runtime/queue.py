@@ -82,7 +82,7 @@ class Queue:
         delay in seconds."""
         count = 0 if conflict else self._failures.get(key, 0) + 1
         self._failures[key] = count
-        delay = 0.0 if conflict else min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** (count - 1))
+        delay = 0.0 if conflict else min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** min(count - 1, 30))
         delay *= random.uniform(0.5, 1.0)
         self._release(key, timedelta(seconds=delay))
         return delay
