@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := PYTHONPATH=operator:. $(VENV)/bin/python
 LOCKED := $(VENV)/locked
+# Each runs a world of its own; they wait more than they work.
+TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down world-% controlplane test test-unit lint type crds verify bench lock clean
@@ -24,7 +26,7 @@ world-%: $(LOCKED) ## surge, calm, bad-revision, approve: let something happen i
 	@$(PY) -m tests.world $*
 
 test: controlplane ## run all tests on the real control plane and the simulator
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 test-unit: $(LOCKED) ## run the tests of the pure core, which need nothing else
 	@$(PY) -m pytest tests/unit

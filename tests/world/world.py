@@ -135,6 +135,12 @@ class World:
         """SIGKILL, as a crash would."""
         self._processes.pop("operator").kill()
 
+    def stop_operator(self) -> int | None:
+        """SIGTERM, as Kubernetes would; the exit code."""
+        process = self._processes.pop("operator")
+        process.stop(timeout=30)
+        return process.exit_code
+
     def operator_log_tail(self, lines: int = 20) -> str:
         """The last lines that the operator logged."""
         log = self.directory / "operator.log"
