@@ -1,8 +1,10 @@
 """The few calls that the operator makes to the Kubernetes API."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
@@ -20,7 +22,7 @@ class KubeError(Exception):
     """The API server said no, or nothing (status 0). `reason` is its one-word reason, such as Conflict."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(f"{status} {reason}: {message}")
+        super().__init__(f"{status or ''} {reason}: {message}".strip())
         self.status = status
         self.reason = reason
 
@@ -48,12 +50,22 @@ class KubeClient:
 
     @classmethod
     async def connect(cls) -> Self:
-        """A client from the environment. Raises KubeError where neither KUBECONFIG nor a pod's account is there."""
+        """A client with the account of KUBECONFIG, of ~/.kube/config or of the pod, the first that is there.
+
+        Raises KubeError where none is.
+        """
+        settings = client.Configuration()
+        file = _kubeconfig()
+        # The client is generated without types.
         try:
-            await config.load_config()  # type: ignore[no-untyped-call]  # the client is generated without types
+            if file:
+                await config.load_kube_config(file, client_configuration=settings)  # type: ignore[no-untyped-call]
+            else:
+                config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         except (config.ConfigException, OSError) as error:
-            raise KubeError(0, "NoAccount", f"no access to a cluster: {error}. Set KUBECONFIG") from error
-        return cls(client.ApiClient())
+            message = f"no access to a cluster ({error}): set KUBECONFIG, or run as a pod with a service account"
+            raise KubeError(0, "NoAccount", message) from error
+        return cls(client.ApiClient(settings))
 
     async def close(self) -> None:
         """Release the connections."""
@@ -179,6 +191,11 @@ class KubeClient:
         if response.status >= 400:
             raise KubeError(response.status, answer.get("reason") or "Error", answer.get("message", ""))
         return answer
+
+
+def _kubeconfig() -> str | None:
+    file = Path(os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
+    return str(file) if file.exists() else None
 
 
 def _path(plural: str, namespace: str | None) -> str:
