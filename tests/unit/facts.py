@@ -13,7 +13,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.api.vocabulary import Proof
 from bokgu.core.approval import Judgement, Tally, tally_approvals
-from bokgu.core.execution import Measurement, PlanFacts, Timing
+from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -13,16 +13,9 @@ from bokgu.api.observed import AwsError, EcsService, ServiceRevision
 from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval import Tally
-from bokgu.core.execution import (
-    ClaimIncident,
-    ClaimService,
-    Outcome,
-    PlanFacts,
-    Send,
-    decide,
-    forget_intent,
-    record_answer,
-)
+from bokgu.core.execution import decide
+from bokgu.core.operation import forget_intent, record_answer
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, PlanFacts, Send
 from tests.unit import facts
 from tests.unit.facts import NOW, revision_arn, service_deployment_arn, task_definition
 

@@ -8,7 +8,9 @@ from bokgu.api.recovery_plan import Answer, RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
 from bokgu.core.approval import Tally
 from bokgu.core.aws_effects import observe_before
-from bokgu.core.execution import ClaimIncident, ClaimService, Outcome, PlanFacts, Send, decide, record_answer
+from bokgu.core.execution import decide
+from bokgu.core.operation import record_answer
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, PlanFacts, Send
 from tests.unit.facts import (
     ALICE,
     APPROVED,

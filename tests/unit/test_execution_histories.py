@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from bokgu.api.recovery_plan import Intent, StepStatus
 from bokgu.core.approval import Tally
 from bokgu.core.aws_effects import observe_before
-from bokgu.core.execution import ClaimIncident, ClaimService, Outcome, Send
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, Send
 from tests.unit.facts import (
     ALICE,
     APPROVED,

@@ -15,7 +15,7 @@ class Screen:
     """Lines above, one live table below on a terminal; elsewhere plain lines, the table whenever it changes."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._begun = time.monotonic()
         self._shown: list[list[str]] = []
@@ -31,13 +31,13 @@ class Screen:
 
     def say(self, text: str, style: str = "bold") -> None:
         """Tell the next line of the story, with the seconds since the beginning."""
-        self._console.print(Text(f"{time.monotonic() - self._begun:5.1f} s  {text}", style=style))
+        self._console.print(Text(f"{time.monotonic() - self._begun:5.1f} s  {text}", style=style), soft_wrap=True)
         sys.stdout.flush()
 
     def show(self, table: str) -> None:
         """Show what kubectl printed. The AGE column alone is no change."""
         if self._live:
-            self._live.update(Text("\n" + table), refresh=True)
+            self._live.update(Text("\n" + table, overflow="fold"), refresh=True)
             return
         cells = [line.split()[:-1] for line in table.splitlines()]
         if table.strip() and cells != self._shown:

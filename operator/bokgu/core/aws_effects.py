@@ -157,3 +157,8 @@ def summarise(service: EcsService) -> str:
     state = f", deployment {primary.rollout_state}" if primary else ""
     definition = service.task_definition.rsplit("/", 1)[-1]
     return f"{service.running_count}/{service.desired_count} tasks running, {definition}{state}"
+
+
+def took_effect(operation: OperationStatus) -> bool:
+    """Whether the operation is known to have changed the service."""
+    return operation.answer is not None and operation.answer.result in {"Accepted", "Adopted"}

@@ -11,9 +11,10 @@ from bokgu.api.fields import bounded
 from bokgu.api.meta import Gate, find_condition
 from bokgu.api.observed import EcsService
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import Preconditions, RecoveryPlan, Step
+from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.approval import Tally
+from bokgu.core.aws_effects import find_change, took_effect
 
 SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
@@ -239,3 +240,19 @@ def changed_precondition(preconditions: Preconditions, service: EcsService) -> s
         if then is not None and then != now
     ]
     return bounded("; ".join(found)) if found else None
+
+
+def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, service: EcsService) -> str | None:
+    """What is neither as the plan was made for nor as its own steps left it, or None (S4)."""
+    expected = plan.spec.preconditions
+    latest: dict[bool, tuple[Action, OperationStatus]] = {}
+    for spec, operation in zip(plan.spec.steps, status.steps, strict=True):
+        if not took_effect(operation):
+            continue
+        scaled = spec.action is Action.SCALE_OUT
+        latest[scaled] = (spec.action, operation)
+        ours = {"desired_count": service.desired_count}
+        replaced = {"service_revision_arn": None, "service_deployment_arn": None}
+        expected = expected.model_copy(update=ours if scaled else replaced)
+    changes = (find_change(action, operation, service) for action, operation in latest.values())
+    return changed_precondition(expected, service) or next((c.message for c in changes if c), None)

@@ -18,18 +18,9 @@ from bokgu.aws.cloudwatch import fetch_series
 from bokgu.aws.ecs import fetch_service, fetch_service_revisions, send_request
 from bokgu.core.approval import Tally, plan_digest, required_roles, tally_approvals
 from bokgu.core.detection import measure_condition
-from bokgu.core.execution import (
-    ClaimIncident,
-    ClaimService,
-    Measurement,
-    PlanFacts,
-    Send,
-    Timing,
-    decide,
-    forget_intent,
-    in_flight,
-    record_answer,
-)
+from bokgu.core.execution import decide
+from bokgu.core.operation import forget_intent, in_flight, record_answer
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, Measurement, PlanFacts, Send, Timing
 from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED

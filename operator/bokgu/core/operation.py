@@ -1,0 +1,185 @@
+"""One AWS write from its stored intent to its effect: a step forward, or the undo of one."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from bokgu.api.fields import bounded
+from bokgu.api.observed import EcsService
+from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.vocabulary import Action, OperationPhase
+from bokgu.core.aws_effects import complete, find_change, find_effect, repeatable, summarise, unchanged
+from bokgu.core.plan_facts import PlanFacts, Send
+
+Op = TypeVar("Op", bound=OperationStatus)
+
+FRESH = timedelta(seconds=2)
+"""A live read older than this is not acted on (S4)."""
+
+
+@dataclass(frozen=True)
+class Move(Generic[Op]):
+    """`complete`: ECS was seen to run what was intended, in this very pass."""
+
+    operation: Op
+    effect: Send | None = None
+    complete: bool = False
+
+
+def follow_operation(action: Action, operation: Op, timeout: timedelta, grace: timedelta, facts: PlanFacts) -> Move[Op]:
+    """Take an operation with a stored intent further: send it, find its effect, wait until it is complete.
+
+    It must be complete within `timeout`; one that was and fell back, within `grace` more.
+    """
+    deadline = (operation.started_at or facts.now) + timeout
+    if operation.phase is OperationPhase.VERIFYING:
+        deadline += grace
+    if operation.intent is None or operation.answer is None:
+        return _settle_intent(action, operation, deadline, facts)
+    if operation.answer.result == "Refused":
+        return Move(fail(operation, "RefusedByAws", facts, operation.answer.message))
+    if operation.answer.result == "NotSent":
+        return Move(fail(operation, "PreconditionChanged", facts, operation.answer.message))
+    if operation.answer.result == "Unknown":
+        return Move(fail(operation, "EffectUnknown", facts, operation.answer.message))
+    service, late = facts.service, facts.now >= deadline
+    if service is None:  # A state that cannot be read is no reason to act, until time is up.
+        return Move(fail(operation, "ServiceUnreadable", facts) if late else operation)
+    changed = find_change(action, operation, service)
+    if changed and may_be_stale(operation, service, facts):
+        return Move(operation.model_copy(update={"effective_at": None}))
+    if changed:
+        return Move(fail(operation, "ForeignChange" if changed.foreign else "DeploymentFailed", facts, changed.message))
+    if not complete(action, operation, service):
+        if late:
+            return Move(fail(operation, "Timeout", facts, summarise(service)))
+        return Move(operation.model_copy(update={"effective_at": None, "output": summarise(service)}))
+    return Move(
+        operation.model_copy(
+            update={
+                "phase": OperationPhase.VERIFYING,
+                "effective_at": operation.effective_at or _next_second(facts.now),
+                "output": _effect_text(action, operation, service),
+            }
+        ),
+        complete=True,
+    )
+
+
+def _settle_intent(action: Action, operation: Op, deadline: datetime, facts: PlanFacts) -> Move[Op]:
+    """An intent without an answer: send it if this process has just stored it, else find out what became of it."""
+    intent, service = operation.intent, facts.service
+    if intent is None or service is None:
+        late = facts.now >= deadline + facts.timing.consistency_delay
+        return Move(fail(operation, "EffectUnknown", facts) if late else operation)
+    if intent.token in facts.unsent and facts.now - service.read_at <= FRESH:
+        if unchanged(intent.before, service):
+            return Move(operation, Send(intent.token, intent.request))
+        answer = Answer(at=facts.now, result="NotSent", message="the service changed just before the call")
+        return Move(operation.model_copy(update={"answer": answer}))
+    if intent.token in facts.unsent:
+        return Move(operation)
+    effect = find_effect(action, intent.before, intent.request, service)
+    if effect.seen and not effect.ambiguous:
+        answer = Answer(
+            at=facts.now,
+            result="Adopted",
+            deployment_id=effect.deployment_id,
+            service_revision_arn=effect.service_revision_arn,
+            message="the answer was lost; the effect was found",
+        )
+        return Move(operation.model_copy(update={"answer": answer}))
+    in_doubt_since = max(intent.written_at, facts.known_since)
+    if facts.now < in_doubt_since + facts.timing.consistency_delay and not effect.ambiguous:
+        return Move(operation)  # ECS is eventually consistent: seeing nothing proves nothing yet.
+    if not effect.ambiguous and repeatable(action) and unchanged(intent.before, service):
+        # It never happened, and would do no harm if it still did: ask everything again and store a new intent.
+        return Move(operation.model_copy(update={"intent": None, "phase": OperationPhase.PENDING}))
+    answer = Answer(
+        at=facts.now, result="Unknown", message="it cannot be told whether the call had its effect: a person must look"
+    )
+    return Move(operation.model_copy(update={"answer": answer}))
+
+
+def may_be_stale(operation: OperationStatus, service: EcsService, facts: PlanFacts) -> bool:
+    """Whether ECS may still show the service as it was before the call: it is eventually consistent."""
+    intent, answer = operation.intent, operation.answer
+    if intent is None or answer is None or facts.now >= answer.at + facts.timing.consistency_delay:
+        return False
+    return unchanged(intent.before, service)
+
+
+def _next_second(moment: datetime) -> datetime:
+    """Status keeps whole seconds: a window that must begin afterwards is rounded up."""
+    return moment if moment.microsecond == 0 else moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _effect_text(action: Action, operation: OperationStatus, service: EcsService) -> str:
+    before = operation.intent.before if operation.intent else None
+    if before is None:
+        return summarise(service)
+    if action is Action.SCALE_OUT:
+        return f"desired count {before.desired_count} → {service.desired_count}; {summarise(service)}"
+    old, new = (arn.rsplit("/", 1)[-1] for arn in (before.task_definition, service.task_definition))
+    return f"task definition {old} → {new}; {summarise(service)}"
+
+
+def succeed(operation: Op, facts: PlanFacts, output: str) -> Op:
+    """The operation is done."""
+    return operation.model_copy(
+        update={"phase": OperationPhase.COMPLETED, "finished_at": facts.now, "output": bounded(output, 2048)}
+    )
+
+
+def fail(operation: Op, reason: str, facts: PlanFacts, output: str | None = None) -> Op:
+    """The operation has failed; `output` says more than the reason."""
+    return operation.model_copy(
+        update={
+            "phase": OperationPhase.FAILED,
+            "reason": bounded(reason, 63),
+            "finished_at": facts.now,
+            "output": bounded(output or operation.output or reason, 2048),
+        }
+    )
+
+
+def in_flight(plan: RecoveryPlan) -> bool:
+    """Whether a stored intent waits for its answer, its effect or its verification: no new one will be stored now."""
+    operations = [o for s in plan.status.steps for o in (s, s.rollback) if o]
+    going = {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING}
+    return any(o.intent is not None and o.phase in going for o in operations)
+
+
+def record_answer(status: RecoveryPlanStatus, token: str, answer: Answer) -> RecoveryPlanStatus:
+    """Write down what AWS said to the intent with that token."""
+    return status.model_copy(update={"steps": tuple(_record(step, token, answer) for step in status.steps)})
+
+
+def _record(step: StepStatus, token: str, answer: Answer) -> StepStatus:
+    if step.intent and step.intent.token == token:
+        return step.model_copy(update={"answer": answer})
+    if step.rollback and step.rollback.intent and step.rollback.intent.token == token:
+        return step.model_copy(update={"rollback": step.rollback.model_copy(update={"answer": answer})})
+    return step
+
+
+def forget_intent(status: RecoveryPlanStatus, token: str) -> RecoveryPlanStatus:
+    """Take back an intent that AWS refused before acting, such as a throttled call: everything is asked again."""
+
+    def forget(operation: Op) -> Op:
+        if operation.intent is None or operation.intent.token != token:
+            return operation
+        return operation.model_copy(update={"intent": None, "answer": None, "phase": OperationPhase.PENDING})
+
+    steps = (forget(step) for step in status.steps)
+    return status.model_copy(
+        update={
+            "steps": tuple(s.model_copy(update={"rollback": forget(s.rollback)}) if s.rollback else s for s in steps)
+        }
+    )
+
+
+def pace(operation: OperationStatus, facts: PlanFacts) -> timedelta:
+    """At once when the move changed the phase for good, else at the polling interval."""
+    done = operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED}
+    return timedelta() if done else facts.timing.poll

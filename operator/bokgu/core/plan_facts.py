@@ -1,0 +1,138 @@
+"""What a decision about a plan rests on, and what it may come to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bokgu.api.fields import bounded
+from bokgu.api.incident import Incident
+from bokgu.api.meta import Gate
+from bokgu.api.observed import AwsError, EcsService, ServiceRevision
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
+from bokgu.api.vocabulary import PlanPhase
+from bokgu.core.approval import Tally
+from bokgu.core.detection import Points
+from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Delays that configuration sets."""
+
+    consistency_delay: timedelta
+    poll: timedelta
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The values that a validation's expression is about, one a period."""
+
+    points: Points
+    period: timedelta
+    settle: timedelta
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """All that a decision rests on.
+
+    `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
+    not be: `problem` says why. `unsent` are tokens of intents that this very process stored and has not sent.
+    `known_since` is when this process first could have seen the plan (it counts in-doubt time from there, S5).
+    """
+
+    now: datetime
+    digest: str
+    incident: Incident | None
+    protected_service: ProtectedService | None
+    tally: Tally
+    service: EcsService | None
+    problem: AwsError | None
+    revisions: Mapping[str, ServiceRevision]
+    measurement: Measurement | None
+    unsent: frozenset[str]
+    known_since: datetime
+    holder: str
+    timing: Timing
+
+
+@dataclass(frozen=True)
+class ClaimService:
+    """Take the lock: `ProtectedService.status.activePlan` (S5)."""
+
+
+@dataclass(frozen=True)
+class ClaimIncident:
+    """Mark the digest as started under this plan's uid in `Incident.status.plans[]`: a plan runs once."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send the stored intent with that token."""
+
+    token: str
+    request: AwsRequest
+
+
+Effect = ClaimService | ClaimIncident | Send
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a pass comes to. With an effect the status is not written before the effect is done."""
+
+    status: RecoveryPlanStatus
+    effect: Effect | None = None
+    requeue_after: timedelta | None = None
+
+
+def ask_guards(
+    plan: RecoveryPlan, status: RecoveryPlanStatus, step: Step, facts: PlanFacts
+) -> tuple[RecoveryPlanStatus, str | None]:
+    """Ask the guards and compare the preconditions: (status with gates, what has changed)."""
+    gates = evaluate_gates(guard_facts(plan, step, facts))
+    changed = None
+    if facts.service:
+        changed = find_surprise(plan, status, facts.service)
+    return status.model_copy(update={"gates": gates}), changed
+
+
+def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
+    """What the guards look at before a step."""
+    return GuardFacts(
+        plan=plan,
+        step=step,
+        protected_service=facts.protected_service,
+        service=facts.service,
+        problem=None if facts.problem is None else f"{facts.problem.code}: {facts.problem.message}",
+        tally=facts.tally,
+        now=facts.now,
+    )
+
+
+def with_step(status: RecoveryPlanStatus, index: int, step: StepStatus) -> RecoveryPlanStatus:
+    """The status with one step replaced."""
+    steps = (*status.steps[:index], step, *status.steps[index + 1 :])
+    return status.model_copy(update={"steps": steps})
+
+
+def with_undo(status: RecoveryPlanStatus, index: int, undo: OperationStatus) -> RecoveryPlanStatus:
+    """The status with the undo of one step replaced."""
+    return with_step(status, index, status.steps[index].model_copy(update={"rollback": undo}))
+
+
+def finish(
+    status: RecoveryPlanStatus, phase: PlanPhase, reason: str, facts: PlanFacts, message: str = ""
+) -> RecoveryPlanStatus:
+    """The plan is over. A `message` says what had changed under it."""
+    gates = (
+        (*status.gates, Gate(name="Unchanged", passed=False, reason=reason, message=message))
+        if message
+        else status.gates
+    )
+    return status.model_copy(
+        update={"phase": phase, "reason": bounded(reason, 63), "finished_at": facts.now, "gates": gates}
+    )

@@ -1,0 +1,89 @@
+"""Before a plan runs: may it still, have the people spoken, do the guards let it, and who else is at work?"""
+
+from datetime import timedelta
+
+from bokgu.api.incident import Incident
+from bokgu.api.recovery_plan import MetricReading, RecoveryPlan, RecoveryPlanStatus, Step
+from bokgu.api.vocabulary import IncidentPhase, PlanPhase
+from bokgu.core.guards import evaluate_gates, first_blocking
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, PlanFacts, ask_guards, finish, guard_facts
+
+BLOCKED_RETRY = timedelta(seconds=30)
+"""How soon a closed gate is tried again when nothing announces its opening."""
+
+
+def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
+    """Wait for the people and the gates; then take the lock, mark the incident, begin."""
+    end = _reason_not_to_start(plan, facts)
+    if end:
+        phase, reason = end
+        return Outcome(finish(status, phase, reason, facts))
+    wait = plan.spec.expires_at - facts.now
+    step = first_write(plan) or plan.spec.steps[0]
+    if not facts.tally.approved:
+        gates = evaluate_gates(guard_facts(plan, step, facts))
+        blocking = first_blocking(gates)
+        held = status.model_copy(
+            update={
+                "phase": PlanPhase.AWAITING_APPROVAL,
+                "reason": blocking.reason if blocking else None,
+                "gates": gates,
+            }
+        )
+        return Outcome(held, requeue_after=wait)
+    held, changed = ask_guards(plan, status, step, facts)
+    if changed:
+        return Outcome(finish(status, PlanPhase.CANCELLED, "PreconditionChanged", facts, changed))
+    blocking = first_blocking(held.gates)
+    if blocking:
+        held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
+        return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY))
+    active = facts.protected_service.status.active_plan if facts.protected_service else None
+    if active is None:
+        return Outcome(held, ClaimService())
+    if not _claimed(plan, facts):
+        return Outcome(held, ClaimIncident(facts.digest))
+    begun = held.model_copy(
+        update={
+            "phase": PlanPhase.IN_PROGRESS,
+            "reason": None,
+            "started_at": facts.now,
+            "metrics": _metrics_before(facts.incident),
+        }
+    )
+    return Outcome(begun, requeue_after=timedelta())
+
+
+def _reason_not_to_start(plan: RecoveryPlan, facts: PlanFacts) -> tuple[PlanPhase, str] | None:
+    """Why the plan can never start, as (final phase, reason)."""
+    incident = facts.incident
+    if plan.metadata.deletion_timestamp:
+        return PlanPhase.CANCELLED, "Deleted"
+    if incident is None:
+        return PlanPhase.CANCELLED, "IncidentGone"
+    if any(
+        entry.digest == facts.digest and entry.started_at and entry.uid != plan.metadata.uid
+        for entry in incident.status.plans
+    ):
+        return PlanPhase.CANCELLED, "AlreadyExecuted"
+    if incident.status.phase is IncidentPhase.RESOLVED:
+        return PlanPhase.CANCELLED, "IncidentResolved"
+    if facts.tally.rejected_by:
+        return PlanPhase.REJECTED, "Rejected"
+    if facts.now >= plan.spec.expires_at:
+        return PlanPhase.EXPIRED, "Expired"
+    return None
+
+
+def first_write(plan: RecoveryPlan) -> Step | None:
+    """The first step that changes something in AWS."""
+    return next((step for step in plan.spec.steps if step.action.writes), None)
+
+
+def _claimed(plan: RecoveryPlan, facts: PlanFacts) -> bool:
+    plans = facts.incident.status.plans if facts.incident else ()
+    return any(e.uid == plan.metadata.uid and e.digest == facts.digest and e.started_at for e in plans)
+
+
+def _metrics_before(incident: Incident | None) -> tuple[MetricReading, ...]:
+    return tuple(MetricReading(name=m.name, before=m.value) for m in incident.spec.metrics) if incident else ()

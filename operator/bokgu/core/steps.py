@@ -1,0 +1,197 @@
+"""While a plan runs: one step at a time, forward."""
+
+from datetime import timedelta
+
+from bokgu.api.fields import bounded, format_decimal, parse_duration
+from bokgu.api.recovery_plan import Intent, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
+from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
+from bokgu.core.aws_effects import build_request, observe_before, summarise, took_effect
+from bokgu.core.guards import first_blocking
+from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
+from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts, ask_guards, finish, with_step
+from bokgu.core.undo import next_undo
+from bokgu.core.verification import parse_expression, verify_window
+
+
+def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
+    """Take the first step that is not behind one move further."""
+    index = next((i for i, s in enumerate(status.steps) if not behind(s)), None)
+    if index is None:
+        return Outcome(_conclude(plan, status, facts))
+    step, operation = plan.spec.steps[index], status.steps[index]
+    if operation.phase is OperationPhase.FAILED:
+        return _after_failure(plan, status, index, facts)
+    cancel = _cancelled_by(plan, facts)
+    in_doubt = operation.intent is not None and (operation.answer is None or operation.answer.result == "Unknown")
+    if cancel and not in_doubt:
+        failed = fail(operation, cancel, facts)
+        return Outcome(with_step(status, index, failed), requeue_after=timedelta())
+    if step.action is Action.HEALTH_CHECK:
+        return _check_health(plan, status, index, facts)
+    if operation.intent is None:
+        return _write_intent(plan, status, index, facts)
+    grace = parse_duration(step.validation.timeout) if step.validation else timedelta()
+    moved = follow_operation(step.action, operation, parse_duration(step.timeout), grace, facts)
+    if moved.complete:
+        moved = Move(_verify(step, moved.operation, facts))
+    status = with_step(status, index, moved.operation)
+    phase = PlanPhase.VERIFYING if moved.operation.phase is OperationPhase.VERIFYING else PlanPhase.IN_PROGRESS
+    status = status.model_copy(update={"phase": phase, "reason": None})
+    if moved.operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED}:
+        status = status.model_copy(update={"metrics": _metrics_after(status, step, facts)})
+    return Outcome(status, moved.effect, pace(moved.operation, facts))
+
+
+def behind(step: StepStatus) -> bool:
+    """Whether the plan has gone past the step."""
+    return step.phase in {OperationPhase.COMPLETED, OperationPhase.SKIPPED}
+
+
+def _cancelled_by(plan: RecoveryPlan, facts: PlanFacts) -> str | None:
+    """Who stops the plan: a person's Reject, or the deletion of the plan."""
+    if facts.tally.rejected_by:
+        return "Rejected"
+    return "Deleted" if plan.metadata.deletion_timestamp else None
+
+
+def _conclude(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> RecoveryPlanStatus:
+    """All steps are behind. A plan none of whose writes got through recovered nothing."""
+    writes = [s for spec, s in zip(plan.spec.steps, status.steps, strict=True) if spec.action.writes]
+    skipped = next((s for s in status.steps if s.phase is OperationPhase.SKIPPED), None)
+    if skipped and all(s.phase is OperationPhase.SKIPPED for s in writes):
+        return finish(status, PlanPhase.FAILED, skipped.reason or "StepFailed", facts)
+    return finish(status, PlanPhase.COMPLETED, "Recovered", facts)
+
+
+def _check_health(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Read the service and write down what it shows. It sends nothing, so it needs no gates."""
+    operation = status.steps[index]
+    started = operation.started_at or facts.now
+    operation = operation.model_copy(
+        update={"phase": OperationPhase.IN_PROGRESS, "started_at": started, "attempt": operation.attempt or 1}
+    )
+    if facts.service is not None:
+        readings = ", ".join(f"{m.name} was {m.before}" for m in status.metrics)
+        output = "; ".join(filter(None, (summarise(facts.service), readings)))
+        operation = succeed(operation, facts, output)
+    elif facts.now >= started + parse_duration(plan.spec.steps[index].timeout):
+        operation = fail(operation, facts.problem.code if facts.problem else "Timeout", facts)
+    return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
+
+
+def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Ask everything again, then store what is about to be sent."""
+    step, operation = plan.spec.steps[index], status.steps[index]
+    status, changed = ask_guards(plan, status, step, facts)
+    waits_since = max(t for t in (status.started_at, *(s.finished_at for s in status.steps[:index])) if t)
+    late = facts.now >= (operation.started_at or waits_since) + parse_duration(step.timeout)
+    if changed:
+        operation = fail(operation, "PreconditionChanged", facts, changed)
+        return Outcome(with_step(status, index, operation), requeue_after=timedelta())
+    if not facts.tally.approved:
+        operation = fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")
+        return Outcome(with_step(status, index, operation), requeue_after=timedelta())
+    blocking = first_blocking(status.gates)
+    if not (late or blocking) and facts.protected_service and facts.protected_service.status.active_plan is None:
+        return Outcome(status, ClaimService())  # The lock was lost with the object that it stood on.
+    if late or blocking or facts.service is None or status.target is None:
+        if late:
+            operation = fail(operation, "BlockedTooLong", facts, blocking.message if blocking else None)
+        status = status.model_copy(update={"reason": blocking.reason if blocking else "ServiceUnreadable"})
+        return Outcome(with_step(status, index, operation), requeue_after=facts.timing.poll)
+    arn = step.parameters.service_revision_arn if step.parameters else None
+    try:
+        request = build_request(
+            step.action,
+            step.parameters,
+            cluster=status.target.cluster,
+            service=status.target.service,
+            revision=facts.revisions.get(arn or ""),
+            current=facts.revisions.get(facts.service.service_revision_arn or ""),
+        )
+    except ValueError as error:
+        operation = fail(operation, "CannotBuildRequest", facts, str(error))
+        return Outcome(with_step(status, index, operation), requeue_after=timedelta())
+    attempt = operation.attempt + 1
+    intent = Intent(
+        token=f"{plan.metadata.uid[:8]}-{index + 1}-{attempt}",
+        attempt=attempt,
+        plan_uid=plan.metadata.uid,
+        digest=facts.digest,
+        approvals=facts.tally.counted,
+        request=request,
+        before=observe_before(facts.service),
+        holder=facts.holder,
+        written_at=facts.now,
+    )
+    operation = operation.model_copy(
+        update={
+            "phase": OperationPhase.IN_PROGRESS,
+            "started_at": operation.started_at or facts.now,
+            "intent": intent,
+            "attempt": attempt,
+            "answer": None,
+        }
+    )
+    status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": None})
+    return Outcome(with_step(status, index, operation), requeue_after=timedelta())
+
+
+def _verify(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStatus:
+    """Judge a step whose effect is complete. ECS agrees already; the metric must hold for its whole `for`."""
+    validation, since = step.validation, operation.effective_at
+    if validation is None or since is None:
+        return succeed(operation.model_copy(update={"verdict": Verdict.PASSED}), facts, operation.output or "")
+    deadline = since + parse_duration(validation.timeout)
+    last_chance = (operation.started_at or since) + parse_duration(step.timeout) + parse_duration(validation.timeout)
+    measured = facts.measurement
+    expression = parse_expression(validation.expression)
+    result = verify_window(
+        expression,
+        measured.points if measured else (),
+        period=measured.period if measured else timedelta(minutes=1),
+        since=since,
+        hold=parse_duration(validation.for_),
+        deadline=min(deadline, last_chance),
+        now=facts.now,
+    )
+    output = bounded(f"{(operation.output or '').split('; verified', 1)[0]}; verified: {result.message}", 2048)
+    if result.verdict is None:
+        return operation.model_copy(update={"output": output})
+    operation = operation.model_copy(update={"verdict": result.verdict})
+    if result.verdict is Verdict.PASSED:
+        return succeed(operation, facts, output)
+    return fail(operation, f"Verification{result.verdict}", facts, output)
+
+
+def _metrics_after(status: RecoveryPlanStatus, step: Step, facts: PlanFacts) -> tuple[MetricReading, ...]:
+    """The value that the verification ended with, beside the one that the plan started with."""
+    values = [value for _, value in facts.measurement.points if value is not None] if facts.measurement else []
+    if step.validation is None or not values:
+        return status.metrics
+    name = parse_expression(step.validation.expression).name
+    after = format_decimal(values[-1])
+    if all(m.name != name for m in status.metrics):
+        return (*status.metrics, MetricReading(name=name, after=after))[:16]
+    return tuple(m.model_copy(update={"after": after}) if m.name == name else m for m in status.metrics)
+
+
+def _after_failure(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Apply `onFailure`. An inconclusive verification is no failure: nothing is undone, a person must look (S9)."""
+    step, operation = plan.spec.steps[index], status.steps[index]
+    reason = operation.reason or "StepFailed"
+    touched = any(took_effect(s) for s in status.steps)
+    if reason == "PreconditionChanged" and not touched:
+        return Outcome(finish(status, PlanPhase.CANCELLED, reason, facts))
+    person_must_look = operation.verdict is Verdict.INCONCLUSIVE or reason in {"EffectUnknown", "ForeignChange"}
+    stop = reason in {"Rejected", "Deleted"}
+    if person_must_look:
+        return Outcome(finish(status, PlanPhase.FAILED, reason, facts))
+    if step.on_failure is OnFailure.CONTINUE and not stop and reason != "ApprovalWithdrawn":
+        skipped = operation.model_copy(update={"phase": OperationPhase.SKIPPED})
+        return Outcome(with_step(status, index, skipped), requeue_after=timedelta())
+    if (step.on_failure is OnFailure.ROLL_BACK or stop) and next_undo(plan, status) is not None:
+        rolling = status.model_copy(update={"phase": PlanPhase.ROLLING_BACK, "reason": reason})
+        return Outcome(rolling, requeue_after=timedelta())
+    phase = PlanPhase.CANCELLED if stop and not touched else PlanPhase.FAILED
+    return Outcome(finish(status, phase, reason, facts))

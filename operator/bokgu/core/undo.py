@@ -1,0 +1,100 @@
+"""Taking a plan back: its finished steps in reverse order, each only while the service still holds what it set."""
+
+from datetime import timedelta
+
+from bokgu.api.fields import parse_duration
+from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
+from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
+from bokgu.core.aws_effects import build_request, find_change, observe_before, took_effect
+from bokgu.core.operation import fail, follow_operation, may_be_stale, pace, succeed
+from bokgu.core.plan_facts import Outcome, PlanFacts, finish, with_undo
+
+_UNDO_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
+
+
+def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
+    """Undo in reverse order. It rests on the approvals in the forward intent: no gate or expiry stops it (S1)."""
+    index = next_undo(plan, status)
+    if index is None:
+        undone = [s.rollback for s in status.steps if s.rollback]
+        failed = next((u for u in undone if u.phase is OperationPhase.FAILED), None)
+        phase = PlanPhase.ROLLBACK_FAILED if failed else PlanPhase.ROLLED_BACK
+        reason = (failed.reason if failed else status.reason) or "StepFailed"
+        return Outcome(finish(status, phase, reason, facts))
+    step, forward = plan.spec.steps[index], status.steps[index]
+    undo = forward.rollback or OperationStatus(started_at=facts.now)
+    if undo.answer and undo.answer.result == "NotSent":  # ECS moved on by itself: look and ask again.
+        undo = undo.model_copy(update={"intent": None, "answer": None, "phase": OperationPhase.PENDING})
+    if undo.intent is None:
+        undo = _write_undo_intent(step, forward, undo, status, facts)
+        return Outcome(
+            with_undo(status, index, undo),
+            requeue_after=timedelta() if undo.intent or undo.phase in _UNDO_OVER else facts.timing.poll,
+        )
+    moved = follow_operation(step.action, undo, parse_duration(step.timeout), timedelta(), facts)
+    undo = moved.operation
+    if moved.complete:
+        undo = succeed(undo.model_copy(update={"verdict": Verdict.PASSED}), facts, undo.output or "")
+    return Outcome(with_undo(status, index, undo), moved.effect, pace(undo, facts))
+
+
+def next_undo(plan: RecoveryPlan, status: RecoveryPlanStatus) -> int | None:
+    """The last step with an effect whose undo is not over yet."""
+    for index in reversed(range(len(status.steps))):
+        step = status.steps[index]
+        over = step.rollback is not None and step.rollback.phase in _UNDO_OVER
+        if took_effect(step) and plan.spec.steps[index].rollback and not over:
+            return index
+    return None
+
+
+def _write_undo_intent(
+    step: Step, forward: StepStatus, undo: OperationStatus, status: RecoveryPlanStatus, facts: PlanFacts
+) -> OperationStatus:
+    """Store the undo of a step, if the service still holds what the step set."""
+    service, intent, target = facts.service, forward.intent, status.target
+    started = undo.started_at or facts.now
+    if intent is None or target is None:
+        return fail(undo, "NothingToUndo", facts)
+    if facts.now >= started + parse_duration(step.timeout):
+        return fail(undo, "Timeout" if service else "ServiceUnreadable", facts)
+    if service is None:
+        return undo
+    changed = find_change(step.action, forward, service, _own_deployments(status))
+    if changed and may_be_stale(forward, service, facts):
+        return undo
+    if changed and changed.foreign:
+        return fail(undo, "ForeignChange", facts, f"not undone: {changed.message}")
+    arn = intent.before.service_revision_arn
+    set_by_step = step.parameters.service_revision_arn if step.parameters else None
+    try:
+        request = build_request(
+            step.action,
+            None,
+            cluster=target.cluster,
+            service=target.service,
+            revision=facts.revisions.get(arn or ""),
+            current=facts.revisions.get(service.service_revision_arn or set_by_step or ""),
+        )
+    except ValueError as error:
+        return fail(undo, "CannotBuildRequest", facts, str(error))
+    attempt = undo.attempt + 1
+    again = intent.model_copy(
+        update={
+            "token": f"{intent.token}-undo-{attempt}",
+            "attempt": attempt,
+            "request": request,
+            "before": observe_before(service),
+            "holder": facts.holder,
+            "written_at": facts.now,
+        }
+    )
+    return undo.model_copy(
+        update={"phase": OperationPhase.IN_PROGRESS, "started_at": started, "attempt": attempt, "intent": again}
+    )
+
+
+def _own_deployments(status: RecoveryPlanStatus) -> frozenset[str]:
+    """Ids of all deployments that this plan made, forward and back."""
+    answers = (o.answer for s in status.steps for o in (s, s.rollback) if o)
+    return frozenset(a.deployment_id for a in answers if a and a.deployment_id)
