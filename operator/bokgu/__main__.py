@@ -14,10 +14,12 @@ from bokgu.logs import configure_logs
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 when it failed, 2 for words that it does not know."""
+    """Run the command and return its exit code: 0, 1 when it failed, 2 for unknown words, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
+    except KeyboardInterrupt:
+        return 130
     except (BadSetting, KubeError, OSError) as error:
         print(f"bokgu: {error}", file=sys.stderr)
         return 1

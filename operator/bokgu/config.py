@@ -64,6 +64,12 @@ class Settings:
     )
     """How long an effect may stay invisible in ECS after a write (RunTask, Amazon ECS API reference)."""
 
+    policy_settle: timedelta = field(
+        default=timedelta(minutes=1), metadata={"env": "BOKGU_POLICY_SETTLE", "parse": _positive_duration}
+    )
+    """How long after a change of the admission policy unsigned approvals do not count: API servers enforce a new policy
+    only after a moment, each in its own time."""
+
     resync: timedelta = field(
         default=timedelta(minutes=5), metadata={"env": "BOKGU_RESYNC", "parse": _positive_duration}
     )

@@ -107,6 +107,13 @@ def test_s12_detector_with_an_impossible_pace_is_refused_at_admission(
     assert message in refused.stderr
 
 
+@pytest.mark.parametrize("moment", ["2026-01-01T00:00:00+99:99", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00+01:00"])
+def test_s12_moment_that_not_everybody_can_read_is_refused_at_admission(world: World, moment: str) -> None:
+    manifest = json.dumps(incident("moment", "any", detectedAt=moment))
+    refused = world.control_plane.kubectl("create", "-f", "-", input=manifest, check=False)
+    assert "spec.detectedAt" in refused.stderr
+
+
 def test_s12_detector_that_names_a_missing_query_is_refused_at_admission(world: World) -> None:
     wrong = detector("any")
     wrong["spec"]["conditions"][0]["ratio"]["numerator"] = "eror"

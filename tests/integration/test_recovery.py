@@ -1,6 +1,8 @@
 """Whole recoveries, each stage on real parts."""
 
-from tests.world.manifests import CLUSTER
+from typing import Any
+
+from tests.world.manifests import CLUSTER, NAMESPACE
 from tests.world.scene import Scene
 
 
@@ -68,6 +70,26 @@ def test_incident_that_goes_away_by_itself_is_resolved_and_its_plan_cancelled(sc
     assert scene.incident()["status"]["reason"] == "Cleared"
     assert scene.plan()["status"]["reason"] == "IncidentResolved"
     assert scene.updates() == []
+
+
+def test_s10_plan_of_a_person_that_is_deleted_in_the_middle_is_undone_first(scene: Scene) -> None:
+    scene.world.deploy(scene.service, ERROR_RATIO=0.6)
+    bad = scene.world.describe(scene.service)["taskDefinition"]
+    scene.wait("a plan awaits approval", lambda: scene.plan_is("AwaitingApproval"), 30)
+    made = scene.plan()
+    spec = {**made["spec"], "risks": []}
+    metadata = {"name": f"{scene.service}-by-hand", "namespace": NAMESPACE}
+    scene.world.apply({"apiVersion": made["apiVersion"], "kind": "RecoveryPlan", "metadata": metadata, "spec": spec})
+
+    def by_hand() -> dict[str, Any]:
+        return scene.world.get("recoveryplans", metadata["name"]) or {"status": {}}
+
+    scene.wait("it awaits approval", lambda: by_hand().get("status", {}).get("phase") == "AwaitingApproval", 15)
+    scene.approve(by_hand())
+    scene.wait("it verifies", lambda: by_hand()["status"]["phase"] == "Verifying", 20)
+    scene.world.control_plane.kubectl("delete", "recoveryplan", metadata["name"], "-n", NAMESPACE, "--timeout=40s")
+    assert len(scene.updates()) == 2
+    assert scene.world.describe(scene.service)["taskDefinition"] == bad
 
 
 def _service_status(scene: Scene) -> dict[str, object]:

@@ -10,7 +10,7 @@ from bokgu.api.incident import Classification, Incident
 from bokgu.api.observed import Deployment, EcsService, Series, ServiceDeployment, ServiceRevision
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import RecoveryPlan, Step
+from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan, Step
 from bokgu.api.vocabulary import Proof
 from bokgu.core.approval import Judgement, Tally, tally_approvals
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
@@ -175,7 +175,7 @@ def plan(*steps: Raw, status: Raw | None = None, meta: Raw | None = None, **spec
     return RecoveryPlan.model_validate(
         {
             "kind": "RecoveryPlan",
-            "metadata": metadata("plan-1", PLAN_UID, **(meta or {})),
+            "metadata": metadata("plan-1", PLAN_UID, **{"finalizers": [FINALIZER], **(meta or {})}),
             "spec": {
                 "incidentRef": {"name": "incident-1", "uid": INCIDENT_UID},
                 "serviceRef": {"name": "api"},
@@ -338,6 +338,8 @@ def facts(**fields: Any) -> PlanFacts:
             problem=None,
             revisions=revisions(1, 2),
             measurement=None,
+            elder=None,
+            at_work=None,
             unsent=frozenset(),
             known_since=NOW - 60 * MINUTE,
             holder="operator-1",

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from bokgu.api.incident import IncidentPlan
 from bokgu.api.meta import UidReference
 from bokgu.api.observed import AwsError, EcsService, ServiceRevision
-from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval import Tally
 from bokgu.core.execution import decide
 from bokgu.core.operation import forget_intent, record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, PlanFacts, Send
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, Send
 from tests.unit import facts
 from tests.unit.facts import NOW, revision_arn, service_deployment_arn, task_definition
 
@@ -140,6 +140,9 @@ class World:
             case None:
                 self._write(outcome.status)
                 self.unsent |= open_tokens(outcome.status) - open_tokens(before.status)
+            case HoldPlan():
+                held = before.metadata.model_copy(update={"finalizers": (*before.metadata.finalizers, FINALIZER)})
+                self.plan = before.model_copy(update={"metadata": held})
             case ClaimService():
                 status = self.protected.status.model_copy(
                     update={"active_plan": UidReference(name=before.metadata.name, uid=before.metadata.uid)}

@@ -10,7 +10,7 @@ from bokgu.core.approval import Tally
 from bokgu.core.aws_effects import observe_before
 from bokgu.core.execution import decide
 from bokgu.core.operation import record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, PlanFacts, Send
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, Send
 from tests.unit.facts import (
     ALICE,
     APPROVED,
@@ -534,6 +534,18 @@ def test_s5_the_lock_then_the_incident_are_claimed_before_anything_else() -> Non
     assert [type(e) for e in effects] == [ClaimService, ClaimIncident, type(None), type(None)]
     assert effects[1] == ClaimIncident(facts().digest)
     assert world.status.steps[0].intent
+
+
+def test_s10_a_plan_that_a_person_made_gets_its_finalizer_before_the_lock() -> None:
+    bare = plan(meta={"finalizers": []})
+    assert isinstance(decide(bare, facts(protected_service=protected_service())).effect, HoldPlan)
+
+
+def test_s5_a_lost_lock_is_taken_again_while_a_step_is_under_way() -> None:
+    world = World(plan())
+    world.until_sent()
+    world.protected = protected_service()
+    assert isinstance(decide(world.plan, world.facts()).effect, ClaimService)
 
 
 def test_s5_the_lock_of_another_plan_blocks() -> None:

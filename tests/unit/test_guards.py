@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 
 from bokgu.api.observed import EcsService
-from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import Preconditions
 from bokgu.core.guards import (
     CHECKS,
@@ -38,15 +37,11 @@ def guard_facts(**fields: object) -> GuardFacts:
         service=service(),
         problem=None,
         tally=APPROVED,
+        elder=None,
+        at_work=None,
         now=NOW,
     )
     return replace(facts, **fields)  # type: ignore[arg-type]
-
-
-def younger_twin() -> ProtectedService:
-    twin = {"reason": "TargetAlreadyProtected", "message": "shop/older protects the same ECS service"}
-    ready = {"type": "Ready", "status": "False", "lastTransitionTime": NOW, **twin}
-    return protected_service(status={"conditions": [ready]})
 
 
 def tagged(value: str) -> EcsService:
@@ -63,7 +58,8 @@ def test_s6_with_every_gate_open_nothing_blocks() -> None:
     ("closed", "gate", "reason"),
     [
         ({"protected_service": None}, "Protected", "NotProtected"),
-        ({"protected_service": younger_twin()}, "SoleProtector", "TargetAlreadyProtected"),
+        ({"elder": "shop/older"}, "SoleProtector", "TargetAlreadyProtected"),
+        ({"at_work": "plan-2"}, "ServiceFree", "ServiceBusy"),
         ({"protected_service": protected_service(mode="Observe")}, "Mode", "ModeForbids"),
         ({"protected_service": protected_service(mode="Propose")}, "Mode", "ModeForbids"),
         ({"protected_service": protected_service(allowedActions=[])}, "ActionAllowed", "ActionNotAllowed"),

@@ -51,6 +51,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         options.run()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     except (NotReached, ProgramsError, StartError, FileNotFoundError, TimeoutError, RuntimeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -41,7 +41,7 @@ def play() -> None:
         story = Story(world, screen)
         try:
             story.tell()
-        except BaseException:
+        except Exception:
             story.explain()
             raise
 

@@ -44,6 +44,7 @@ OPERATOR_SETTINGS = {
     "BOKGU_STEP_POLL": "1s",
     "BOKGU_CONSISTENCY_DELAY": "3s",
     "BOKGU_RESYNC": "10s",
+    "BOKGU_POLICY_SETTLE": "2s",
 }
 """The operator's delays at the same pace."""
 

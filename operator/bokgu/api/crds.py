@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from bokgu.api.detector import Detector
+from bokgu.api.fields import TIMESTAMP_PATTERN
 from bokgu.api.incident import Incident
 from bokgu.api.meta import GROUP, VERSION, Resource
 from bokgu.api.plan_approval import PlanApproval
@@ -149,6 +150,8 @@ def _structural(
                 raise Unbounded(f"{path}: a list needs maxItems")
             out["items"] = _structural(node["items"], definitions, models, f"{path}[]", defaults)
         case "string":
+            if out.get("format") == "date-time":
+                out["pattern"] = TIMESTAMP_PATTERN
             if not out.keys() & {"enum", "maxLength"} and out.get("format") != "date-time":
                 raise Unbounded(f"{path}: a string needs maxLength or enum")
         case "integer":

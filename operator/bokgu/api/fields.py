@@ -31,6 +31,9 @@ def format_timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+TIMESTAMP_PATTERN = r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$"
+"""Timestamps are in UTC and of this millennium: of the others not all programs make the same moment, or any."""
+
 Timestamp = Annotated[datetime, PlainSerializer(format_timestamp, when_used="json")]
 
 ObjectName = Annotated[

@@ -29,20 +29,32 @@ from bokgu.metrics import AWS_REQUESTS, AWS_SECONDS
 
 CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 10
-THROTTLES = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
+PASSING = frozenset(
+    {
+        "ThrottlingException",
+        "Throttling",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "Unreachable",
+        "TooLate",
+    }
+)
+"""Codes of calls that were not carried out and may be made again later."""
+
 _NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ParamValidationError)
 
 
 @dataclass(frozen=True)
 class _Call:
-    """One call. `session_name` is set for writes."""
+    """One call. `session_name` and `deadline` (monotonic) are set for writes."""
 
     service: str
     operation: str
     arguments: Mapping[str, Any]
     region: str
     role_arn: str | None
-    session_name: str | None
+    session_name: str | None = None
+    deadline: float | None = None
 
 
 class AwsClient:
@@ -64,7 +76,7 @@ class AwsClient:
         self, service: str, operation: str, arguments: Mapping[str, Any], *, region: str, role_arn: str | None
     ) -> dict[str, Any]:
         """Make a call that changes nothing. The SDK repeats it on throttling and passing faults. Raises AwsError."""
-        return await self._run(_Call(service, operation, arguments, region, role_arn, None))
+        return await self._run(_Call(service, operation, arguments, region, role_arn))
 
     async def write(
         self,
@@ -75,13 +87,17 @@ class AwsClient:
         region: str,
         role_arn: str | None,
         session_name: str,
+        deadline: float,
     ) -> dict[str, Any]:
         """Make a call that changes something, once: the SDK never repeats it. Raises AwsError.
+
+        The call begins before `deadline` (monotonic time), after waiting for a thread and for credentials, or not at
+        all (code TooLate).
 
         `session_name` names the assumed role's session and stands in the user agent, so that CloudTrail tells which
         step made the call.
         """
-        return await self._run(_Call(service, operation, arguments, region, role_arn, session_name))
+        return await self._run(_Call(service, operation, arguments, region, role_arn, session_name, deadline))
 
     async def _run(self, call: _Call) -> dict[str, Any]:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._make, call)
@@ -90,6 +106,9 @@ class AwsClient:
         begun, code = time.monotonic(), "OK"
         try:
             client = self._client(call.service, call.region, call.role_arn, call.session_name)
+            if call.deadline is not None and time.monotonic() > call.deadline:
+                code = "TooLate"
+                raise AwsError(call.operation, code, "no thread or no credentials in time", sent=False)
             answer: dict[str, Any] = client._make_api_call(call.operation, dict(call.arguments))  # noqa: SLF001 - by API name
         except ClientError as error:
             code = error.response["Error"]["Code"]
@@ -125,22 +144,26 @@ class AwsClient:
             user_agent_extra=f"bokgu/{session_name}",
             max_pool_connections=32,
         )
-        session = self._session if role_arn is None else self._assume(role_arn, session_name)
+        session = self._session if role_arn is None else self._assume(role_arn, session_name, region)
         return session.client(service, region_name=region, endpoint_url=self._endpoint_url, config=config)
 
-    def _assume(self, role_arn: str, session_name: str) -> boto3.Session:
-        """A session of the role, whose credentials renew themselves."""
+    def _assume(self, role_arn: str, session_name: str, region: str) -> boto3.Session:
+        """A session of the role, whose credentials renew themselves; the first ones are there on return."""
         core = self._session._session  # noqa: SLF001 - botocore's own session; boto3 has no way to assume a role
+        source = core.get_credentials()
+        if source is None:
+            raise NoCredentialsError
+        config = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
         fetcher = AssumeRoleCredentialFetcher(
             client_creator=lambda name, **options: core.create_client(
-                name, endpoint_url=self._endpoint_url, **{"region_name": "us-east-1", **options}
+                name, endpoint_url=self._endpoint_url, config=config, **{"region_name": region, **options}
             ),
-            source_credentials=core.get_credentials(),
+            source_credentials=source,
             role_arn=role_arn,
             extra_args={"RoleSessionName": session_name},
         )
+        credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+        credentials.get_frozen_credentials()
         assumed = boto3.Session()
-        assumed._session._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - as above
-            method="assume-role", refresh_using=fetcher.fetch_credentials
-        )
+        assumed._session._credentials = credentials  # noqa: SLF001 - as above
         return assumed

@@ -1,7 +1,7 @@
 """Amazon ECS: what a service is, what was deployed on it, and the one write."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from bokgu.api.meta import Target
@@ -120,9 +120,13 @@ async def fetch_service_revisions(aws: AwsClient, target: Target, arns: tuple[st
 
 
 async def send_request(
-    aws: AwsClient, target: Target, request: AwsRequest, session_name: str, now: datetime
+    aws: AwsClient, target: Target, request: AwsRequest, session_name: str, deadline: float
 ) -> EcsService:
-    """Send a stored request and return the service that AWS answers with. Raises AwsError."""
+    """Send a stored request and return the service that AWS answers with. Raises AwsError.
+
+    `deadline` is monotonic time: a call that cannot begin before it is not made (code TooLate).
+    """
+    now = datetime.now(UTC)
     answer = await aws.write(
         request.service,
         request.operation,
@@ -130,5 +134,6 @@ async def send_request(
         region=target.region,
         role_arn=target.role_arn,
         session_name=session_name,
+        deadline=deadline,
     )
     return _service(answer["service"], now)

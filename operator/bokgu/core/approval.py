@@ -70,7 +70,7 @@ class TrustRoots:
 
 @dataclass(frozen=True)
 class AdmissionFence:
-    """The policy that vouches for unsigned approvals: since when it and its binding have both been there."""
+    """The policy that vouches for unsigned approvals: since when every API server surely enforces it."""
 
     enforced_since: datetime | None
 
@@ -209,8 +209,11 @@ class Tally:
         return f"{len(self.required) - len(self.missing)}/{len(self.required)}"
 
 
-def tally_approvals(required: tuple[str, ...], judgements: Iterable[Judgement]) -> Tally:
-    """Count the approvals: every required role needs a person of its own; one accepted Reject ends it."""
+def tally_approvals(required: tuple[str, ...], judgements: Iterable[Judgement], unreadable: int = 0) -> Tally:
+    """Count the approvals: every required role needs a person of its own; one accepted Reject ends it.
+
+    One whose right is not known, or one of the `unreadable`, may be a Reject: the plan is not approved meanwhile.
+    """
     ordered = sorted(judgements, key=lambda j: (j.approval.metadata.creation_timestamp is None, _age(j)))
     accepted = [j for j in ordered if j.accepted]
     yes = [j for j in accepted if j.approval.spec.decision is Decision.APPROVE]
@@ -228,7 +231,8 @@ def tally_approvals(required: tuple[str, ...], judgements: Iterable[Judgement]) 
         counted=counted,
         missing=tuple(role for role in required if role not in assigned),
         rejected_by=rejections[0].approval.spec.approver if rejections else None,
-        in_doubt=any(j.reason == RIGHT_UNKNOWN and j.approval.spec.decision is Decision.REJECT for j in ordered),
+        in_doubt=unreadable > 0
+        or any(j.reason == RIGHT_UNKNOWN and j.approval.spec.decision is Decision.REJECT for j in ordered),
     )
 
 

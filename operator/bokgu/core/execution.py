@@ -13,7 +13,7 @@ from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
 from bokgu.core.guards import APPROVED, first_blocking
-from bokgu.core.plan_facts import Outcome, PlanFacts
+from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
 from bokgu.core.start import await_start
 from bokgu.core.steps import behind, run_steps
 from bokgu.core.undo import roll_back
@@ -24,6 +24,9 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
     if plan.status.phase.terminal:
         return Outcome(plan.status)
     status = _take_note(plan, facts)
+    protected = facts.protected_service
+    if status.started_at and protected is not None and protected.status.active_plan is None:
+        return Outcome(status, ClaimService())  # The lock went with the object that it stood on.
     if status.phase is PlanPhase.ROLLING_BACK:
         outcome = roll_back(plan, status, facts)
     else:

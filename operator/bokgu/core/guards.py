@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bokgu.api.fields import bounded
-from bokgu.api.meta import Gate, find_condition
+from bokgu.api.meta import Gate
 from bokgu.api.observed import EcsService
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan, RecoveryPlanStatus, Step
@@ -26,7 +26,11 @@ TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
 
 @dataclass(frozen=True)
 class GuardFacts:
-    """What the checks look at. `service` is the live read, `problem` why there is none."""
+    """What the checks look at.
+
+    `service` is the live read, `problem` why there is none. `elder` is an older ProtectedService of the same ECS
+    service, `at_work` another plan of the service that has begun and is not over.
+    """
 
     plan: RecoveryPlan
     step: Step
@@ -34,6 +38,8 @@ class GuardFacts:
     service: EcsService | None
     problem: str | None
     tally: Tally
+    elder: str | None
+    at_work: str | None
     now: datetime
 
 
@@ -72,9 +78,13 @@ def _protected(facts: GuardFacts) -> Gate:
 
 
 def _only_protector(facts: GuardFacts) -> Gate:
-    ready = find_condition(facts.protected_service.status.conditions, "Ready") if facts.protected_service else None
-    younger = ready is not None and ready.reason == TARGET_ALREADY_PROTECTED
-    return _gate("SoleProtector", TARGET_ALREADY_PROTECTED, not younger, message=ready.message if ready else "")
+    return _gate(
+        "SoleProtector",
+        TARGET_ALREADY_PROTECTED,
+        facts.elder is None,
+        value=facts.elder or "",
+        message=f"{facts.elder} protects the same ECS service: remove one of them",
+    )
 
 
 def _not_suspended(facts: GuardFacts) -> Gate:
@@ -123,19 +133,23 @@ def _approved(facts: GuardFacts) -> Gate:
         tally.approved,
         value=tally.count,
         limit=", ".join(tally.required),
-        message=f"rejected by {tally.rejected_by}" if tally.rejected_by else f"waits for {', '.join(tally.missing)}",
+        message=f"rejected by {tally.rejected_by}"
+        if tally.rejected_by
+        else f"waits for {', '.join(tally.missing)}"
+        if tally.missing
+        else "an approval of the plan cannot be judged, and may be a Reject: look at kubectl get planapprovals",
     )
 
 
 def _lock_free(facts: GuardFacts) -> Gate:
     active = facts.protected_service.status.active_plan if facts.protected_service else None
-    free = active is None or active.uid == facts.plan.metadata.uid
+    holder = active.name if active and active.uid != facts.plan.metadata.uid else facts.at_work
     return _gate(
         "ServiceFree",
         "ServiceBusy",
-        free,
-        value=active.name if active else "",
-        message=f"plan {active.name if active else ''} is changing the service: one change at a time",
+        holder is None,
+        value=holder or "",
+        message=f"plan {holder} is changing the service: one change at a time",
     )
 
 

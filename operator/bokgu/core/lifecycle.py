@@ -82,7 +82,9 @@ def _phase(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[Inciden
     if how is PlanPhase.COMPLETED:
         return IncidentPhase.RESOLVED, "Recovered", f"plan {name} completed"
     if cleared(standing.detection, plan):
-        return IncidentPhase.RESOLVED, "Cleared", "the trouble went away without a plan of ours"
+        begun = next((p.name for p in plans if p.started_at), None)
+        how_cleared = f"after plan {begun} had begun, not by its completion" if begun else "without a plan of ours"
+        return IncidentPhase.RESOLVED, "Cleared", f"the trouble went away {how_cleared}"
     if standing.problem:
         reason, message = standing.problem
         return IncidentPhase.CLASSIFIED if standing.classification else IncidentPhase.DETECTED, reason, message

@@ -38,8 +38,9 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why. `unsent` are tokens of intents that this very process stored and has not sent.
-    `known_since` is when this process first could have seen the plan (it counts in-doubt time from there, S5).
+    not be: `problem` says why. `elder` and `at_work` are as in GuardFacts. `unsent` are tokens of intents that
+    this very process stored and has not sent. `known_since` is when this process could first have seen the plan: doubt
+    about an intent counts from there (S5).
     """
 
     now: datetime
@@ -51,10 +52,17 @@ class PlanFacts:
     problem: AwsError | None
     revisions: Mapping[str, ServiceRevision]
     measurement: Measurement | None
+    elder: str | None
+    at_work: str | None
     unsent: frozenset[str]
     known_since: datetime
     holder: str
     timing: Timing
+
+
+@dataclass(frozen=True)
+class HoldPlan:
+    """Put the finalizer on a plan that somebody else made without it, so that a deletion is undone first."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Send:
     request: AwsRequest
 
 
-Effect = ClaimService | ClaimIncident | Send
+Effect = HoldPlan | ClaimService | ClaimIncident | Send
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,8 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         service=facts.service,
         problem=None if facts.problem is None else f"{facts.problem.code}: {facts.problem.message}",
         tally=facts.tally,
+        elder=facts.elder,
+        at_work=facts.at_work,
         now=facts.now,
     )
 

@@ -3,10 +3,19 @@
 from datetime import timedelta
 
 from bokgu.api.incident import Incident
-from bokgu.api.recovery_plan import MetricReading, RecoveryPlan, RecoveryPlanStatus, Step
+from bokgu.api.recovery_plan import FINALIZER, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.guards import evaluate_gates, first_blocking
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, PlanFacts, ask_guards, finish, guard_facts
+from bokgu.core.plan_facts import (
+    ClaimIncident,
+    ClaimService,
+    HoldPlan,
+    Outcome,
+    PlanFacts,
+    ask_guards,
+    finish,
+    guard_facts,
+)
 
 BLOCKED_RETRY = timedelta(seconds=30)
 """How soon a closed gate is tried again when nothing announces its opening."""
@@ -38,6 +47,8 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
     if blocking:
         held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
         return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY))
+    if FINALIZER not in plan.metadata.finalizers:
+        return Outcome(held, HoldPlan())
     active = facts.protected_service.status.active_plan if facts.protected_service else None
     if active is None:
         return Outcome(held, ClaimService())

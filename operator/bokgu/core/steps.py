@@ -8,7 +8,7 @@ from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, V
 from bokgu.core.aws_effects import build_request, observe_before, summarise, took_effect
 from bokgu.core.guards import first_blocking
 from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
-from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts, ask_guards, finish, with_step
+from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
 from bokgu.core.undo import next_undo
 from bokgu.core.verification import parse_expression, verify_window
 
@@ -92,8 +92,6 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         operation = fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     blocking = first_blocking(status.gates)
-    if not (late or blocking) and facts.protected_service and facts.protected_service.status.active_plan is None:
-        return Outcome(status, ClaimService())  # The lock was lost with the object that it stood on.
     if late or blocking or facts.service is None or status.target is None:
         if late:
             operation = fail(operation, "BlockedTooLong", facts, blocking.message if blocking else None)

@@ -64,6 +64,7 @@ async def _trust_roots(context: Context) -> TrustRoots:
 
 async def _fence(context: Context) -> AdmissionFence:
     try:
-        return AdmissionFence(await context.kube.policy_enforced_since(APPROVAL_POLICY))
+        changed = await context.kube.policy_enforced_since(APPROVAL_POLICY)
+        return AdmissionFence(None if changed is None else changed + context.settings.policy_settle)
     except KubeError:
         return AdmissionFence(None)

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+import structlog
+from pydantic import ValidationError
+
 from bokgu.api.fields import ApiModel
 from bokgu.api.meta import Resource
 from bokgu.aws.client import AwsClient
@@ -14,6 +17,8 @@ from bokgu.kube.client import KubeClient, KubeError, Raw
 Key = tuple[str, str, str]
 """(plural, namespace, name)"""
 R = TypeVar("R", bound=Resource)
+
+log = structlog.get_logger()
 
 
 class Objects(Protocol):
@@ -66,7 +71,18 @@ class Context:
 
     def find_related(self, kind: type[R], namespace: str, name: str) -> list[R]:
         """Objects of a kind that refer to that name, from the store."""
-        return [kind.model_validate(raw) for raw in self.objects.related(kind.plural, namespace, name)]
+        return self.readable(kind, self.objects.related(kind.plural, namespace, name))
+
+    def readable(self, kind: type[R], bodies: Iterable[Raw]) -> list[R]:
+        """Other people's objects, without those that cannot be read: they must not stop this one (S12)."""
+        found = []
+        for raw in bodies:
+            try:
+                found.append(kind.model_validate(raw))
+            except ValidationError as error:
+                name = f"{raw['metadata'].get('namespace')}/{raw['metadata'].get('name')}"
+                log.warning("unreadable object", kind=kind.plural, name=name, error=str(error))
+        return found
 
     async def fetch(self, kind: type[R], namespace: str, name: str) -> R | None:
         """An object from the API server; the store learns of it."""
@@ -75,6 +91,22 @@ class Context:
             return None
         self.take_in(kind.plural, raw)
         return kind.model_validate(raw)
+
+    async def replace(self, plural: str, body: Raw) -> Raw:
+        """PUT an object. The store learns of the answer, or after a conflict of what is there. Raises KubeError."""
+        try:
+            answer = await self.kube.replace(plural, body)
+        except KubeError as error:
+            if error.conflict:
+                await self._refresh(plural, body)
+            raise
+        self.take_in(plural, answer)
+        return answer
+
+    async def _refresh(self, plural: str, body: Raw) -> None:
+        fresh = await self.kube.get(plural, body["metadata"]["namespace"], body["metadata"]["name"])
+        if fresh is not None:
+            self.take_in(plural, fresh)
 
     async def write_status(self, kind: type[Resource], raw: Raw, status: ApiModel) -> bool:
         """PUT the status if it differs from what was read. False where there was nothing to write.
@@ -88,9 +120,7 @@ class Context:
             answer = await self.kube.replace_status(kind.plural, raw, new)
         except KubeError as error:
             if error.conflict:
-                fresh = await self.kube.get(kind.plural, raw["metadata"]["namespace"], raw["metadata"]["name"])
-                if fresh is not None:
-                    self.take_in(kind.plural, fresh)
+                await self._refresh(kind.plural, raw)
             raise
         self.take_in(kind.plural, answer, own=True)
         return True

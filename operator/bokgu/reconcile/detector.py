@@ -127,11 +127,8 @@ async def _raise_severity(context: Context, incident: Incident, reading: Reading
     raw = context.objects.get(incident.key)
     if raw is None or reading.severity is None:
         return incident
-    answer = await context.kube.replace(
-        Incident.plural, {**raw, "spec": {**raw["spec"], "severity": str(reading.severity)}}
-    )
-    context.take_in(Incident.plural, answer)
-    return Incident.model_validate(answer)
+    raised = {**raw, "spec": {**raw["spec"], "severity": str(reading.severity)}}
+    return Incident.model_validate(await context.replace(Incident.plural, raised))
 
 
 async def _write(

@@ -92,15 +92,20 @@ async def _look(context: Context, incident: Incident) -> Standing:
 
 
 def _find_watch(context: Context, incident: Incident) -> Watch | None:
-    """The condition that opened the incident; for one opened by hand, any that measures the same trouble."""
-    source = incident.spec.source
+    """The condition that opened the incident, else one that says the incident is its own, else one of the same type:
+    detectors are renamed, and incidents opened by hand."""
+    source, found = incident.spec.source, []
     for detector in context.find_related(Detector, incident.metadata.namespace, incident.spec.service_ref.name):
         for condition in detector.spec.conditions:
-            named = (source.name, source.condition) == (detector.metadata.name, condition.name)
-            if named or (source.name is None and condition.type is incident.spec.type):
-                found = next((d for d in detector.status.detections if d.condition == condition.name), None)
-                return Watch(detector, condition, found if _speaks_of(found, incident) else None)
-    return None
+            if condition.type is not incident.spec.type:
+                continue
+            said = next((d for d in detector.status.detections if d.condition == condition.name), None)
+            opened = (source.name, source.condition) == (detector.metadata.name, condition.name)
+            owns = said is not None and said.incident is not None and said.incident.uid == incident.metadata.uid
+            found.append(
+                (not opened, not owns, Watch(detector, condition, said if _speaks_of(said, incident) else None))
+            )
+    return min(found, key=lambda f: f[:2])[2] if found else None
 
 
 def _speaks_of(detection: Detection | None, incident: Incident) -> bool:
@@ -178,11 +183,9 @@ async def _classify(
         period=condition_period(watch.detector, watch.condition) if watch else timedelta(minutes=1),
         missing=tuple(missing),
     )
-    others = [
-        Incident.model_validate(raw)
-        for raw in context.objects.all(Incident.plural)
-        if raw["metadata"]["namespace"] == incident.metadata.namespace
-    ]
+    namespace = incident.metadata.namespace
+    bodies = (raw for raw in context.objects.all(Incident.plural) if raw["metadata"]["namespace"] == namespace)
+    others = context.readable(Incident, bodies)
     return classify_incident(incident, diagnose(evidence), protected, service, others)
 
 

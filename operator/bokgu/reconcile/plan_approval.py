@@ -9,7 +9,10 @@ from bokgu.reconcile.approvals import judge_approvals
 from bokgu.reconcile.context import Context, Key
 
 RECHECK = timedelta(minutes=1)
-"""How soon an approval that does not count is judged again: its plan or its right may come later."""
+"""How soon an approval that does not count is judged again: a right or a signer may come later."""
+
+FINAL = frozenset({"Expired", "DigestMismatch", "PlanNotFound", "Withdrawn"})
+"""Reasons that time alone does not change; a new plan wakes the approvals that name it."""
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
@@ -25,4 +28,6 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     (judgement,) = await judge_approvals(context, [approval], digest)
     now = context.clock()
     await context.write_status(PlanApproval, raw, approval_status(judgement, now=now))
-    return max(timedelta(seconds=1), approval.spec.valid_until - now) if judgement.accepted else RECHECK
+    if judgement.accepted:
+        return max(timedelta(seconds=1), approval.spec.valid_until - now)
+    return None if judgement.reason in FINAL else RECHECK

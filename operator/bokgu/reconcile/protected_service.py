@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bokgu.api.fields import format_timestamp, parse_duration
+from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import set_condition
 from bokgu.api.observed import AwsError, EcsService
@@ -12,6 +12,7 @@ from bokgu.aws.ecs import fetch_service, fetch_service_deployments, fetch_servic
 from bokgu.core.guards import TARGET_ALREADY_PROTECTED
 from bokgu.core.last_known_good import find_last_known_good
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.targets import find_elder
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
@@ -49,7 +50,7 @@ async def _describe(
     """What ECS says now; a failure leaves what was known and says why in `Ready`."""
     now = context.clock()
     ready, reason, message = True, "Described", ""
-    elder = _elder_of_same_target(context, protected)
+    elder = find_elder(context, protected)
     if elder:
         ready, reason = False, TARGET_ALREADY_PROTECTED
         message = f"{elder.metadata.namespace}/{elder.metadata.name} protects the same ECS service: remove one of them"
@@ -63,26 +64,12 @@ async def _describe(
             }
         )
     except AwsError as error:
-        ready, reason, message = False, error.code, str(error)
+        if elder is None:
+            ready, reason, message = False, error.code, str(error)
     conditions = set_condition(
         status.conditions, "Ready", ready, reason, message, now=now, generation=protected.metadata.generation
     )
     return status.model_copy(update={"observed_generation": protected.metadata.generation, "conditions": conditions})
-
-
-def _elder_of_same_target(context: Context, protected: ProtectedService) -> ProtectedService | None:
-    """An older ProtectedService for the same ECS service, in any namespace: two locks on one service are none (S5)."""
-
-    def age(one: ProtectedService) -> tuple[str, str]:
-        created = one.metadata.creation_timestamp
-        return (format_timestamp(created) if created else "", one.metadata.uid)
-
-    def place(one: ProtectedService) -> tuple[str, str, str]:
-        return (one.spec.region, one.spec.ecs.cluster.rsplit("/", 1)[-1], one.spec.ecs.service)
-
-    others = (ProtectedService.model_validate(raw) for raw in context.objects.all(ProtectedService.plural))
-    elders = (o for o in others if place(o) == place(protected) and age(o) < age(protected))
-    return min(elders, key=age, default=None)
 
 
 def _observed(service: EcsService) -> ObservedService:

@@ -2,7 +2,6 @@
 
 import time
 from datetime import timedelta
-from typing import Any
 
 from bokgu.api.detector import Detector
 from bokgu.api.fields import bounded, parse_duration
@@ -13,19 +12,20 @@ from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
-from bokgu.aws.client import THROTTLES
+from bokgu.aws.client import PASSING
 from bokgu.aws.cloudwatch import fetch_series
 from bokgu.aws.ecs import fetch_service, fetch_service_revisions, send_request
 from bokgu.core.approval import Tally, plan_digest, required_roles, tally_approvals
 from bokgu.core.detection import measure_condition
 from bokgu.core.execution import decide
-from bokgu.core.operation import forget_intent, in_flight, record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, Measurement, PlanFacts, Send, Timing
+from bokgu.core.operation import FRESH, forget_intent, in_flight, record_answer
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Measurement, PlanFacts, Send, Timing
 from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
 from bokgu.reconcile.approvals import judge_approvals
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.targets import find_elder
 
 SEND_WITHIN = 10.0
 """Seconds after storing an intent in which this process may send it. A process that slept longer (SIGSTOP, swap) treats
@@ -44,6 +44,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     facts = await _gather(context, raw, plan)
     outcome = decide(plan, facts)
     match outcome.effect:
+        case HoldPlan():
+            await _hold(context, raw)
+            return timedelta()
         case ClaimService():
             await _claim_service(context, plan)
             return timedelta()
@@ -51,7 +54,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
             await _claim_incident(context, plan, digest)
             return timedelta()
         case Send() as send:
-            status = await _send(context, plan, outcome.status, send)
+            status = await _send(context, outcome.status, send, facts)
             await context.write_status(RecoveryPlan, raw, status)
             return context.settings.step_poll
     if await context.write_status(RecoveryPlan, raw, outcome.status):
@@ -85,11 +88,13 @@ async def _gather(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
         incident = None
     service, problem, revisions, measurement = None, None, {}, None
     target = plan.status.target or (protected.spec.target if protected else None)
+    elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
         try:
             measurement = await _measure(context, plan, target)
             service = await fetch_service(context.aws, target, context.clock())
-            revisions = await _revisions(context, plan, target, service)
+            # An intent that is stored needs them no more, and the read of the service must not grow old.
+            revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
         except AwsError as error:
             service, problem = None, error  # Half a picture is none.
     return PlanFacts(
@@ -102,6 +107,8 @@ async def _gather(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
         problem=problem,
         revisions=revisions,
         measurement=measurement,
+        elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
+        at_work=_find_at_work(context, plan),
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,
@@ -109,16 +116,23 @@ async def _gather(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
     )
 
 
+def _find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
+    """Another plan of the service that has begun and is not over: the lock may have gone with its object."""
+    others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
+    at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
+    return next((o.metadata.name for o in at_work if o.metadata.uid != plan.metadata.uid), None)
+
+
 async def _tally(context: Context, plan: RecoveryPlan, digest: str, incident: Incident | None, *, live: bool) -> Tally:
     """Judge all approvals that name the plan; `live` lists them from the API server (S1)."""
     namespace = plan.metadata.namespace
+    name = plan.metadata.name
     if live:
-        bodies = [raw async for raw in context.kube.list(PlanApproval.plural, namespace)]
-        approvals = [
-            PlanApproval.model_validate(b) for b in bodies if b["spec"]["planRef"]["name"] == plan.metadata.name
-        ]
+        listed = [raw async for raw in context.kube.list(PlanApproval.plural, namespace)]
+        bodies = [body for body in listed if body["spec"]["planRef"]["name"] == name]
     else:
-        approvals = context.find_related(PlanApproval, namespace, plan.metadata.name)
+        bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
+    approvals = context.readable(PlanApproval, bodies)
     impact = plan.spec.classification.impact_level if plan.spec.classification else None
     classified = incident.status.classification if incident else None
     severity = incident.spec.severity if incident else None
@@ -126,7 +140,8 @@ async def _tally(context: Context, plan: RecoveryPlan, digest: str, incident: In
         (s for s in (severity, impact, classified and classified.impact_level) if s), key=lambda s: s.rank, default=None
     )
     required = required_roles(worst, plan.spec.required_approvals)
-    return tally_approvals(required, await judge_approvals(context, approvals, digest))
+    judgements = await judge_approvals(context, approvals, digest)
+    return tally_approvals(required, judgements, unreadable=len(bodies) - len(approvals))
 
 
 async def _revisions(
@@ -207,16 +222,22 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
     await context.write_status(Incident, raw, status)
 
 
-async def _send(context: Context, plan: RecoveryPlan, status: RecoveryPlanStatus, send: Send) -> RecoveryPlanStatus:
-    """Make the one AWS write of a stored intent. The token is spent before the call: it is never sent twice."""
+async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts: PlanFacts) -> RecoveryPlanStatus:
+    """Make the one AWS write of a stored intent. The token is spent before the call: it is never sent twice.
+
+    The call itself must begin before the live read is too old (S4) and the intent is in doubt (S5), wherever the time
+    went meanwhile.
+    """
     stored = context.unsent.pop(send.token, None)
-    if stored is None or time.monotonic() - stored > SEND_WITHIN or status.target is None:
+    if stored is None or facts.service is None or status.target is None:
         return status
     now = context.clock()
+    fresh_until = time.monotonic() + (FRESH - (now - facts.service.read_at)).total_seconds()
+    deadline = min(stored + SEND_WITHIN, fresh_until)
     try:
-        service = await send_request(context.aws, status.target, send.request, f"bokgu-{send.token}", now)
+        service = await send_request(context.aws, status.target, send.request, f"bokgu-{send.token}", deadline)
     except AwsError as error:
-        if error.code in THROTTLES:
+        if error.code in PASSING and not error.sent:
             return forget_intent(status, send.token)
         if error.sent:
             return status  # It may have happened: the next pass looks for its effect.
@@ -238,11 +259,18 @@ async def _send(context: Context, plan: RecoveryPlan, status: RecoveryPlanStatus
 async def _let_go(context: Context, raw: Raw, plan: RecoveryPlan) -> None:
     """A plan that is over and being deleted may go."""
     if plan.metadata.deletion_timestamp and FINALIZER in plan.metadata.finalizers:
-        metadata: dict[str, Any] = {
-            **raw["metadata"],
-            "finalizers": [f for f in raw["metadata"]["finalizers"] if f != FINALIZER],
-        }
-        await context.kube.replace(RecoveryPlan.plural, {**raw, "metadata": metadata})
+        finalizers = [f for f in plan.metadata.finalizers if f != FINALIZER]
+        await context.replace(RecoveryPlan.plural, _with_finalizers(raw, finalizers))
+
+
+async def _hold(context: Context, raw: Raw) -> None:
+    """Put the finalizer on."""
+    finalizers = [*raw["metadata"].get("finalizers", ()), FINALIZER]
+    await context.replace(RecoveryPlan.plural, _with_finalizers(raw, finalizers))
+
+
+def _with_finalizers(raw: Raw, finalizers: list[str]) -> Raw:
+    return {**raw, "metadata": {**raw["metadata"], "finalizers": finalizers}}
 
 
 def _tokens(status: RecoveryPlanStatus) -> set[str]:

@@ -112,7 +112,7 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
 
 async def _finish(workers: list[asyncio.Task[None]]) -> None:
     """Let passes under way end, and cut off those that do not: every write is stored before it is made."""
-    _, pending = await asyncio.wait(workers, timeout=15)
+    _, pending = await asyncio.wait(workers, timeout=10)
     for task in pending:
         task.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
