@@ -3,33 +3,22 @@
 import time
 from datetime import timedelta
 
-from bokgu.api.detector import Detector
-from bokgu.api.fields import bounded, parse_duration
+from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident, IncidentPlan
-from bokgu.api.meta import Target, UidReference
-from bokgu.api.observed import AwsError, EcsService, ServiceRevision
-from bokgu.api.plan_approval import PlanApproval
+from bokgu.api.meta import UidReference
+from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
-from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
+from bokgu.api.vocabulary import OperationPhase
 from bokgu.aws.client import PASSING
-from bokgu.aws.cloudwatch import fetch_series
-from bokgu.aws.ecs import fetch_service, fetch_service_revisions, send_request
-from bokgu.core.approval import Tally, plan_digest, required_roles, tally_approvals
-from bokgu.core.detection import measure_condition
+from bokgu.aws.ecs import send_request
 from bokgu.core.execution import decide
-from bokgu.core.operation import FRESH, forget_intent, in_flight, record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Measurement, PlanFacts, Send, Timing
-from bokgu.core.verification import parse_expression
+from bokgu.core.operation import FRESH, forget_intent, record_answer
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
-from bokgu.reconcile.approvals import judge_approvals
 from bokgu.reconcile.context import Context, Key
-from bokgu.reconcile.targets import find_elder
-
-SEND_WITHIN = 10.0
-"""Seconds after storing an intent in which this process may send it. A process that slept longer (SIGSTOP, swap) treats
-its own intent as in doubt, like a new holder does (S5)."""
+from bokgu.reconcile.plan_facts import SEND_WITHIN, gather_facts
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
@@ -41,7 +30,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     if plan.status.phase.terminal:
         await _let_go(context, raw, plan)
         return None
-    facts = await _gather(context, raw, plan)
+    facts = await gather_facts(context, raw, plan)
     outcome = decide(plan, facts)
     match outcome.effect:
         case HoldPlan():
@@ -62,140 +51,6 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
             context.unsent[token] = time.monotonic()
         _count(plan.status, outcome.status, plan)
     return timedelta() if outcome.status.phase.terminal else outcome.requeue_after
-
-
-# Gather
-
-
-async def _gather(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
-    """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest.
-
-    Before an intent everything is read live; while one is under way, the store is recent enough to see a Reject.
-    """
-    digest = plan_digest(context.cluster_id, raw)
-    namespace = plan.metadata.namespace
-    running = plan.status.started_at is not None
-    incident = context.find(Incident, namespace, plan.spec.incident_ref.name)
-    if incident is None or incident.metadata.uid != plan.spec.incident_ref.uid:
-        incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
-    protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
-    tally = await _tally(context, plan, digest, incident, live=False)
-    if (running or tally.approved) and not in_flight(plan):
-        incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
-        protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
-        tally = await _tally(context, plan, digest, incident, live=True)
-    if incident is not None and incident.metadata.uid != plan.spec.incident_ref.uid:
-        incident = None
-    service, problem, revisions, measurement = None, None, {}, None
-    target = plan.status.target or (protected.spec.target if protected else None)
-    elder = find_elder(context, protected) if protected else None
-    if target and (running or tally.approved):
-        try:
-            measurement = await _measure(context, plan, target)
-            service = await fetch_service(context.aws, target, context.clock())
-            # An intent that is stored needs them no more, and the read of the service must not grow old.
-            revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
-        except AwsError as error:
-            service, problem = None, error  # Half a picture is none.
-    return PlanFacts(
-        now=context.clock(),
-        digest=digest,
-        incident=incident,
-        protected_service=protected,
-        tally=tally,
-        service=service,
-        problem=problem,
-        revisions=revisions,
-        measurement=measurement,
-        elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
-        at_work=_find_at_work(context, plan),
-        unsent=_sendable(context),
-        known_since=context.started_at,
-        holder=context.settings.holder,
-        timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
-    )
-
-
-def _find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
-    """Another plan of the service that has begun and is not over: the lock may have gone with its object."""
-    others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
-    at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
-    return next((o.metadata.name for o in at_work if o.metadata.uid != plan.metadata.uid), None)
-
-
-async def _tally(context: Context, plan: RecoveryPlan, digest: str, incident: Incident | None, *, live: bool) -> Tally:
-    """Judge all approvals that name the plan; `live` lists them from the API server (S1)."""
-    namespace = plan.metadata.namespace
-    name = plan.metadata.name
-    if live:
-        listed = [raw async for raw in context.kube.list(PlanApproval.plural, namespace)]
-        bodies = [body for body in listed if body["spec"]["planRef"]["name"] == name]
-    else:
-        bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
-    approvals = context.readable(PlanApproval, bodies)
-    impact = plan.spec.classification.impact_level if plan.spec.classification else None
-    classified = incident.status.classification if incident else None
-    severity = incident.spec.severity if incident else None
-    worst = max(
-        (s for s in (severity, impact, classified and classified.impact_level) if s), key=lambda s: s.rank, default=None
-    )
-    required = required_roles(worst, plan.spec.required_approvals)
-    judgements = await judge_approvals(context, approvals, digest)
-    return tally_approvals(required, judgements, unreadable=len(bodies) - len(approvals))
-
-
-async def _revisions(
-    context: Context, plan: RecoveryPlan, target: Target, service: EcsService
-) -> dict[str, ServiceRevision]:
-    """The service revision in use and those that the plan may restore; nothing for plans that restore none."""
-    if all(step.action is not Action.ROLLBACK for step in plan.spec.steps):
-        return {}
-    wanted = {
-        service.service_revision_arn,
-        *(s.parameters.service_revision_arn for s in plan.spec.steps if s.parameters),
-        *(s.intent.before.service_revision_arn for s in plan.status.steps if s.intent),
-    }
-    return await fetch_service_revisions(context.aws, target, tuple(sorted(arn for arn in wanted if arn)))
-
-
-async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Measurement | None:
-    """The values that the step under verification is judged by, since its effect was complete."""
-    step = next(
-        (
-            (spec, status)
-            for spec, status in zip(plan.spec.steps, plan.status.steps, strict=False)
-            if status.phase in {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING} and status.answer
-        ),
-        None,
-    )
-    if step is None or step[0].validation is None or plan.status.phase is PlanPhase.ROLLING_BACK:
-        return None
-    now = context.clock()
-    name = parse_expression(step[0].validation.expression).name
-    for detector in context.find_related(Detector, plan.metadata.namespace, plan.spec.service_ref.name):
-        for condition in detector.spec.conditions:
-            if condition.name != name:
-                continue
-            settle = parse_duration(detector.spec.settle)
-            start = step[1].effective_at or now - settle - parse_duration(step[0].validation.for_)
-            series = await fetch_series(
-                context.aws, detector.spec.queries, region=target.region, role_arn=target.role_arn, start=start, end=now
-            )
-            points = measure_condition(detector, condition, series, start, now - settle)
-            queries = {q.name: q for q in detector.spec.queries}
-            named = condition.ratio.denominator if condition.ratio else condition.query
-            return Measurement(points, parse_duration(queries[named or ""].period), settle)
-    return None
-
-
-def _sendable(context: Context) -> frozenset[str]:
-    limit = time.monotonic() - SEND_WITHIN
-    for token in [t for t, stored in context.unsent.items() if stored < limit]:
-        del context.unsent[token]
-    return frozenset(context.unsent)
-
-
-# Apply
 
 
 async def _claim_service(context: Context, plan: RecoveryPlan) -> None:
