@@ -102,6 +102,16 @@ def _calls(scene: Scene) -> list[object]:
     return [c for c in calls if c.access_key_id == "operator" and c.parameters["service"] == scene.service]
 
 
+def test_s4_slow_reads_delay_a_rollback_and_do_not_prevent_it(scene: Scene) -> None:
+    scene.world.deploy(scene.service, ERROR_RATIO=0.6)
+    scene.wait("a plan awaits approval", lambda: scene.plan_is("AwaitingApproval"), 30)
+    scene.world.simulator.add_fault("DescribeServiceRevisions", delay_seconds=2.3, count=1000)
+    scene.approve(scene.plan())
+    scene.wait("completed", lambda: scene.plan_is("Completed"), 60)
+    assert len(_calls(scene)) == 1
+    scene.world.simulator.clear_faults()
+
+
 @pytest.fixture
 def lagging(scene: Scene) -> Iterator[Scene]:
     """ECS shows every write only a second and a half later."""

@@ -12,7 +12,7 @@ from bokgu.api.vocabulary import Decision
 from bokgu.core.approval import build_approval
 from tests.world.manifests import CLUSTER, NAMESPACE
 from tests.world.scene import Scene
-from tests.world.world import World
+from tests.world.world import ROOT, World
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,25 @@ def test_unsigned_approvals_of_people_with_kubectl_count(new_scene: Callable[...
     approvals = scene.plan()["status"]["approvals"]
     assert {a["verifiedBy"] for a in approvals} == {"Cluster"}
     assert len(scene.updates()) == 1
+
+
+def test_s8_unsigned_approval_right_after_a_change_of_the_policy_does_not_count(waiting: Scene) -> None:
+    world = waiting.world
+    world.control_plane.kubectl("delete", "validatingadmissionpolicy", "bokgu-plan-approvals")
+    world.control_plane.apply(ROOT / "charts/bokgu/templates/admission-policies.yaml")
+    # API servers enforce a new policy only after a moment: this may be anybody, in alice's name.
+    manifest = unsigned(waiting.plan(), "system_admin", "alice@example.com")
+    user = world.control_plane.kubeconfig_for_user("alice@example.com")
+    world.control_plane.kubectl("create", "-f", "-", user=user, input=json.dumps(manifest))
+    name = manifest["metadata"]["name"]
+
+    def conditions() -> list[dict[str, str]]:
+        found = world.get("planapprovals", name) or {}
+        return list(found.get("status", {}).get("conditions", []))
+
+    waiting.wait("judged", conditions, 15)
+    assert conditions()[0]["reason"] == "NoProof"
+    assert waiting.plan_is("AwaitingApproval")
 
 
 def test_s8_one_reject_ends_the_plan(new_scene: Callable[..., Scene]) -> None:

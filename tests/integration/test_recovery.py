@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.world.manifests import CLUSTER, NAMESPACE
+from tests.world.manifests import CLUSTER, NAMESPACE, detector
 from tests.world.scene import Scene
 
 
@@ -72,6 +72,22 @@ def test_incident_that_goes_away_by_itself_is_resolved_and_its_plan_cancelled(sc
     assert scene.updates() == []
 
 
+def test_incident_follows_its_metric_when_the_detector_is_renamed(scene: Scene) -> None:
+    scene.surge()
+    old = f"{scene.service}-errors"
+    renamed = detector(scene.service)
+    renamed["metadata"]["name"] = f"{scene.service}-failures"
+    scene.world.apply(renamed)
+    scene.world.control_plane.kubectl("delete", "detector", old, "-n", NAMESPACE)
+    scene.wait("it owns the incident", lambda: _owner(scene, renamed["metadata"]["name"]), 15)
+    scene.world.simulator.set_load(CLUSTER, scene.service, 300)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 30)
+    assert len(scene.incidents()) == 1
+    renamed["metadata"]["name"] = old
+    scene.world.apply(renamed)  # The scene takes it away again.
+    scene.world.control_plane.kubectl("delete", "detector", f"{scene.service}-failures", "-n", NAMESPACE)
+
+
 def test_s10_plan_of_a_person_that_is_deleted_in_the_middle_is_undone_first(scene: Scene) -> None:
     scene.world.deploy(scene.service, ERROR_RATIO=0.6)
     bad = scene.world.describe(scene.service)["taskDefinition"]
@@ -90,6 +106,11 @@ def test_s10_plan_of_a_person_that_is_deleted_in_the_middle_is_undone_first(scen
     scene.world.control_plane.kubectl("delete", "recoveryplan", metadata["name"], "-n", NAMESPACE, "--timeout=40s")
     assert len(scene.updates()) == 2
     assert scene.world.describe(scene.service)["taskDefinition"] == bad
+
+
+def _owner(scene: Scene, name: str) -> bool:
+    detections = (scene.world.get("detectors", name) or {}).get("status", {}).get("detections", [])
+    return any(d.get("incident", {}).get("uid") == scene.incident()["metadata"]["uid"] for d in detections)
 
 
 def _service_status(scene: Scene) -> dict[str, object]:
