@@ -147,15 +147,7 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
     verdict = next((s.verdict for s in reversed(plan.status.steps) if s.verdict), None) if plan else None
     resolved = status.phase is IncidentPhase.RESOLVED
     waiting = no_plan.reason if no_plan else "Pending"
-    blocked = problem or (
-        (no_plan.reason, no_plan.message)
-        if no_plan
-        else (plan_block.reason, plan_block.message)
-        if plan
-        and (plan_block := find_condition(plan.status.conditions, "Blocked"))
-        and is_true((plan_block,), "Blocked")
-        else None
-    )
+    blocked = None if resolved else _find_block(standing)
     rows: tuple[tuple[str, bool | None, str, str], ...] = (
         (
             "Classified",
@@ -178,9 +170,9 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
         ),
         (
             "Blocked",
-            blocked is not None and not resolved,
-            blocked[0] if blocked and not resolved else "NotBlocked",
-            blocked[1] if blocked and not resolved else "",
+            blocked is not None,
+            blocked[0] if blocked else "NotBlocked",
+            blocked[1] if blocked else "",
         ),
         ("Resolved", resolved, (status.reason if resolved else str(status.phase)) or "Resolved", message),
     )
@@ -190,6 +182,16 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
             conditions, type_, value, reason, text, now=standing.now, generation=incident.metadata.generation
         )
     return conditions
+
+
+def _find_block(standing: Standing) -> tuple[str, str] | None:
+    """(reason, message) of what holds the recovery up: before there is a plan, or a gate of the plan."""
+    if standing.problem:
+        return standing.problem
+    if standing.no_plan:
+        return standing.no_plan.reason, standing.no_plan.message
+    gate = find_condition(standing.plan.status.conditions, "Blocked") if standing.plan else None
+    return (gate.reason, gate.message) if gate and is_true((gate,), "Blocked") else None
 
 
 def _timeline(
