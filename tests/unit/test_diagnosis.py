@@ -5,7 +5,7 @@ import pytest
 from bokgu.api.observed import Series
 from bokgu.api.vocabulary import Confidence, RootCause
 from bokgu.core.diagnosis import Evidence, diagnose, new_deployment, traffic_growth
-from tests.unit.facts import MINUTE, NOW, series, service, service_deployment
+from tests.unit.facts import MINUTE, NOW, series, service_deployment
 
 ONSET = NOW - 10 * MINUTE
 OLD = service_deployment(1, NOW - 600 * MINUTE)
@@ -18,9 +18,7 @@ def traffic(before: float, since: float) -> Series:
 def evidence(**fields: object) -> Evidence:
     """Errors for ten minutes, traffic as ever, busy tasks, nothing deployed."""
     facts = Evidence(
-        detected_at=NOW,
         onset=ONSET,
-        service=service(),
         deployments=(OLD,),
         requests=traffic(100, 100),
         cpu=traffic(60, 90),

@@ -17,7 +17,7 @@ from bokgu.api.fields import (
     Uid,
     Word,
 )
-from bokgu.api.meta import Conditions, Gate, NameReference, Resource, TimelineEntry
+from bokgu.api.meta import Conditions, NameReference, Resource, TimelineEntry
 from bokgu.api.vocabulary import (
     Confidence,
     IncidentPhase,
@@ -139,9 +139,6 @@ class IncidentStatus(ApiModel):
     last_seen_at: Timestamp | None = Field(default=None, description="When the trouble last began.")
     mitigated_at: Timestamp | None = Field(default=None, description="When the symptom went away.")
     resolved_at: Timestamp | None = Field(default=None, description="When the incident was resolved.")
-    gates: Annotated[tuple[Gate, ...], Field(max_length=24)] = Field(
-        default=(), description="The guards that were asked."
-    )
     timeline: Annotated[tuple[TimelineEntry, ...], Field(max_length=64)] = Field(
         default=(), description="What happened, oldest first."
     )

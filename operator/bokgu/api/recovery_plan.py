@@ -103,13 +103,6 @@ class Risk(ApiModel):
     mitigation: Line = Field(description="What softens it.")
 
 
-class ScalableTarget(ApiModel):
-    """Bounds that Application Auto Scaling holds the service in."""
-
-    min_capacity: int = Field(ge=0)
-    max_capacity: int = Field(ge=0)
-
-
 class Preconditions(ApiModel):
     """The world that the plan was made for. If it has changed when the plan starts, the plan is cancelled."""
 

@@ -11,7 +11,7 @@ from statistics import median
 
 from bokgu.api.fields import bounded, format_decimal
 from bokgu.api.incident import EvidenceItem
-from bokgu.api.observed import EcsService, Series, ServiceDeployment
+from bokgu.api.observed import Series, ServiceDeployment
 from bokgu.api.vocabulary import Confidence, RootCause
 
 LOOKBACK = timedelta(minutes=30)
@@ -35,9 +35,7 @@ class Evidence:
     gave no answer, and why.
     """
 
-    detected_at: datetime
     onset: datetime | None
-    service: EcsService | None
     deployments: tuple[ServiceDeployment, ...]
     requests: Series | None
     cpu: Series | None

@@ -131,6 +131,7 @@ def verify_signature(signature: Signature, message: bytes) -> None:
                 raise BadSignature(f"unsupported key or algorithm: {key_type}, {signature.algorithm}")
     except InvalidSignature as error:
         raise BadSignature("the signature does not match the statement") from error
+    # cryptography raises NotImplementedError for an EC point in a form that it does not read.
     except (UnsupportedAlgorithm, NotImplementedError, ValueError) as error:
         if isinstance(error, BadSignature):
             raise

@@ -174,9 +174,7 @@ async def _classify(
         onset = find_onset(watch.condition, points)
     ratio = watch.condition.ratio if watch else None
     evidence = Evidence(
-        detected_at=incident.spec.detected_at or now,
         onset=onset,
-        service=service,
         deployments=deployments,
         requests=series.get(ratio.denominator) if ratio else None,
         cpu=series.get(CPU),
