@@ -6,9 +6,12 @@ PY := PYTHONPATH=operator:. $(VENV)/bin/python
 LOCKED := $(VENV)/locked
 # Each runs a world of its own; they wait more than they work.
 TEST_WORKERS ?= 2
+# The simulator that `make aws` starts; port 0 takes a free one.
+AWS_PORT ?= 0
+AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down world-% controlplane test test-unit lint type crds verify bench lock clean
+.PHONY: help demo up down world-% aws controlplane test test-unit lint type crds verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +27,9 @@ down: $(LOCKED) ## stop that world and remove it
 
 world-%: $(LOCKED) ## surge, calm, bad-revision, approve: let something happen in that world
 	@$(PY) -m tests.world $*
+
+aws: $(LOCKED) ## start the AWS simulator alone, for any AWS client; AWS_PORT and AWS_SPEED (simulated seconds a second)
+	@$(PY) -m tests.simulator --port $(AWS_PORT) --speed $(AWS_SPEED) --demo
 
 test: controlplane ## run all tests on the real control plane and the simulator
 	@$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile

@@ -1,11 +1,13 @@
 """The store of CloudWatch metrics: samples in bounded series, aggregated by period when asked for."""
 
+import heapq
 import math
 import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 RETENTION_SECONDS = 3 * 3600.0
 """GetMetricData: "Data points with a period of less than 60 seconds are available for 3 hours"."""
@@ -98,15 +100,17 @@ class Series:
             for column in (self.times, self.values, self.counts):
                 del column[:count]
 
-    def aggregate(self, start: float, end: float, period: int, statistic: str) -> Iterator[tuple[float, float]]:
+    def aggregate(
+        self, start: float, end: float, period: int, statistic: str, offset: float = 0.0
+    ) -> Iterator[tuple[float, float]]:
         """(start of period, statistic) of every period from `start` to before `end` that has a sample.
 
-        Periods are aligned to multiples of `period` seconds since the epoch.
+        Periods begin `offset` seconds after multiples of `period` seconds since the epoch.
         """
         index = bisect_left(self.times, start)
         stop = bisect_left(self.times, end)
         while index < stop:
-            bucket = math.floor(self.times[index] / period) * period
+            bucket = math.floor((self.times[index] - offset) / period) * period + offset
             following = bisect_left(self.times, bucket + period, index, stop)
             value = self._compute(index, following, statistic)
             if value is not None:
@@ -138,11 +142,59 @@ def _find_percentile(ordered: list[tuple[float, float]], rank: float) -> float:
     return ordered[-1][0]
 
 
+@dataclass(frozen=True)
+class Sample:
+    """`count` occurrences of a value, or a statistic set, at `time` (wall seconds)."""
+
+    time: float
+    value: float | StatisticSet
+    count: float = 1.0
+
+
+class Delivery(Protocol):
+    """How published samples reach those who read."""
+
+    def delay(self, metric: MetricName) -> float:
+        """Wall seconds until a sample published now can be read."""
+
+    def loses(self, metric: MetricName) -> bool:
+        """Whether a sample published now is lost."""
+
+
 class MetricStore:
     """Every metric of one account and region. Not thread safe: the owner holds a lock around every use."""
 
-    def __init__(self) -> None:
+    def __init__(self, delivery: Delivery | None = None) -> None:
+        """Without `delivery`, samples can be read at once."""
         self._series: dict[MetricName, Series] = {}
+        self._delivery = delivery
+        self._late: list[tuple[float, int, MetricName, str, Sample]] = []
+        self._published = 0
+
+    def publish(self, metric: MetricName, unit: str, sample: Sample, now: float) -> None:
+        """Add a sample at `now`, to be read at once, later or never, as the delivery has it."""
+        if self._delivery is not None:
+            if self._delivery.loses(metric):
+                return
+            if (delay := self._delivery.delay(metric)) > 0:
+                self._published += 1
+                heapq.heappush(self._late, (now + delay, self._published, metric, unit, sample))
+                return
+        self._add(metric, unit, sample)
+
+    def deliver(self, now: float) -> None:
+        """Let the late samples that are due by `now` be read."""
+        while self._late and self._late[0][0] <= now:
+            _, _, metric, unit, sample = heapq.heappop(self._late)
+            self._add(metric, unit, sample)
+
+    def _add(self, metric: MetricName, unit: str, sample: Sample) -> None:
+        series = self.open(metric)
+        series.units.add(unit)
+        if isinstance(sample.value, StatisticSet):
+            series.add_set(sample.time, sample.value)
+        else:
+            series.add(sample.time, sample.value, sample.count)
 
     def get(self, metric: MetricName) -> Series | None:
         """The samples of `metric`; None when it was never published."""

@@ -1,35 +1,41 @@
 """The operations of the CloudWatch API on a MetricStore."""
 
-import base64
-import binascii
-import functools
 import math
-import re
 from collections.abc import Callable, Sequence
 
-from .aws_json import Json
+from .aws_protocol import Json
 from .clock import Clock
-from .cloudwatch import MetricName, MetricStore, StatisticSet, is_period, is_statistic
+from .cloudwatch import MetricName, MetricStore, Sample, StatisticSet
 from .errors import AwsError
-from .metric_math import MetricMathError, Points, Scope, Value, evaluate, find_references
+from .metric_conditions import MetricConditions
+from .metric_queries import COMPLETE, Retrieval, align, check_queries, check_statistics, read_metric, validation_error
+from .pages import cut_page, read_token, write_token
 
-MAX_QUERIES = 500
 MAX_DATAPOINTS = 100_800
 MAX_METRICS_PER_PUT = 1000
+MAX_VALUES_PER_METRIC = 150
+MAX_DIMENSIONS = 30
+MAX_VALUE = 2.0**360
+"""PutMetricData: "Values must be in the range of -2^360 to 2^360"; no NaN and no infinity."""
+MAX_PAST_SECONDS = 14 * 86400
+MAX_FUTURE_SECONDS = 2 * 3600
+"""PutMetricData: time stamps "as much as two weeks before the current date, and as much as 2 hours after"."""
 LIST_PAGE = 500
-_ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
-
-
-def _validation_error(message: str) -> AwsError:
-    return AwsError("ValidationException", message, query_code="ValidationError")
+_MESSAGES = {
+    "Forbidden": "The caller is not allowed to read this metric.",
+    "InternalError": "An internal error occurred. Retry the request.",
+    "PartialData": "Not all data points could be retrieved.",
+}
 
 
 class CloudWatchApi:
     """Each method answers one operation: request parameters in, members of the answer out, AwsError else."""
 
-    def __init__(self, store: MetricStore, clock: Clock) -> None:
+    def __init__(self, store: MetricStore, clock: Clock, conditions: MetricConditions | None = None) -> None:
+        """`conditions`: what is wrong with CloudWatch; nothing when None."""
         self._store = store
         self._clock = clock
+        self._conditions = conditions or MetricConditions(clock)
         self.operations: dict[str, Callable[[Json], Json]] = {
             "PutMetricData": self.put_metric_data,
             "GetMetricData": self.get_metric_data,
@@ -44,56 +50,49 @@ class CloudWatchApi:
         data = request.get("MetricData", [])
         if len(data) > MAX_METRICS_PER_PUT:
             raise AwsError("InvalidParameterValueException", f"At most {MAX_METRICS_PER_PUT} metrics a request.")
+        now = self._clock.now()
         for datum in data:
-            if sum(name in datum for name in ("Value", "Values", "StatisticValues")) != 1:
-                raise AwsError(
-                    "InvalidParameterCombinationException",
-                    f"{datum['MetricName']} needs exactly one of Value, Values and StatisticValues.",
-                )
+            _check_datum(datum, now)
         for datum in data:
-            series = self._store.open(_read_metric(request["Namespace"], datum))
-            time = datum.get("Timestamp", self._clock.now())
-            series.units.add(datum.get("Unit", "None"))
-            if "StatisticValues" in datum:
-                given = datum["StatisticValues"]
-                statistics = StatisticSet(given["SampleCount"], given["Sum"], given["Minimum"], given["Maximum"])
-                series.add_set(time, statistics)
-            else:
-                values = datum.get("Values", [datum.get("Value")])
-                for value, count in zip(values, datum.get("Counts", [1.0] * len(values)), strict=True):
-                    series.add(time, value, count)
+            metric, unit = read_metric(request["Namespace"], datum), datum.get("Unit", "None")
+            for sample in _read_samples(datum, now):
+                self._store.publish(metric, unit, sample, now)
         return {}
 
     def get_metric_data(self, request: Json) -> Json:
         """GetMetricData. With math there is no NextToken, as in AWS, and MaxDatapoints does not cut."""
         queries = request["MetricDataQueries"]
-        _check_queries(queries)
+        check_queries(queries)
         if request["StartTime"] >= request["EndTime"]:
-            raise _validation_error("The parameter StartTime must be less than the parameter EndTime.")
-        retrieval = _Retrieval(self._store, queries, request["StartTime"], request["EndTime"])
+            raise validation_error("The parameter StartTime must be less than the parameter EndTime.")
+        if request.get("MaxDatapoints", 1) < 1:
+            raise validation_error("The parameter MaxDatapoints must be greater than 0.")
+        self._store.deliver(self._clock.now())
+        retrieval = Retrieval(self._store, self._conditions, queries, request["StartTime"], request["EndTime"])
         newest_first = request.get("ScanBy", "TimestampDescending") == "TimestampDescending"
         results = []
         for query in queries:
             if query.get("ReturnData", True):
                 for points in retrieval.series(query["Id"]):
                     ordered = sorted(points.items(), reverse=newest_first)
-                    results.append(_shape_result(query, ordered))
+                    results.append(_shape_result(query, ordered, retrieval.status(query["Id"])))
         if any("Expression" in query for query in queries):
             return {"MetricDataResults": results, "Messages": []}
-        offset = _read_token(request.get("NextToken"))
-        return _paginate_results(results, offset, request.get("MaxDatapoints", MAX_DATAPOINTS))
+        offset = read_token(request.get("NextToken"))
+        return _paginate_results(results, offset, min(request.get("MaxDatapoints", MAX_DATAPOINTS), MAX_DATAPOINTS))
 
     def get_metric_statistics(self, request: Json) -> Json:
         """GetMetricStatistics: the older way to read one metric."""
         statistics = request.get("Statistics", []) + request.get("ExtendedStatistics", [])
         if not statistics:
             raise AwsError("InvalidParameterCombinationException", "Specify Statistics or ExtendedStatistics.")
-        _check_statistics(statistics, request["Period"])
-        series = self._store.get(_read_metric(request["Namespace"], request))
+        check_statistics(statistics, request["Period"])
+        self._store.deliver(self._clock.now())
+        series = self._store.get(read_metric(request["Namespace"], request))
         points: dict[float, Json] = {}
         if series is not None and request.get("Unit", "") in {"", *series.units}:
             unit = min(series.units, default="None")
-            start, period = _align(request["StartTime"], request["Period"]), request["Period"]
+            start, period = align(request["StartTime"], request["Period"]), request["Period"]
             for statistic in statistics:
                 for time, value in series.aggregate(start, request["EndTime"], period, statistic):
                     point = points.setdefault(time, {"Timestamp": time, "Unit": unit})
@@ -105,6 +104,7 @@ class CloudWatchApi:
 
     def list_metrics(self, request: Json) -> Json:
         """ListMetrics by namespace, name and dimensions; a dimension without a value matches any."""
+        self._store.deliver(self._clock.now())
         found = [
             metric
             for metric in self._store.names()
@@ -112,8 +112,7 @@ class CloudWatchApi:
             and request.get("MetricName") in (None, metric.name)
             and _has_dimensions(metric, request.get("Dimensions", []))
         ]
-        offset = _read_token(request.get("NextToken"))
-        page = found[offset : offset + LIST_PAGE]
+        page, token = cut_page(found, request.get("NextToken"), LIST_PAGE)
         answer: Json = {
             "Metrics": [
                 {
@@ -124,84 +123,41 @@ class CloudWatchApi:
                 for metric in page
             ]
         }
-        if offset + LIST_PAGE < len(found):
-            answer["NextToken"] = _write_token(offset + LIST_PAGE)
-        return answer
+        return answer | ({"NextToken": token} if token else {})
 
 
-class _Retrieval:
-    """The points of every query of one GetMetricData call, each computed once."""
-
-    def __init__(self, store: MetricStore, queries: Sequence[Json], start: float, end: float) -> None:
-        self._store = store
-        self._queries = {query["Id"]: query for query in queries}
-        self._start = start
-        self._end = end
-        self._evaluating: set[str] = set()
-        self.value = functools.cache(self._compute)
-
-    def series(self, id_: str) -> list[Points]:
-        """The time series that query `id_` returns; ValidationError when it returns a number."""
-        value = self.value(id_)
-        if isinstance(value, float):
-            raise _math_error(id_, "the result must be a time series")
-        return value if isinstance(value, list) else [value]
-
-    def _compute(self, id_: str) -> Value:
-        query = self._queries[id_]
-        if "MetricStat" in query:
-            return self._read(query["MetricStat"])
-        if id_ in self._evaluating:
-            raise _math_error(id_, "it refers to itself")
-        self._evaluating.add(id_)
-        period = self._period(id_)
-        first = _align(self._start, period)
-        times = [first + period * step for step in range(math.ceil((self._end - first) / period))]
-        metrics = [other for other, candidate in self._queries.items() if "MetricStat" in candidate]
-        try:
-            return evaluate(query["Expression"], Scope(self._resolve, metrics, times))
-        except MetricMathError as error:
-            raise _math_error(id_, str(error)) from error
-        except RecursionError as error:
-            raise _math_error(id_, "it is nested too deeply") from error
-
-    def _resolve(self, id_: str) -> Value:
-        if id_ not in self._queries:
-            raise KeyError(id_)
-        return self.value(id_)
-
-    def _period(self, id_: str, using: frozenset[str] = frozenset()) -> int:
-        """A query's own period, else the longest of the queries it uses; `using` are those that led here."""
-        query = self._queries[id_]
-        if "MetricStat" in query:
-            return int(query["MetricStat"]["Period"])
-        if "Period" in query:
-            return int(query["Period"])
-        using |= {id_}
-        used = find_references(query["Expression"], [other for other in self._queries if other not in using])
-        return max((self._period(other, using) for other in used), default=60)
-
-    def _read(self, stat: Json) -> Points:
-        metric = stat["Metric"]
-        series = self._store.get(_read_metric(metric["Namespace"], metric))
-        if series is None or stat.get("Unit", "") not in {"", *series.units}:
-            return {}
-        start = _align(self._start, stat["Period"])
-        return dict(series.aggregate(start, self._end, stat["Period"], stat["Stat"]))
+def _check_datum(datum: Json, now: float) -> None:
+    """AwsError unless the MetricDatum is one that PutMetricData takes at `now`."""
+    name = datum["MetricName"]
+    if sum(member in datum for member in ("Value", "Values", "StatisticValues")) != 1:
+        raise AwsError(
+            "InvalidParameterCombinationException", f"{name} needs exactly one of Value, Values and StatisticValues."
+        )
+    values = datum.get("Values", [datum.get("Value", 0.0)])
+    counts = datum.get("Counts", [1.0] * len(values))
+    if len(values) > MAX_VALUES_PER_METRIC:
+        raise AwsError("InvalidParameterValueException", f"{name} has more than {MAX_VALUES_PER_METRIC} values.")
+    if len(counts) != len(values):
+        raise AwsError("InvalidParameterValueException", f"{name} needs as many Counts as Values.")
+    numbers = [*values, *counts, *datum.get("StatisticValues", {}).values()]
+    if not all(math.isfinite(number) and abs(number) <= MAX_VALUE for number in numbers):
+        raise AwsError("InvalidParameterValueException", f"A value of {name} is not within -2^360 and 2^360.")
+    if datum.get("StatisticValues", {}).get("SampleCount", 1) <= 0:
+        raise AwsError("InvalidParameterValueException", f"The SampleCount of {name} must be above 0.")
+    if len(datum.get("Dimensions", [])) > MAX_DIMENSIONS:
+        raise AwsError("InvalidParameterValueException", f"{name} has more than {MAX_DIMENSIONS} dimensions.")
+    if not now - MAX_PAST_SECONDS <= datum.get("Timestamp", now) <= now + MAX_FUTURE_SECONDS:
+        raise AwsError("InvalidParameterValueException", f"The time stamp of {name} is too old or too new.")
 
 
-def _align(start: float, period: int) -> float:
-    """GetMetricData rounds StartTime down to the period; minutes for anything of 60 s and more would split periods."""
-    return float(math.floor(start / period) * period)
-
-
-def _math_error(id_: str, message: str) -> AwsError:
-    return _validation_error(f"Error in expression '{id_}': {message}")
-
-
-def _read_metric(namespace: str, members: Json) -> MetricName:
-    dimensions = {pair["Name"]: pair["Value"] for pair in members.get("Dimensions", [])}
-    return MetricName.build(namespace, members["MetricName"], dimensions)
+def _read_samples(datum: Json, now: float) -> list[Sample]:
+    time = datum.get("Timestamp", now)
+    if "StatisticValues" in datum:
+        given = datum["StatisticValues"]
+        return [Sample(time, StatisticSet(given["SampleCount"], given["Sum"], given["Minimum"], given["Maximum"]))]
+    values = datum.get("Values", [datum.get("Value")])
+    counts = datum.get("Counts", [1.0] * len(values))
+    return [Sample(time, value, count) for value, count in zip(values, counts, strict=True)]
 
 
 def _has_dimensions(metric: MetricName, filters: Sequence[Json]) -> bool:
@@ -209,36 +165,15 @@ def _has_dimensions(metric: MetricName, filters: Sequence[Json]) -> bool:
     return all(pair["Name"] in dimensions and pair.get("Value") in (None, dimensions[pair["Name"]]) for pair in filters)
 
 
-def _check_queries(queries: Sequence[Json]) -> None:
-    if not 1 <= len(queries) <= MAX_QUERIES:
-        raise _validation_error(f"The collection MetricDataQueries must have between 1 and {MAX_QUERIES} members.")
-    if len({query["Id"] for query in queries}) != len(queries):
-        raise _validation_error("The values for parameter id in MetricDataQueries are not unique.")
-    for query in queries:
-        if not _ID.fullmatch(query["Id"]):
-            raise _validation_error(f"Invalid metric id {query['Id']!r}: it must match ^[a-z][a-zA-Z0-9_]*$.")
-        if ("MetricStat" in query) == ("Expression" in query):
-            raise _validation_error(f"Query {query['Id']} needs exactly one of MetricStat and Expression.")
-        if "MetricStat" in query:
-            _check_statistics([query["MetricStat"]["Stat"]], query["MetricStat"]["Period"])
-
-
-def _check_statistics(statistics: Sequence[str], period: int) -> None:
-    if not is_period(period):
-        raise _validation_error(f"Period {period} must be 1, 5, 10, 20, 30 or a multiple of 60.")
-    for statistic in statistics:
-        if not is_statistic(statistic):
-            raise _validation_error(f"The statistic {statistic!r} is not valid.")
-
-
-def _shape_result(query: Json, points: Sequence[tuple[float, float]]) -> Json:
+def _shape_result(query: Json, points: Sequence[tuple[float, float]], status: str) -> Json:
     default = query["MetricStat"]["Metric"]["MetricName"] if "MetricStat" in query else query["Id"]
     return {
         "Id": query["Id"],
         "Label": query.get("Label", default),
         "Timestamps": [time for time, _ in points],
         "Values": [value for _, value in points],
-        "StatusCode": "Complete",
+        "StatusCode": status,
+        **({} if status == COMPLETE else {"Messages": [{"Code": status, "Value": _MESSAGES[status]}]}),
     }
 
 
@@ -260,19 +195,8 @@ def _paginate_results(results: Sequence[Json], offset: int, size: int) -> Json:
                 **result,
                 "Timestamps": result["Timestamps"][start:stop],
                 "Values": result["Values"][start:stop],
-                "StatusCode": "PartialData" if partial else "Complete",
+                "StatusCode": "PartialData" if partial else result["StatusCode"],
             }
         )
-    more = {"NextToken": _write_token(offset + size)} if cut else {}
+    more = {"NextToken": write_token(offset + size)} if cut else {}
     return {"MetricDataResults": page, "Messages": [], **more}
-
-
-def _write_token(offset: int) -> str:
-    return base64.urlsafe_b64encode(str(offset).encode()).decode()
-
-
-def _read_token(token: str | None) -> int:
-    try:
-        return int(base64.b64decode(token, altchars=b"-_", validate=True)) if token else 0
-    except (binascii.Error, ValueError) as error:
-        raise AwsError("InvalidNextToken", "The next token is not valid.", query_code="InvalidNextToken") from error

@@ -1,19 +1,28 @@
-"""The control API under `/_simulator/`: what a test or the demo does to the world behind AWS's back."""
+"""The control API under `/_simulator/`: what a test or the demo does to the world behind AWS's back.
+
+Every route takes `account` and `region` in its query or body, and means the default ones without them. What concerns
+the engines of one account and region is routed to `AccountRegion.controls`.
+"""
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
-from .aws_json import Json
+from .accounts import DEFAULT_ACCOUNT, Role
+from .aws_protocol import Json
 from .faults import Faults
 from .journal import Journal
+from .rate_limits import RateLimits
 from .simulation import Simulation
 
 _FAULT_MEMBERS = {
     "operation": "operation",
     "count": "count",
+    "seconds": "seconds",
     "service": "service",
+    "account": "account",
+    "region": "region",
     "resource": "resource",
+    "kind": "kind",
     "code": "code",
     "status": "status",
     "message": "message",
@@ -21,35 +30,43 @@ _FAULT_MEMBERS = {
     "effect": "effect",
 }
 
-Query = dict[str, str]
-
 
 class ControlApi:
     """Routes of the control API. JSON in, JSON out; 400 for a bad request, 404 for what is not there."""
 
-    def __init__(self, simulation: Simulation, journal: Journal, faults: Faults) -> None:
+    def __init__(self, simulation: Simulation, journal: Journal, faults: Faults, limits: RateLimits) -> None:
         self._simulation = simulation
         self._journal = journal
         self._faults = faults
-        self._routes: dict[tuple[str, str], Callable[[Query, Json], Json]] = {
+        self._limits = limits
+        self._routes: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "health"): self._get_health,
             ("GET", "calls"): self._get_calls,
-            ("PUT", "load"): self._put_load,
-            ("PUT", "dependency-errors"): self._put_dependency_errors,
             ("POST", "faults"): self._post_fault,
             ("GET", "faults"): self._get_faults,
             ("DELETE", "faults"): self._delete_faults,
             ("PUT", "consistency-delay"): self._put_consistency_delay,
-            ("GET", "service"): self._get_service,
+            ("PUT", "role"): self._put_role,
+            ("GET", "rate-limits"): self._get_rate_limits,
+            ("PUT", "rate-limits"): self._put_rate_limits,
+            ("DELETE", "rate-limits"): self._delete_rate_limits,
+            ("PUT", "rate-limits/quota"): self._put_quota,
+            ("PUT", "rate-limits/foreign-calls"): self._put_foreign_calls,
         }
 
-    def answer(self, method: str, path: str, query: Query, body: bytes) -> tuple[int, Json]:
-        """HTTP status and content for one request."""
-        route = self._routes.get((method, path))
-        if route is None:
-            return 404, {"error": f"no {method} {path}"}
+    def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Json]:
+        """HTTP status and content for one request; members of query and body are one."""
         try:
-            return 200, route(query, json.loads(body or b"{}"))
+            request: Json = {**query, **json.loads(body or b"{}")}
+            route = self._routes.get((method, path))
+            if route is not None:
+                return 200, route(request)
+            account, region = request.pop("account", None), request.pop("region", None)
+            with self._simulation.visit(account, region) as place:
+                control = place.controls.get((method, path))
+                if control is None:
+                    return 404, {"error": f"no {method} {path}"}
+                return 200, control(request)
         except KeyError as error:
             return 400, {"error": f"missing member {error}"}
         except LookupError as error:
@@ -57,50 +74,65 @@ class ControlApi:
         except (TypeError, ValueError) as error:
             return 400, {"error": f"{error}"}
 
-    def _get_health(self, _query: Query, _body: Json) -> Json:
+    def _get_health(self, _request: Json) -> Json:
         return {"status": "ok", "speed": self._simulation.clock.speed}
 
-    def _get_calls(self, query: Query, _body: Json) -> Json:
+    def _get_calls(self, request: Json) -> Json:
         calls = self._journal.find(
-            operation=query.get("operation"), service=query.get("service"), since=int(query.get("since", 0))
+            operation=request.get("operation"),
+            service=request.get("service"),
+            account=request.get("account"),
+            region=request.get("region"),
+            since=int(request.get("since", 0)),
         )
         return {"calls": [call.to_json() for call in calls]}
 
-    def _put_load(self, _query: Query, body: Json) -> Json:
-        rps = float(body["requestsPerSecond"])
-        if rps < 0:
-            raise ValueError("requestsPerSecond cannot be negative")
-        demand = self._simulation.get_demand(body["cluster"], body["service"])
-        self._simulation.set_demand(body["cluster"], body["service"], replace(demand, rps=rps))
-        return {}
-
-    def _put_dependency_errors(self, _query: Query, body: Json) -> Json:
-        ratio = float(body["ratio"])
-        if not 0 <= ratio <= 1:
-            raise ValueError("ratio must be within 0 and 1")
-        demand = self._simulation.get_demand(body["cluster"], body["service"])
-        self._simulation.set_demand(body["cluster"], body["service"], replace(demand, dependency_error_ratio=ratio))
-        return {}
-
-    def _post_fault(self, _query: Query, body: Json) -> Json:
-        unknown = body.keys() - _FAULT_MEMBERS.keys()
+    def _post_fault(self, request: Json) -> Json:
+        unknown = request.keys() - _FAULT_MEMBERS.keys()
         if unknown:
             raise ValueError(f"unknown members: {', '.join(sorted(unknown))}")
-        return self._faults.add({_FAULT_MEMBERS[name]: value for name, value in body.items()}).to_json()
+        return self._faults.add({_FAULT_MEMBERS[name]: value for name, value in request.items()}).to_json()
 
-    def _get_faults(self, _query: Query, _body: Json) -> Json:
+    def _get_faults(self, _request: Json) -> Json:
         return {"faults": [fault.to_json() for fault in self._faults.find()]}
 
-    def _delete_faults(self, _query: Query, _body: Json) -> Json:
-        self._faults.clear()
+    def _delete_faults(self, request: Json) -> Json:
+        if "id" in request:
+            self._faults.remove(int(request["id"]))
+        else:
+            self._faults.clear()
         return {}
 
-    def _put_consistency_delay(self, _query: Query, body: Json) -> Json:
-        self._simulation.set_consistency_delay(float(body["seconds"]))
+    def _put_consistency_delay(self, request: Json) -> Json:
+        self._simulation.set_consistency_delay(float(request["seconds"]))
         return {}
 
-    def _get_service(self, query: Query, _body: Json) -> Json:
-        state = self._simulation.dump_service(query["cluster"], query["service"])
-        if state is None:
-            raise LookupError(f"no service {query['service']} in cluster {query['cluster']}")
-        return state
+    def _put_role(self, request: Json) -> Json:
+        role = Role(request["arn"], request.get("assumable", True), request.get("externalId"))
+        self._simulation.accounts.declare_role(role)
+        return {}
+
+    def _get_rate_limits(self, _request: Json) -> Json:
+        return self._limits.to_json()
+
+    def _put_rate_limits(self, request: Json) -> Json:
+        self._limits.enforce(request.get("time", "simulated"))
+        return {}
+
+    def _delete_rate_limits(self, _request: Json) -> Json:
+        self._limits.lift()
+        return {}
+
+    def _put_quota(self, request: Json) -> Json:
+        self._limits.set_quota(request["quota"], float(request["rate"]), float(request["burst"]))
+        return {}
+
+    def _put_foreign_calls(self, request: Json) -> Json:
+        self._limits.drain(
+            request["operation"],
+            float(request["perSecond"]),
+            float(request["seconds"]),
+            request.get("account") or DEFAULT_ACCOUNT,
+            request.get("region") or self._simulation.default_region,
+        )
+        return {}

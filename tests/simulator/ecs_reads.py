@@ -9,12 +9,11 @@ from .aws_json import Json
 from .clock import Clock
 from .ecs import Ecs, Service
 from .errors import AwsError
+from .task_shapes import shape_task
 
 # Limits of the operations' reference pages.
 MAX_SERVICES = 10
 MAX_TASKS = 100
-MAX_SERVICE_DEPLOYMENTS = 20
-MAX_SERVICE_REVISIONS = 20
 MAX_PAGE = 100
 
 
@@ -56,9 +55,6 @@ class EcsReads:
             "ListServices": self.list_services,
             "ListTasks": self.list_tasks,
             "DescribeTasks": self.describe_tasks,
-            "ListServiceDeployments": self.list_service_deployments,
-            "DescribeServiceDeployments": self.describe_service_deployments,
-            "DescribeServiceRevisions": self.describe_service_revisions,
             "ListTagsForResource": self.list_tags_for_resource,
         }
 
@@ -122,6 +118,7 @@ class EcsReads:
             if service.status == "ACTIVE"
             and request.get("launchType") in (None, service.workload.get("launchType"))
             and request.get("schedulingStrategy") in (None, service.settings["schedulingStrategy"])
+            and request.get("resourceManagementType") in (None, "CUSTOMER")
         ]
         page, more = paginate(arns, request, default_size=10)
         return {"serviceArns": page, **more}
@@ -133,14 +130,16 @@ class EcsReads:
             services = [self._get(request, request["serviceName"])]
         else:
             services = list(self._ecs.read_cluster(cluster.name, self._clock.now()))
+        tasks = [task for service in services for task in service.tasks.values()]
+        if "serviceName" not in request:
+            tasks += self._ecs.read_standalone(cluster.name, self._clock.now())
         arns = [
             task.arn
-            for service in services
-            for task in service.tasks.values()
+            for task in tasks
             if task.desired_status == request.get("desiredStatus", "RUNNING")
             and request.get("startedBy") in (None, task.deployment_id)
             and request.get("family") in (None, task.task_definition.family)
-            and request.get("launchType") in (None, service.workload.get("launchType"))
+            and request.get("launchType") in (None, task.workload.get("launchType"))
         ]
         page, more = paginate(arns, request)
         return {"taskArns": page, **more}
@@ -153,60 +152,15 @@ class EcsReads:
         found: dict[str, Json] = {}
         for service in self._ecs.read_cluster(cluster.name, self._clock.now()):
             for id_ in wanted & service.tasks.keys():
-                found[id_] = shapes.shape_task(self._ecs, service, service.tasks[id_])
+                found[id_] = shape_task(self._ecs, service.tasks[id_])
+        for task in self._ecs.read_standalone(cluster.name, self._clock.now()):
+            if task.id in wanted:
+                found[task.id] = shape_task(self._ecs, task)
         missing = [
             {"arn": self._ecs.arn(f"task/{cluster.name}/{id_}"), "reason": "MISSING"}
             for id_ in sorted(wanted - found.keys())
         ]
         return {"tasks": [found[id_] for id_ in sorted(found)], "failures": missing}
-
-    def list_service_deployments(self, request: Json) -> Json:
-        """ListServiceDeployments, newest first, by status and time of creation."""
-        service = self._get(request, request["service"])
-        created = request.get("createdAt", {})
-        records = [
-            record
-            for record in service.service_deployments
-            if record.status in request.get("status", [record.status])
-            and created.get("after", record.created_at) <= record.created_at <= created.get("before", record.created_at)
-        ]
-        ranked = {f"{rank:06d}": record for rank, record in enumerate(records)}
-        page, more = paginate(list(ranked), request)
-        briefs = [shapes.shape_service_deployment_brief(self._ecs, service, ranked[rank]) for rank in page]
-        return {"serviceDeployments": briefs, **more}
-
-    def _find_by_child(self, arn: str) -> Service | None:
-        """The service that a service deployment or revision ARN names: `<kind>/<cluster>/<service>/<id>`."""
-        parts = arn.split("/")
-        return self._find(parts[1], parts[2]) if len(parts) == 4 else None
-
-    def describe_service_deployments(self, request: Json) -> Json:
-        """DescribeServiceDeployments: at most 20; missing ones are `failures`."""
-        arns = request["serviceDeploymentArns"]
-        check_length("serviceDeploymentArns", arns, MAX_SERVICE_DEPLOYMENTS)
-        found, failures = [], []
-        for arn in arns:
-            service = self._find_by_child(arn)
-            records = service.service_deployments if service is not None else []
-            record = next((record for record in records if record.arn == arn), None)
-            if service is None or record is None:
-                failures.append({"arn": arn, "reason": "MISSING"})
-            else:
-                found.append(shapes.shape_service_deployment(self._ecs, service, record))
-        return {"serviceDeployments": found, "failures": failures}
-
-    def describe_service_revisions(self, request: Json) -> Json:
-        """DescribeServiceRevisions: at most 20; missing ones are `failures`."""
-        arns = request["serviceRevisionArns"]
-        check_length("serviceRevisionArns", arns, MAX_SERVICE_REVISIONS)
-        found, failures = [], []
-        for arn in arns:
-            service = self._find_by_child(arn)
-            if service is None or arn not in service.revisions:
-                failures.append({"arn": arn, "reason": "MISSING"})
-            else:
-                found.append(shapes.shape_service_revision(self._ecs, service, service.revisions[arn]))
-        return {"serviceRevisions": found, "failures": failures}
 
     def list_tags_for_resource(self, request: Json) -> Json:
         """ListTagsForResource, for clusters, services and task definitions."""

@@ -1,14 +1,21 @@
 """ECS objects in the shapes of the API (botocore's service model `ecs`)."""
 
-import hashlib
 from typing import Any
 
 from .aws_json import Json
-from .ecs import Cluster, Deployment, Ecs, Service, ServiceDeployment, ServiceRevision, Task, TaskDefinition
-from .ecs_scheduler import compute_breaker_threshold
-
-FARGATE_PLATFORM_VERSION = "1.4.0"
-"""What LATEST means for Linux tasks (developer guide, "Fargate platform versions for Linux")."""
+from .ecs import (
+    Cluster,
+    Deployment,
+    Ecs,
+    LifecycleHook,
+    Service,
+    ServiceDeployment,
+    ServiceRevision,
+    TaskDefinition,
+    TaskSet,
+)
+from .failure_detection import compute_breaker_threshold
+from .task_shapes import compute_image_digest, shape_platform
 
 _SERVICE_MEMBERS = (
     "taskDefinition",
@@ -27,6 +34,15 @@ _DEPLOYMENT_MEMBERS = (
     "serviceConnectConfiguration",
     "volumeConfigurations",
     "vpcLatticeConfigurations",
+)
+
+_TASK_SET_MEMBERS = (
+    "taskDefinition",
+    "launchType",
+    "capacityProviderStrategy",
+    "networkConfiguration",
+    "loadBalancers",
+    "serviceRegistries",
 )
 
 
@@ -72,17 +88,6 @@ def _pick(workload: Json, members: tuple[str, ...]) -> Json:
     return {name: workload[name] for name in members if name in workload}
 
 
-def _platform(workload: Json) -> Json:
-    """The platform version that the workload resolves to; only Fargate has one."""
-    if workload.get("launchType") != "FARGATE":
-        return {}
-    version = workload.get("platformVersion", "LATEST")
-    return {
-        "platformVersion": FARGATE_PLATFORM_VERSION if version == "LATEST" else version,
-        "platformFamily": "Linux",
-    }
-
-
 def _shape_deployment(service: Service, deployment: Deployment) -> Json:
     running, pending = service.running(deployment.id), service.pending(deployment.id)
     primary = deployment is service.primary
@@ -99,11 +104,12 @@ def _shape_deployment(service: Service, deployment: Deployment) -> Json:
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,
         **_pick(deployment.revision.workload, _DEPLOYMENT_MEMBERS),
-        **_platform(deployment.revision.workload),
+        **shape_platform(deployment.revision.workload),
     }
 
 
 def _shape_revision_counts(service: Service, arn: str) -> Json:
+    """A ServiceCurrentRevisionSummary."""
     deployments = [d for d in service.deployments if d.revision.arn == arn]
     shapes = [_shape_deployment(service, deployment) for deployment in deployments]
     return {
@@ -112,6 +118,44 @@ def _shape_revision_counts(service: Service, arn: str) -> Json:
         "runningTaskCount": sum(shape["runningCount"] for shape in shapes),
         "pendingTaskCount": sum(shape["pendingCount"] for shape in shapes),
     }
+
+
+def _shape_revision_summary(service: Service, record: ServiceDeployment, arn: str) -> Json:
+    """A ServiceRevisionSummary; only strategies that shift traffic have weights, in percent."""
+    summary = _shape_revision_counts(service, arn)
+    if record.production_share is not None and record is service.service_deployments[0]:
+        is_target = arn == record.target_revision
+        summary["requestedProductionTrafficWeight"] = round(100 * service.production_shares().get(arn, 0.0), 1)
+        summary["requestedTestTrafficWeight"] = round(100 * record.test_share, 1) if is_target else 0.0
+    return summary
+
+
+def shape_task_set(ecs: Ecs, service: Service, task_set: TaskSet) -> Json:
+    """A TaskSet."""
+    workload = task_set.revision.workload
+    shape: Json = {
+        "id": task_set.id,
+        "taskSetArn": task_set.arn,
+        "serviceArn": service.arn,
+        "clusterArn": ecs.arn(f"cluster/{service.cluster}"),
+        "status": task_set.status,
+        "computedDesiredCount": task_set.compute_desired_count(service.desired_count),
+        "pendingCount": len(service.pending(task_set.id)),
+        "runningCount": len(service.running(task_set.id)),
+        "createdAt": task_set.created_at,
+        "updatedAt": task_set.updated_at,
+        "scale": {"value": task_set.scale, "unit": "PERCENT"},
+        "stabilityStatus": "STEADY_STATE" if task_set.steady else "STABILIZING",
+        "stabilityStatusAt": task_set.stability_at,
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "tags": shape_tags(task_set.tags),
+        **_pick(workload, _TASK_SET_MEMBERS),
+        **shape_platform(workload),
+    }
+    if task_set.external_id is not None:
+        shape["externalId"] = task_set.external_id
+    return shape
 
 
 def shape_service(ecs: Ecs, service: Service, *, with_tags: bool) -> Json:
@@ -131,7 +175,6 @@ def shape_service(ecs: Ecs, service: Service, *, with_tags: bool) -> Json:
         **_pick(service.workload, _SERVICE_MEMBERS),
         **service.settings,
         "deployments": [_shape_deployment(service, deployment) for deployment in deployments],
-        "currentServiceDeployment": service.service_deployments[0].arn,
         "currentServiceRevisions": [_shape_revision_counts(service, arn) for arn in revisions],
         "events": [
             {"id": event.id, "createdAt": event.created_at, "message": event.message} for event in service.events
@@ -142,6 +185,10 @@ def shape_service(ecs: Ecs, service: Service, *, with_tags: bool) -> Json:
     }
     if service.workload.get("launchType") == "FARGATE":
         shape |= {"platformVersion": service.workload.get("platformVersion", "LATEST"), "platformFamily": "Linux"}
+    if service.service_deployments:
+        shape["currentServiceDeployment"] = service.service_deployments[0].arn
+    if service.controller != "ECS":
+        shape["taskSets"] = [shape_task_set(ecs, service, task_set) for task_set in service.task_sets]
     if with_tags:
         shape["tags"] = shape_tags(service.tags)
     return shape
@@ -168,7 +215,20 @@ def shape_service_deployment(ecs: Ecs, service: Service, record: ServiceDeployme
     """A ServiceDeployment."""
     shape = shape_service_deployment_brief(ecs, service, record)
     del shape["targetServiceRevisionArn"]
-    shape |= _only_present({"updatedAt": record.updated_at, "stoppedAt": record.stopped_at})
+    alarms = record.deployment_configuration.get("alarms", {})
+    shape |= _only_present(
+        {
+            "updatedAt": record.updated_at,
+            "stoppedAt": record.stopped_at,
+            "lifecycleStage": record.lifecycle_stage,
+            "lifecycleHookDetails": [_shape_hook(hook) for hook in record.hooks] or None,
+        }
+    )
+    shape["alarms"] = {
+        "status": record.alarm_status,
+        "alarmNames": alarms.get("alarmNames", []),
+        "triggeredAlarmNames": list(record.triggered_alarms),
+    }
     if record.rollback is not None:
         shape["rollback"] = {
             "reason": record.rollback.reason,
@@ -177,8 +237,8 @@ def shape_service_deployment(ecs: Ecs, service: Service, record: ServiceDeployme
         }
     return {
         **shape,
-        "sourceServiceRevisions": [_shape_revision_counts(service, arn) for arn in record.source_revisions],
-        "targetServiceRevision": _shape_revision_counts(service, record.target_revision),
+        "sourceServiceRevisions": [_shape_revision_summary(service, record, arn) for arn in record.source_revisions],
+        "targetServiceRevision": _shape_revision_summary(service, record, record.target_revision),
         "deploymentConfiguration": record.deployment_configuration,
         "deploymentCircuitBreaker": {
             "status": record.breaker_status,
@@ -188,23 +248,38 @@ def shape_service_deployment(ecs: Ecs, service: Service, record: ServiceDeployme
     }
 
 
-def compute_image_digest(image: str) -> str:
-    """The digest that the simulated registry has for `image`."""
-    return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+def _shape_hook(hook: LifecycleHook) -> Json:
+    return _only_present(
+        {
+            "hookId": hook.id,
+            "targetType": hook.target_type,
+            "targetArn": hook.target_arn,
+            "status": hook.status,
+            "expiresAt": hook.expires_at,
+            "timeoutAction": hook.timeout_action,
+        }
+    )
+
+
+def _shape_load_balancers(revision: ServiceRevision) -> list[Json]:
+    """The ServiceRevisionLoadBalancers: which target groups serve, and which rule leads to them."""
+    shapes = []
+    for balancer in revision.workload.get("loadBalancers", []):
+        advanced = balancer.get("advancedConfiguration", {})
+        pair = {balancer.get("targetGroupArn"), advanced.get("alternateTargetGroupArn")}
+        for arn in (arn for arn in revision.target_groups if arn in pair):
+            rule = advanced.get("productionListenerRule")
+            shapes.append(_only_present({"targetGroupArn": arn, "productionListenerRule": rule}))
+    return shapes
 
 
 def shape_service_revision(ecs: Ecs, service: Service, revision: ServiceRevision) -> Json:
     """A ServiceRevision, image digests included."""
     definition = ecs.find_task_definition(revision.workload["taskDefinition"])
     containers = definition.contents["containerDefinitions"] if definition is not None else []
-    balancers = [
-        {"targetGroupArn": balancer["targetGroupArn"]}
-        for balancer in revision.workload.get("loadBalancers", [])
-        if "targetGroupArn" in balancer
-    ]
     return {
         **revision.workload,
-        **_platform(revision.workload),
+        **shape_platform(revision.workload),
         "serviceRevisionArn": revision.arn,
         "serviceArn": service.arn,
         "clusterArn": ecs.arn(f"cluster/{service.cluster}"),
@@ -218,54 +293,5 @@ def shape_service_revision(ecs: Ecs, service: Service, revision: ServiceRevision
         ],
         "guardDutyEnabled": False,
         "createdAt": revision.created_at,
-        "resolvedConfiguration": {"loadBalancers": balancers},
+        "resolvedConfiguration": {"loadBalancers": _shape_load_balancers(revision)},
     }
-
-
-def shape_task(ecs: Ecs, service: Service, task: Task) -> Json:
-    """A Task. The exit code is that of its first essential container; the others are taken down with it."""
-    workload = service.revisions[task.revision_arn].workload
-    contents = task.task_definition.contents
-    checked = any("healthCheck" in container for container in contents["containerDefinitions"])
-    health = ("HEALTHY" if task.healthy else "UNKNOWN") if checked else "UNKNOWN"
-    shape = {
-        "taskArn": task.arn,
-        "clusterArn": ecs.arn(f"cluster/{service.cluster}"),
-        "taskDefinitionArn": task.task_definition.arn,
-        "group": f"service:{service.name}",
-        "startedBy": task.deployment_id,
-        "lastStatus": task.last_status,
-        "desiredStatus": task.desired_status,
-        "healthStatus": health,
-        "version": task.version,
-        "createdAt": task.created_at,
-        "startedAt": task.started_at,
-        "stoppingAt": task.stopping_at,
-        "stoppedAt": task.stopped_at,
-        "executionStoppedAt": task.stopped_at if task.started_at is not None else None,
-        "stopCode": task.stop_code,
-        "stoppedReason": task.stopped_reason,
-        "cpu": contents.get("cpu"),
-        "memory": contents.get("memory"),
-        "launchType": workload.get("launchType"),
-        "containers": [
-            _only_present(
-                {
-                    "name": container["name"],
-                    "image": container["image"],
-                    "imageDigest": None if task.started_at is None else compute_image_digest(container["image"]),
-                    "taskArn": task.arn,
-                    "lastStatus": task.last_status if task.last_status in ("RUNNING", "STOPPED") else "PENDING",
-                    "healthStatus": health,
-                    "exitCode": task.exit_code,
-                    "reason": task.stopped_reason if task.stop_code == "TaskFailedToStart" else None,
-                }
-            )
-            for container in contents["containerDefinitions"]
-        ],
-        "attachments": [],
-        "overrides": {"containerOverrides": [], "inferenceAcceleratorOverrides": []},
-        "tags": [],
-        **_platform(workload),
-    }
-    return _only_present(shape)

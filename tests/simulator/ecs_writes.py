@@ -6,10 +6,12 @@ from . import ecs_shapes as shapes
 from .aws_json import Json
 from .behaviour import read_behaviour
 from .clock import Clock
-from .ecs import FINISHED_STATUSES, WORKLOAD_MEMBERS, Cluster, Ecs, Service, TaskDefinition
+from .ecs import WORKLOAD_MEMBERS, Cluster, Ecs, Service, TaskDefinition
 from .ecs_reads import find_tags
 from .ecs_scheduler import Scheduler
 from .errors import AwsError
+from .lifecycle_stages import check_deployment_configuration
+from .task_sets import adopt_task_sets, build_task_set
 
 SETTING_DEFAULTS: Json = {
     "deploymentController": {"type": "ECS"},
@@ -32,8 +34,9 @@ DEPLOYMENT_DEFAULTS: Json = {
 }
 """DeploymentConfiguration of a REPLICA service that sets nothing."""
 
-CONTINUED_STATUSES = frozenset({"STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"})
-"""Where StopServiceDeployment only continues what is under way (developer guide, "Stopping service deployments")."""
+DAEMON_DEPLOYMENT_DEFAULTS: Json = DEPLOYMENT_DEFAULTS | {"minimumHealthyPercent": 0, "maximumPercent": 100}
+"""The same of a DAEMON service: minimumHealthyPercent is "0% for the CLI, the Amazon Web Services SDKs, and the APIs"
+(API type DeploymentConfiguration)."""
 
 
 class EcsWrites:
@@ -50,8 +53,6 @@ class EcsWrites:
             "CreateService": self.create_service,
             "UpdateService": self.update_service,
             "DeleteService": self.delete_service,
-            "StopTask": self.stop_task,
-            "StopServiceDeployment": self.stop_service_deployment,
             "TagResource": self.tag_resource,
             "UntagResource": self.untag_resource,
         }
@@ -135,27 +136,24 @@ class EcsWrites:
     # Services
 
     def create_service(self, request: Json) -> Json:
-        """CreateService: REPLICA services only."""
+        """CreateService: with the ECS controller a first deployment, with CODE_DEPLOY a first task set."""
         cluster = self._ecs.find_cluster(request.get("cluster"))
         key = (cluster.name, request["serviceName"])
         existing = self._ecs.services.get(key)
         if existing is not None and existing.status != "INACTIVE":
             raise AwsError("InvalidParameterException", "Creation of service was not idempotent.")
-        if request.get("schedulingStrategy", "REPLICA") != "REPLICA":
-            raise AwsError("UnsupportedFeatureException", "The simulator runs REPLICA services only.")
-        if "taskDefinition" not in request:
-            raise AwsError("InvalidParameterException", "TaskDefinition cannot be blank.")
-        if "desiredCount" not in request:
+        settings: Json = {name: request.get(name, default) for name, default in SETTING_DEFAULTS.items()}
+        daemon = settings["schedulingStrategy"] == "DAEMON"
+        controller = settings["deploymentController"]["type"]
+        if daemon:
+            _check_daemon(request)
+        elif "desiredCount" not in request:
             raise AwsError("InvalidParameterException", "DesiredCount cannot be blank.")
         _check_desired_count(request)
-        workload = {name: request[name] for name in WORKLOAD_MEMBERS if name in request}
-        workload["taskDefinition"] = self._resolve_task_definition(request["taskDefinition"])
-        if "capacityProviderStrategy" not in workload:
-            workload.setdefault("launchType", "EC2")
-        if workload.get("launchType") == "FARGATE":
-            workload.setdefault("platformVersion", "LATEST")
-        settings = {name: request.get(name, default) for name, default in SETTING_DEFAULTS.items()}
-        settings["deploymentConfiguration"] = DEPLOYMENT_DEFAULTS | request.get("deploymentConfiguration", {})
+        defaults = DAEMON_DEPLOYMENT_DEFAULTS if daemon else DEPLOYMENT_DEFAULTS
+        settings["deploymentConfiguration"] = defaults | request.get("deploymentConfiguration", {})
+        workload = self._read_workload(request, controller)
+        check_deployment_configuration(settings["deploymentConfiguration"], workload)
         now = self._clock.now()
         service = Service(
             arn=self._ecs.arn(f"service/{cluster.name}/{request['serviceName']}"),
@@ -163,52 +161,74 @@ class EcsWrites:
             name=request["serviceName"],
             created_at=now,
             created_by=f"arn:aws:iam::{self._ecs.account}:root",
-            desired_count=request["desiredCount"],
+            desired_count=request.get("desiredCount", 0),
             settings=settings,
             tags=_read_tags(request),
+            initial_workload=workload,
         )
         self._ecs.services[key] = service
-        self._scheduler.deploy(service, workload, now)
+        if controller == "ECS":
+            self._scheduler.deploy(service, workload, now)
+        elif controller == "CODE_DEPLOY":
+            service.task_sets.append(build_task_set(self._ecs, service, workload, now, status="PRIMARY"))
         return self._answer(service)
+
+    def _read_workload(self, request: Json, controller: str) -> Json:
+        """The workload configuration of a new service.
+
+        "A task definition must be specified if the service uses either the ECS or CODE_DEPLOY deployment controllers";
+        with EXTERNAL, task sets bring all but service discovery.
+        """
+        workload = {name: request[name] for name in WORKLOAD_MEMBERS if name in request}
+        if controller == "EXTERNAL":
+            refused = [name for name in workload if name != "serviceRegistries"]
+            if refused:
+                raise AwsError(
+                    "InvalidParameterException",
+                    f"{', '.join(refused)} cannot be specified with an EXTERNAL deployment controller.",
+                )
+            return workload
+        if "taskDefinition" not in request:
+            raise AwsError("InvalidParameterException", "TaskDefinition cannot be blank.")
+        workload["taskDefinition"] = self._ecs.resolve_task_definition(request["taskDefinition"])
+        if "capacityProviderStrategy" not in workload:
+            workload.setdefault("launchType", "EC2")
+        if workload.get("launchType") == "FARGATE":
+            workload.setdefault("platformVersion", "LATEST")
+        return workload
 
     def update_service(self, request: Json) -> Json:
         """UpdateService: a new deployment when the workload configuration changes or is forced, else none."""
-        service = self._get_active(request)
+        service = self._ecs.get_active_service(request.get("cluster"), request["service"])
         _check_desired_count(request)
-        controller = service.settings["deploymentController"]["type"]
+        if service.settings["schedulingStrategy"] == "DAEMON":
+            _check_daemon(request)
         changes = {name: request[name] for name in WORKLOAD_MEMBERS if name in request}
         if "taskDefinition" in changes:
-            changes["taskDefinition"] = self._resolve_task_definition(changes["taskDefinition"])
+            changes["taskDefinition"] = self._ecs.resolve_task_definition(changes["taskDefinition"])
         force = request.get("forceNewDeployment", False)
-        if controller == "CODE_DEPLOY" and force:
-            raise AwsError(
-                "InvalidParameterException",
-                "Cannot force a new deployment on services with a CODE_DEPLOY deployment controller. "
-                "Use AWS CodeDeploy to trigger a new deployment.",
-            )
-        if controller != "ECS" and changes:
-            raise AwsError(
-                "InvalidParameterException",
-                f"Unable to update {', '.join(changes)} on services with a {controller} deployment controller.",
-            )
+        joins_ecs = service.controller != "ECS" and request.get("deploymentController", {}).get("type") == "ECS"
+        if service.controller != "ECS" and not joins_ecs:
+            _check_controller(service.controller, changes, force=force)
+        configuration = service.settings["deploymentConfiguration"] | request.get("deploymentConfiguration", {})
+        workload = service.workload | changes
+        check_deployment_configuration(configuration, workload)
         for name in SETTING_DEFAULTS:
             if name in request:
                 service.settings[name] = request[name]
-        service.settings["deploymentConfiguration"] = service.settings["deploymentConfiguration"] | request.get(
-            "deploymentConfiguration", {}
-        )
-        if "desiredCount" in request and request["desiredCount"] != service.desired_count:
-            service.desired_count = request["desiredCount"]
-            service.primary.updated_at = self._clock.now()
-            service.steady = False
-        workload = service.workload | changes
-        if force or workload != service.workload:
-            self._scheduler.deploy(service, workload, self._clock.now())
+        service.settings["deploymentConfiguration"] = configuration
+        now = self._clock.now()
+        if "desiredCount" in request:
+            self._scheduler.set_desired_count(service, request["desiredCount"], now)
+        if joins_ecs:
+            adopt_task_sets(service, now)
+        if force or joins_ecs or workload != service.workload:
+            self._scheduler.deploy(service, workload, now)
         return self._answer(service)
 
     def delete_service(self, request: Json) -> Json:
         """DeleteService: DRAINING until its tasks are gone; `force` allows a desired count above 0."""
-        service = self._get_active(request)
+        service = self._ecs.get_active_service(request.get("cluster"), request["service"])
         if service.desired_count > 0 and not request.get("force", False):
             raise AwsError("InvalidParameterException", "The service cannot be stopped while it is scaled above 0.")
         service.status, service.desired_count = "DRAINING", 0
@@ -220,62 +240,57 @@ class EcsWrites:
         self._scheduler.touch(service)
         return {"service": shape}
 
-    def _get_active(self, request: Json) -> Service:
-        cluster = self._ecs.find_cluster(request.get("cluster"))
-        service = self._ecs.services.get((cluster.name, request["service"].rsplit("/", 1)[-1]))
-        if service is None:
-            raise AwsError("ServiceNotFoundException", "Service not found.")
-        if service.status != "ACTIVE":
-            raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.")
-        return service
-
-    def _resolve_task_definition(self, reference: str) -> str:
-        """Its ARN; ClientException when missing or INACTIVE."""
-        definition = self._ecs.find_task_definition(reference)
-        if definition is None:
-            raise AwsError("ClientException", "TaskDefinition not found.")
-        if definition.status != "ACTIVE":
-            raise AwsError("ClientException", "TaskDefinition is inactive")
-        return definition.arn
-
-    # Tasks and service deployments
-
-    def stop_task(self, request: Json) -> Json:
-        """StopTask: ignores minimumHealthyPercent; a task that has stopped already is returned as it is."""
-        cluster = self._ecs.find_cluster(request.get("cluster"))
-        id_ = request["task"].rsplit("/", 1)[-1]
-        candidates = (s for s in self._ecs.services.values() if s.cluster == cluster.name and id_ in s.tasks)
-        service = next(candidates, None)
-        if service is None:
-            raise AwsError("InvalidParameterException", "The referenced task was not found.")
-        task = service.tasks[id_]
-        if task.desired_status == "RUNNING":
-            reason = request.get("reason", "Task stopped by user")
-            self._scheduler.stop_tasks(service, [task], self._clock.now(), reason, "UserInitiated")
-            self._scheduler.touch(service)
-        return {"task": shapes.shape_task(self._ecs, service, task)}
-
-    def stop_service_deployment(self, request: Json) -> Json:
-        """StopServiceDeployment with ROLLBACK; repeating it while it rolls back changes nothing."""
-        arn = request["serviceDeploymentArn"]
-        if request.get("stopType", "ROLLBACK") != "ROLLBACK":
-            raise AwsError("InvalidParameterException", "The valid values of stopType are ROLLBACK.")
-        parts = arn.split("/")
-        service = self._ecs.services.get((parts[1], parts[2])) if len(parts) == 4 else None
-        records = service.service_deployments if service is not None else []
-        record = next((record for record in records if record.arn == arn), None)
-        if service is None or record is None:
-            raise AwsError("ServiceDeploymentNotFoundException", "Service deployment not found.")
-        if record.status in FINISHED_STATUSES:
-            raise AwsError("ConflictException", f"The service deployment is {record.status} and can't be stopped.")
-        if record.status not in CONTINUED_STATUSES:
-            record.status, record.updated_at = "ROLLBACK_REQUESTED", self._clock.now()
-            self._scheduler.touch(service)
-        return {"serviceDeploymentArn": arn}
+    # Tasks
 
 
 def _read_tags(request: Json) -> dict[str, str]:
     return {tag["key"]: tag.get("value", "") for tag in request.get("tags", [])}
+
+
+def _check_daemon(request: Json) -> None:
+    """What DAEMON services do not take; CreateService has the rules, the AWS console most of the words."""
+    strategy = "The daemon scheduling strategy does not support"
+    if "desiredCount" in request:
+        raise AwsError(
+            "InvalidParameterException",
+            f"{strategy} a desired count for services. Remove the desired count value and try again",
+        )
+    if request.get("launchType") == "FARGATE" or "capacityProviderStrategy" in request:
+        raise AwsError("InvalidParameterException", f"{strategy} Fargate tasks or capacity providers.")
+    if request.get("deploymentController", {}).get("type", "ECS") != "ECS":
+        raise AwsError("InvalidParameterException", f"{strategy} deployment controllers other than ECS.")
+    if request.get("deploymentConfiguration", {}).get("maximumPercent", 100) > 100:
+        raise AwsError("InvalidParameterException", f"{strategy} values above 100 for maximumPercent")
+    if request.get("placementStrategy"):
+        raise AwsError("InvalidParameterException", f"{strategy} placement strategies")
+
+
+_REFUSED_MEMBERS = {
+    "taskDefinition": "task definition",
+    "networkConfiguration": "network parameters",
+    "platformVersion": "platform version",
+    "loadBalancers": "load balancers",
+    "launchType": "launch type",
+    "capacityProviderStrategy": "capacity provider strategy",
+}
+"""How AWS names the members of UpdateService that only the ECS controller takes; the first two are seen in the wild."""
+
+
+def _check_controller(controller: str, changes: Json, *, force: bool) -> None:
+    """InvalidParameterException for what an update cannot do with this controller, which is not ECS."""
+    hint = " Use AWS CodeDeploy to trigger a new deployment." if controller == "CODE_DEPLOY" else ""
+    article = "a" if controller == "CODE_DEPLOY" else "an"
+    for member in changes:
+        words = _REFUSED_MEMBERS.get(member, member)
+        raise AwsError(
+            "InvalidParameterException",
+            f"Unable to update {words} on services with {article} {controller} deployment controller.{hint}",
+        )
+    if force:
+        raise AwsError(
+            "InvalidParameterException",
+            f"Cannot force a new deployment on services with {article} {controller} deployment controller.{hint}",
+        )
 
 
 def _check_desired_count(request: Json) -> None:

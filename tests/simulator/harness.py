@@ -32,12 +32,22 @@ class Scene:
         self.cloudwatch = self.client("cloudwatch")
         self.ecs.create_cluster(clusterName=CLUSTER)
 
-    def client(self, service: str, *, read_timeout: float = 5.0, **credentials: str) -> Any:
-        """A boto3 client for this simulator; it is closed with the scene."""
+    def client(self, service: str, *, read_timeout: float = 5.0, **options: str) -> Any:
+        """A boto3 client for this simulator; it is closed with the scene. `options`: keys, region_name."""
         config = Config(retries={"total_max_attempts": 1}, read_timeout=read_timeout)
-        client = _SESSION.client(service, endpoint_url=self.server.url, config=config, **credentials)
+        client = _SESSION.client(service, endpoint_url=self.server.url, config=config, **options)
         self.clients.append(client)
         return client
+
+    def assume(self, role_arn: str, session_name: str = "test", **members: object) -> dict[str, Any]:
+        """Assume a role; the keyword arguments that make `client` use the session."""
+        answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session_name, **members)
+        credentials = answer["Credentials"]
+        return {
+            "aws_access_key_id": credentials["AccessKeyId"],
+            "aws_secret_access_key": credentials["SecretAccessKey"],
+            "aws_session_token": credentials["SessionToken"],
+        }
 
     def close(self) -> None:
         """Close the clients and the server."""

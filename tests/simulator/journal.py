@@ -5,7 +5,8 @@ import threading
 from collections import deque
 from dataclasses import asdict, dataclass
 
-from .aws_json import Json
+from .accounts import Caller
+from .aws_protocol import Json
 
 MAX_CALLS = 100_000
 MAX_PARAMETERS_LENGTH = 64 * 1024 * 1024
@@ -16,12 +17,15 @@ MAX_PARAMETERS_LENGTH = 64 * 1024 * 1024
 class Call:
     """One AWS call. `time` is wall seconds since the epoch; `parameters` is JSON text.
 
+    `account` and `role_session_name` follow from the key that signed it, `region` from the signature.
     `result` is `OK`, the code of the error answered, or `NoAnswer` when the connection was closed instead.
     `effect` says whether the operation was carried out; `fault` is the id of the fault that hit it, if any.
     """
 
     sequence: int
     time: float
+    account: str
+    region: str
     service: str
     operation: str
     parameters: str
@@ -44,19 +48,32 @@ class Journal:
         self._calls: deque[Call] = deque()
         self._parameters_length = 0
         self._next = 1
-        self._session_names: dict[str, str] = {}
 
-    def learn_session(self, access_key_id: str, role_session_name: str) -> None:
-        """STS handed out `access_key_id` for this role session: name it in the calls to come."""
-        with self._lock:
-            self._session_names[access_key_id] = role_session_name
-
-    def open(self, time: float, service: str, operation: str, parameters: Json, access_key_id: str | None) -> Call:
+    def open(
+        self,
+        time: float,
+        caller: Caller,
+        *,
+        region: str,
+        service: str,
+        operation: str,
+        parameters: Json,
+        access_key_id: str | None,
+    ) -> Call:
         """Enter a call as it arrives; the caller completes it."""
         text = json.dumps(parameters)
         with self._lock:
-            session = self._session_names.get(access_key_id or "")
-            call = Call(self._next, time, service, operation, text, access_key_id, session)
+            call = Call(
+                sequence=self._next,
+                time=time,
+                account=caller.account,
+                region=region,
+                service=service,
+                operation=operation,
+                parameters=text,
+                access_key_id=access_key_id,
+                role_session_name=caller.role_session_name,
+            )
             self._next += 1
             self._calls.append(call)
             self._parameters_length += len(text)
@@ -64,11 +81,23 @@ class Journal:
                 self._parameters_length -= len(self._calls.popleft().parameters)
             return call
 
-    def find(self, *, operation: str | None = None, service: str | None = None, since: int = 0) -> list[Call]:
-        """Calls with a sequence number above `since`, oldest first, of one operation or service if given."""
+    def find(
+        self,
+        *,
+        operation: str | None = None,
+        service: str | None = None,
+        account: str | None = None,
+        region: str | None = None,
+        since: int = 0,
+    ) -> list[Call]:
+        """Calls with a sequence number above `since`, oldest first, narrowed by what is given."""
         with self._lock:
             return [
                 call
                 for call in self._calls
-                if call.sequence > since and operation in (None, call.operation) and service in (None, call.service)
+                if call.sequence > since
+                and operation in (None, call.operation)
+                and service in (None, call.service)
+                and account in (None, call.account)
+                and region in (None, call.region)
             ]

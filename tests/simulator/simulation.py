@@ -1,42 +1,40 @@
-"""The simulated account: ECS, CloudWatch and traffic behind one lock, and the thread that lets time pass."""
+"""The simulated world: the engines of every account and region behind one lock, and the thread that lets time pass."""
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from . import ecs_shapes
+from .account_region import AccountRegion
+from .accounts import DEFAULT_ACCOUNT, Accounts, Caller
 from .aws_json import Json
 from .clock import Clock
-from .cloudwatch import RETENTION_SECONDS, MetricStore
-from .cloudwatch_api import CloudWatchApi
-from .ecs import Ecs, Identifiers
-from .ecs_reads import EcsReads
-from .ecs_scheduler import Scheduler
-from .ecs_writes import EcsWrites
 from .errors import AwsError
-from .load import Demand
-from .published_metrics import measure_service
+from .observability import Observability
+from .sts import Sts
 
-ACCOUNT = "123456789012"
+GlobalOperation = Callable[[Json, Caller, str], Json]
+"""An operation that is told who calls it, and in which region."""
 _CLEAN_UP_SECONDS = 60.0
 
 
 class Simulation:
-    """One account and region. Thread-safe: each public method takes the lock for as long as it computes."""
+    """Accounts and regions, each made on its first use. Thread-safe: methods hold the lock for as long as they compute.
+
+    All share one clock, one lock and one thread.
+    """
 
     def __init__(self, *, speed: float = 1.0, seed: int = 1, region: str = "us-east-1") -> None:
-        """`speed`: simulated seconds per wall second. `seed`: of ids and start-up jitter."""
+        """`speed`: simulated seconds per wall second. `seed`: of ids and jitter. `region`: where none is named."""
         self.clock = Clock(speed)
-        self._wake = threading.Condition()
-        self._ecs = Ecs(ACCOUNT, region, Identifiers(seed))
-        self._scheduler = Scheduler(self._ecs, self.clock)
-        self._metrics = MetricStore()
-        self._demands: dict[tuple[str, str], Demand] = {}
-        self._operations: dict[str, dict[str, Callable[[Json], Json]]] = {
-            "ecs": EcsReads(self._ecs, self.clock).operations
-            | EcsWrites(self._ecs, self._scheduler, self.clock).operations,
-            "cloudwatch": CloudWatchApi(self._metrics, self.clock).operations,
-        }
+        self.default_region = region
+        self._seed = seed
+        self._consistency_delay = 0.0
+        self.accounts = Accounts(self.clock, seed)
+        self.global_operations: dict[str, dict[str, GlobalOperation]] = {"sts": Sts(self.accounts).operations}
+        """Of services that look beyond one account and region; thread-safe on their own."""
+        self._wake = threading.Condition(threading.RLock())
+        self._places: dict[tuple[str, str], AccountRegion] = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="simulation", daemon=True)
 
@@ -48,51 +46,64 @@ class Simulation:
         """Stop time, and wait for the thread to end."""
         with self._wake:
             self._stopping = True
+            for place in self._places.values():
+                place.observability.close()
             self._wake.notify()
         self._thread.join()
 
-    def perform(self, service: str, operation: str, parameters: Json) -> Json:
-        """The answer of an AWS operation; AwsError when it fails or is not simulated."""
-        perform = self._operations[service].get(operation)
-        if perform is None:
-            raise AwsError("UnknownOperationException", f"The simulator does not know {service} {operation}.")
-        with self._wake:
-            answer = perform(parameters)
-            self._wake.notify()
-            return answer
+    def perform(
+        self, service: str, operation: str, parameters: Json, *, caller: Caller | None = None, region: str | None = None
+    ) -> Json:
+        """The answer of an AWS operation; AwsError when it fails or is not simulated.
 
-    # What the control API can change and see
+        `caller` decides the account, and is a user of the default one when None.
+        """
+        who = caller or self.accounts.identify(None)
+        if (answer := self.global_operations.get(service, {}).get(operation)) is not None:
+            return answer(parameters, who, region or self.default_region)
+        with self.visit(who.account, region) as place:
+            waiting = place.unlocked_operations.get(service, {}).get(operation)
+            if waiting is None:
+                perform = place.operations.get(service, {}).get(operation)
+                if perform is None:
+                    raise AwsError("UnknownOperationException", f"The simulator does not know {service} {operation}.")
+                return perform(parameters)
+        return waiting(parameters)
 
-    def set_demand(self, cluster: str, service: str, demand: Demand) -> None:
-        """From now on the service gets this traffic; it need not exist yet."""
-        with self._wake:
-            self._demands[cluster, service] = demand
+    def simulates(self, service: str) -> bool:
+        """Whether `service`, by botocore's name, is answered here rather than by moto."""
+        with self.visit() as place:
+            return any(
+                service in known for known in (self.global_operations, place.operations, place.unlocked_operations)
+            )
 
-    def get_demand(self, cluster: str, service: str) -> Demand:
-        """The traffic the service gets."""
+    @contextmanager
+    def visit(self, account: str | None = None, region: str | None = None) -> Iterator[AccountRegion]:
+        """The engines of an account and region, locked; what falls due by then is done right after."""
+        key = (account or DEFAULT_ACCOUNT, region or self.default_region)
         with self._wake:
-            return self._demands.get((cluster, service), Demand())
+            place = self._places.get(key)
+            if place is None:
+                place = self._places[key] = AccountRegion(*key, self._seed, self.clock)
+                place.observability.find_elsewhere = self._find_observability
+                place.set_consistency_delay(self._consistency_delay)
+            try:
+                yield place
+            finally:
+                self._wake.notify()
+
+    def _find_observability(self, account: str, region: str) -> Observability | None:
+        place = self._places.get((account, region))
+        return None if place is None else place.observability
 
     def set_consistency_delay(self, simulated_seconds: float) -> None:
-        """From now on reads of ECS services show the state this long ago; 0: no delay."""
+        """From now on reads of ECS services everywhere show the state this long ago; 0: no delay."""
         if simulated_seconds < 0:
             raise ValueError("the consistency delay cannot be negative")
         with self._wake:
-            self._ecs.set_lag(self.clock.wall(simulated_seconds), self.clock.now())
-
-    def dump_service(self, cluster: str, name: str) -> Json | None:
-        """The true state of a service, whatever readers see: Service, its Tasks, and its traffic."""
-        with self._wake:
-            service = self._ecs.services.get((cluster, name))
-            if service is None:
-                return None
-            demand = self._demands.get(service.key, Demand())
-            return {
-                "service": ecs_shapes.shape_service(self._ecs, service, with_tags=True),
-                "tasks": [ecs_shapes.shape_task(self._ecs, service, task) for task in service.tasks.values()],
-                "requestsPerSecond": demand.rps,
-                "dependencyErrorRatio": demand.dependency_error_ratio,
-            }
+            self._consistency_delay = simulated_seconds
+            for place in self._places.values():
+                place.set_consistency_delay(simulated_seconds)
 
     # Time
 
@@ -103,23 +114,18 @@ class Simulation:
         with self._wake:
             while not self._stopping:
                 now = self.clock.now()
-                self._scheduler.run_due(now)
+                places = list(self._places.values())
+                for place in places:
+                    place.run_due(now)
                 if now >= publish_at:
                     # A late publication skips periods instead of inventing points for a past it did not see.
                     ended = math.floor(now / period) * period
-                    self._publish(ended - period)
+                    for place in places:
+                        place.publish(ended - period)
                     publish_at = ended + period
                 if now >= clean_up_at:
-                    self._metrics.forget_before(now - RETENTION_SECONDS)
+                    for place in places:
+                        place.clean_up(now)
                     clean_up_at = now + _CLEAN_UP_SECONDS
-                due = min(self._scheduler.next_due() or math.inf, publish_at, clean_up_at)
+                due = min(publish_at, clean_up_at, *(place.next_due() for place in places))
                 self._wake.wait(max(0.0, due - self.clock.now()))
-
-    def _publish(self, period_start: float) -> None:
-        """Publish the period that began at `period_start`; AWS stamps a point with the start of its period."""
-        for service in self._ecs.services.values():
-            if service.status == "ACTIVE":
-                for sample in measure_service(service, self._demands.get(service.key, Demand())):
-                    series = self._metrics.open(sample.metric)
-                    series.units.add(sample.unit)
-                    series.add(period_start, sample.value)

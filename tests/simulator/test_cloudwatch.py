@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .cloudwatch import MAX_SAMPLES, Series
+from . import cloudwatch_api
+from .clock import Clock
+from .cloudwatch import MAX_SAMPLES, MetricName, MetricStore, Sample, Series
 from .harness import Json, Scene
+from .metric_conditions import MetricConditions
 
 NOON = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=30)
 
@@ -109,6 +112,19 @@ def test_expression_uses_hidden_queries_and_has_no_token(scene: Scene) -> None:
     assert (results["ratio"]["Label"], results["ratio"]["Values"]) == ("error ratio", [0.25, 0.0])
 
 
+def test_expressions_build_on_each_other(scene: Scene) -> None:
+    """MetricDataQuery: "can also use the Id of other expressions"; a period is inherited, or given."""
+    for offset in (0, 60, 120, 180):
+        _put(scene, "m", offset, Value=1)
+    chain = [{"Id": f"e{n}", "Expression": f"e{n - 1} + e{n - 2} - e{n - 2}"} for n in range(2, 60)]
+    first: list[Json] = [{"Id": "e0", "Expression": "m * 1"}, {"Id": "e1", "Expression": "m * 2"}]
+    wide = {"Id": "wide", "Expression": "TIME_SERIES(1)", "Period": 120}
+    results = _get(scene, _query("m", "m"), *first, *chain, wide, end=240)
+    assert results["e59"]["Values"] == [2.0] * 4
+    times = results["wide"]["Timestamps"]
+    assert times[1] - times[0] == timedelta(seconds=120)
+
+
 def test_datapoints_are_paged_for_plain_queries(scene: Scene) -> None:
     """GetMetricData: MaxDatapoints, NextToken, and PartialData for what was cut."""
     for offset in (0, 60, 120):
@@ -190,3 +206,99 @@ def test_series_are_bounded_and_take_late_samples() -> None:
     assert list(series.times) == sorted(series.times)
     series.forget_before(series.times[-1])
     assert list(series.aggregate(0, 1e9, 60, "SampleCount")) == [(32340.0, 1.0)]
+
+
+def test_page_size_is_limited_by_the_service(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GetMetricData: "MaxDatapoints ... If you omit this, the default of 100,800 is used", which is the limit too."""
+    monkeypatch.setattr(cloudwatch_api, "MAX_DATAPOINTS", 2)
+    for offset in (0, 60, 120):
+        _put(scene, "a", offset, Value=1)
+    times = {"StartTime": NOON, "EndTime": NOON + timedelta(minutes=5)}
+    for options in ({}, {"MaxDatapoints": 1000}):
+        first = scene.cloudwatch.get_metric_data(MetricDataQueries=[_query("a", "a")], **times, **options)
+        assert [len(result["Values"]) for result in first["MetricDataResults"]] == [2]
+        rest = scene.cloudwatch.get_metric_data(
+            MetricDataQueries=[_query("a", "a")], NextToken=first["NextToken"], **times, **options
+        )
+        assert [len(result["Values"]) for result in rest["MetricDataResults"]] == [1]
+        assert "NextToken" not in rest
+
+
+@pytest.mark.parametrize(
+    "datum",
+    [
+        {"Value": 2.0**361},
+        {"Values": [float(number) for number in range(151)]},
+        {"Values": [1.0, 2.0], "Counts": [1.0]},
+        {"Value": 1.0, "Dimensions": [{"Name": f"d{number}", "Value": "x"} for number in range(31)]},
+        {"Value": 1.0, "Timestamp": datetime.now(UTC) - timedelta(days=15)},
+        {"Value": 1.0, "Timestamp": datetime.now(UTC) + timedelta(hours=3)},
+    ],
+)
+def test_bad_data_are_refused_as_a_whole(scene: Scene, datum: Json) -> None:
+    """PutMetricData: 150 values, 30 dimensions, -2^360 to 2^360, two weeks back and two hours ahead."""
+    with pytest.raises(ClientError) as caught:
+        scene.cloudwatch.put_metric_data(
+            Namespace="App", MetricData=[{"MetricName": "good", "Value": 1.0}, {"MetricName": "bad", **datum}]
+        )
+    assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"
+    assert scene.cloudwatch.list_metrics(Namespace="App")["Metrics"] == []
+
+
+@pytest.mark.parametrize(("code", "values"), [("Forbidden", []), ("InternalError", []), ("PartialData", [1.0])])
+def test_reads_can_be_denied_or_cut_short(scene: Scene, code: Any, values: list[float]) -> None:
+    """MetricDataResult.StatusCode; others, and their own statistics, are not touched."""
+    for offset in (0, 60):
+        _put(scene, "a", offset, Value=1)
+        _put(scene, "b", offset, Value=1)
+    scene.control.refuse_metrics(code, namespace="App", metric_name="a")
+    results = _get(scene, _query("a", "a"), _query("b", "b"))
+    assert (results["a"]["StatusCode"], results["a"]["Values"]) == (code, values)
+    assert results["a"]["Messages"][0]["Code"] == code
+    assert (results["b"]["StatusCode"], results["b"]["Values"]) == ("Complete", [1.0, 1.0])
+    math = _get(scene, _query("a", "a"), _query("b", "b"), {"Id": "e", "Expression": "b * 2"})
+    assert (math["a"]["StatusCode"], math["e"]["StatusCode"]) == (code, "Complete")
+    assert _get(scene, _query("a", "a"), {"Id": "e", "Expression": "FILL(a, 0)"})["e"]["StatusCode"] == code
+    scene.control.clear_metric_conditions()
+    assert _get(scene, _query("a", "a"))["a"]["StatusCode"] == "Complete"
+
+
+class _StoppedClock(Clock):
+    def __init__(self, speed: float) -> None:
+        super().__init__(speed)
+        self.time = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+def test_late_points_and_gaps() -> None:
+    """User guide, "Metrics concepts": CloudWatch can deliver late; the last minutes fill in afterwards."""
+    clock = _StoppedClock(speed=60)
+    conditions = MetricConditions(clock)
+    store = MetricStore(conditions)
+    late, plain = MetricName("App", "late", ()), MetricName("App", "plain", ())
+    conditions.add(metric_name="late", delivery_delay=120)
+    for metric in (late, plain):
+        store.publish(metric, "Count", Sample(clock.time - 1, 5.0), clock.time)
+    store.deliver(clock.time + 1.9)
+    assert [name.name for name in store.names()] == ["plain"]
+    store.deliver(clock.time + 2.1)
+    assert [name.name for name in store.names()] == ["late", "plain"]
+    conditions.add(namespace="App", gap=True, seconds=600)
+    store.publish(plain, "Count", Sample(clock.time, 7.0), clock.time)
+    clock.time += 10.1
+    store.publish(plain, "Count", Sample(clock.time, 9.0), clock.time)
+    series = store.get(plain)
+    assert series is not None
+    assert list(series.values) == [5.0, 9.0]
+    assert [condition.delivery_delay for condition in conditions.find()] == [120]
+
+
+@pytest.mark.parametrize(
+    "condition", [{}, {"status_code": "Complete"}, {"delivery_delay": -1}, {"gap": True, "colour": 1}]
+)
+def test_nonsense_conditions_are_refused(condition: dict[str, Any]) -> None:
+    """They would do nothing, silently."""
+    with pytest.raises((TypeError, ValueError)):
+        MetricConditions(Clock()).add(**condition)

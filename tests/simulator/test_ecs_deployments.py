@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from .ecs_scheduler import compute_breaker_threshold
+from .failure_detection import compute_breaker_threshold
 from .harness import BREAKER, CLUSTER, SERVICE, Json, Scene, is_stable
 
 
@@ -99,7 +99,9 @@ def test_circuit_breaker_rolls_back_inside_the_same_service_deployment(scene: Sc
     assert after["currentServiceRevisions"][0]["arn"] == before["currentServiceRevisions"][0]["arn"]
     record = scene.service_deployment(arn)
     assert record["status"] == "ROLLBACK_SUCCESSFUL"
-    assert record["rollback"]["reason"] == "ECS deployment circuit breaker: tasks failed to start."
+    assert record["rollback"]["reason"] == (
+        "Service deployment rolled back because the circuit breaker threshold was exceeded."
+    )
     assert record["rollback"]["serviceRevisionArn"] == before["currentServiceRevisions"][0]["arn"]
     assert record["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}
 

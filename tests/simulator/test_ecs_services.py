@@ -6,7 +6,9 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
+from .errors import AwsError
 from .harness import CLUSTER, SERVICE, Scene
+from .manual_ecs import ManualEcs
 
 
 def test_service_reaches_steady_state_with_started_tasks(scene: Scene) -> None:
@@ -195,8 +197,62 @@ def test_reads_lag_behind_writes_when_told(scene: Scene) -> None:
     scene.wait(lambda service: service["runningCount"] == 6)
 
 
-def test_code_deploy_service_refuses_a_forced_deployment(scene: Scene) -> None:
-    """UpdateService: with CODE_DEPLOY only counts and the like "can be updated using this API"."""
-    scene.create_stable(deploymentController={"type": "CODE_DEPLOY"})
-    with pytest.raises(scene.ecs.exceptions.InvalidParameterException, match="Cannot force a new deployment"):
-        scene.update(forceNewDeployment=True)
+def test_tasks_are_listed_a_hundred_at_a_time() -> None:
+    """ListTasks: "If this parameter isn't used, then ListTasks returns up to 100 results and a nextToken value if
+    applicable"; maxResults "can be between 1 and 100"."""
+    aws = ManualEcs()
+    aws.register()
+    aws.create(count=130)
+    aws.run(120)
+    first = aws.call("ListTasks", cluster="demo", serviceName="web")
+    second = aws.call("ListTasks", cluster="demo", serviceName="web", nextToken=first["nextToken"])
+    assert (len(first["taskArns"]), len(second["taskArns"]), "nextToken" in second) == (100, 30, False)
+    assert not set(first["taskArns"]) & set(second["taskArns"])
+    assert len(aws.call("DescribeTasks", cluster="demo", tasks=first["taskArns"])["tasks"]) == 100
+    with pytest.raises(AwsError) as caught:
+        aws.call("DescribeTasks", cluster="demo", tasks=first["taskArns"] + second["taskArns"][:1])
+    assert caught.value.code == "InvalidParameterException"
+    with pytest.raises(AwsError, match="between 1 and 100"):
+        aws.call("ListTasks", cluster="demo", maxResults=101)
+
+
+def test_service_deployments_are_listed_twenty_at_a_time() -> None:
+    """ListServiceDeployments: "returns up to 20 results and a nextToken value"; DescribeServiceDeployments
+    and DescribeServiceRevisions: "You can specify a maximum of 20 ARNs"."""
+    aws = ManualEcs()
+    aws.create_stable(count=1)
+    for _ in range(22):
+        aws.run(1)
+        aws.update(forceNewDeployment=True)
+    first = aws.call("ListServiceDeployments", cluster="demo", service="web")
+    aws.run(1)
+    aws.update(forceNewDeployment=True)
+    second = aws.call("ListServiceDeployments", cluster="demo", service="web", nextToken=first["nextToken"])
+    found = [brief["serviceDeploymentArn"] for brief in first["serviceDeployments"] + second["serviceDeployments"]]
+    assert (len(first["serviceDeployments"]), len(found), len(set(found))) == (20, 23, 23)
+    assert found == [record.arn for record in aws.service.service_deployments[1:]], "newest first, the newer one not"
+    assert len(aws.call("DescribeServiceDeployments", serviceDeploymentArns=found[:20])["serviceDeployments"]) == 20
+    for operation, member in (
+        ("DescribeServiceDeployments", "serviceDeploymentArns"),
+        ("DescribeServiceRevisions", "serviceRevisionArns"),
+    ):
+        with pytest.raises(AwsError) as caught:
+            aws.call(operation, **{member: found[:21]})
+        assert caught.value.code == "InvalidParameterException"
+
+
+def test_inactive_task_definition_can_be_described_and_copied() -> None:
+    """DeregisterTaskDefinition: INACTIVE revisions "are still discoverable"; a copy of one can be deployed again."""
+    aws = ManualEcs()
+    first = aws.register()
+    aws.create()
+    aws.call("DeregisterTaskDefinition", taskDefinition=first)
+    described = aws.call("DescribeTaskDefinition", taskDefinition=first)["taskDefinition"]
+    assert (described["status"], "deregisteredAt" in described) == ("INACTIVE", True)
+    with pytest.raises(AwsError, match="TaskDefinition is inactive") as caught:
+        aws.update(taskDefinition=first)
+    assert caught.value.code == "ClientException"
+    copy = aws.call("RegisterTaskDefinition", family="web", containerDefinitions=described["containerDefinitions"])[
+        "taskDefinition"
+    ]["taskDefinitionArn"]
+    assert aws.update(taskDefinition=copy)["taskDefinition"] == copy

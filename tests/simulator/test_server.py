@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from . import journal as journal_module
+from .accounts import Caller
 from .control import ControlError, SimulatorControl
 from .harness import CLUSTER, SERVICE, Scene
 from .journal import Journal
@@ -85,7 +86,7 @@ def test_fault_picks_calls_by_service_operation_and_resource(scene: Scene) -> No
 
 
 def test_journal_names_the_role_session(scene: Scene) -> None:
-    """STS AssumeRole goes to moto; the keys it hands out name their session in later calls."""
+    """STS AssumeRole: the keys it hands out name their session in later calls."""
     credentials = scene.client("sts").assume_role(
         RoleArn="arn:aws:iam::123456789012:role/bokgu", RoleSessionName="bokgu-plan-1-1"
     )["Credentials"]
@@ -175,7 +176,15 @@ def test_journal_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "MAX_PARAMETERS_LENGTH", 100)
     journal = Journal()
     for number in range(20):
-        journal.open(0.0, "ecs", "DescribeServices", {"services": [f"s{number:02d}"]}, None)
+        journal.open(
+            0.0,
+            Caller("123456789012", "", ""),
+            region="us-east-1",
+            service="ecs",
+            operation="DescribeServices",
+            parameters={"services": [f"s{number:02d}"]},
+            access_key_id=None,
+        )
     kept = journal.find()
     assert [call.sequence for call in kept] == [17, 18, 19, 20]
     assert kept[-1].to_json()["parameters"] == {"services": ["s19"]}
