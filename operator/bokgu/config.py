@@ -1,13 +1,16 @@
 """Settings of the operator, read once from the environment."""
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from bokgu.api.fields import parse_duration
+from bokgu.api.quotas import DEFAULT_QUOTAS, Quota, parse_quotas
 
 
 def _positive(text: str) -> int:
@@ -22,6 +25,31 @@ def _positive_duration(text: str) -> timedelta:
     if not length:
         raise ValueError("must be longer than 0s")
     return length
+
+
+@dataclass(frozen=True)
+class EventQueue:
+    """An SQS queue of events, and the region whose API it is received from."""
+
+    url: str
+    region: str
+
+
+_REGION_IN_URL = re.compile(r"^https?://(?:sqs\.)?([a-z]{2}(?:-[a-z]+)+-\d)\.(?:queue\.)?amazonaws\.com")
+
+
+def _event_queues(text: str) -> tuple[EventQueue, ...]:
+    """URLs with commas between them; `REGION=URL` where the URL does not name the region (VPC endpoints)."""
+    queues = []
+    for part in text.split(","):
+        before, equals, after = part.strip().partition("=http")
+        region, url = (before, f"http{after}") if equals else ("", before)
+        found = _REGION_IN_URL.match(url)
+        region = region or (found[1] if found else "")
+        if not url.startswith(("http://", "https://")) or not region:
+            raise ValueError(f"{part.strip()!r} is no URL of an SQS queue with a region in it: write it as REGION=URL")
+        queues.append(EventQueue(url, region))
+    return tuple(queues)
 
 
 @dataclass(frozen=True)
@@ -49,6 +77,11 @@ class Settings:
     aws_threads: int = field(default=16, metadata={"env": "BOKGU_AWS_THREADS", "parse": _positive})
     """AWS calls under way at the same time."""
 
+    aws_quotas: Mapping[str, Quota] = field(
+        default_factory=lambda: DEFAULT_QUOTAS, metadata={"env": "BOKGU_AWS_QUOTAS", "parse": parse_quotas}
+    )
+    """Calls a second that AWS is asked at most, per account and region, such as `GetMetricData=25,ecs=10`."""
+
     service_poll: timedelta = field(
         default=timedelta(minutes=1), metadata={"env": "BOKGU_SERVICE_POLL", "parse": _positive_duration}
     )
@@ -74,6 +107,17 @@ class Settings:
         default=timedelta(minutes=5), metadata={"env": "BOKGU_RESYNC", "parse": _positive_duration}
     )
     """How often the store is compared with a full list, against lost deletions."""
+
+    event_queues: tuple[EventQueue, ...] = field(
+        default=(), metadata={"env": "BOKGU_EVENT_QUEUES", "parse": _event_queues}
+    )
+    """SQS queues with events of CloudWatch alarms and ECS; none: that door is closed."""
+
+    webhook_token_file: Path | None = field(default=None, metadata={"env": "BOKGU_WEBHOOK_TOKEN_FILE", "parse": Path})
+    """File with the bearer token that Alertmanager must show; none: that door is closed."""
+
+    webhook_port: int = field(default=8081, metadata={"env": "BOKGU_WEBHOOK_PORT", "parse": int})
+    """Port of Alertmanager's webhook, on `listen_host`."""
 
     holder: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}-{os.getpid()}")
     """Name of this process in intents."""

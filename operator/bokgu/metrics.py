@@ -10,7 +10,10 @@ GCCollector(registry=REGISTRY)
 
 BUILD = Info("bokgu_build", "Version of the operator.", registry=REGISTRY)
 INCIDENTS_OPENED = Counter(
-    "bokgu_incidents_opened", "Incidents opened by detectors.", ["type", "severity"], registry=REGISTRY
+    "bokgu_incidents_opened",
+    "Incidents opened, by the kind of what opened them.",
+    ["type", "severity", "source"],
+    registry=REGISTRY,
 )
 INCIDENTS_ENDED = Counter(
     "bokgu_incidents_ended", "Incidents that were resolved or escalated.", ["type", "phase"], registry=REGISTRY
@@ -29,6 +32,12 @@ AWS_REQUESTS = Counter(
 AWS_SECONDS = Histogram(
     "bokgu_aws_request_duration_seconds", "Duration of AWS calls.", ["service", "operation"], registry=REGISTRY
 )
+AWS_HELD_BACK = Counter(
+    "bokgu_aws_held_back_seconds",
+    "Seconds for which calls waited so that the account's quota holds.",
+    ["service", "operation"],
+    registry=REGISTRY,
+)
 RECONCILE_SECONDS = Histogram(
     "bokgu_reconcile_duration_seconds", "Duration of a pass over one object.", ["resource"], registry=REGISTRY
 )
@@ -37,3 +46,16 @@ RECONCILE_ERRORS = Counter(
 )
 STATUS_WRITES = Counter("bokgu_status_writes", "Status PUTs by result.", ["resource", "result"], registry=REGISTRY)
 QUEUE_DEPTH = Gauge("bokgu_queue_depth", "Objects that wait for a worker.", registry=REGISTRY)
+EVENTS = Counter(
+    "bokgu_events",
+    "Events, alarms and alerts by the door they came through and what came of them.",
+    ["door", "result"],
+    registry=REGISTRY,
+)
+EVENT_AGE = Histogram(
+    "bokgu_event_age_seconds",
+    "Seconds from when a message was sent to its queue to when all that it says is stored.",
+    ["door"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800),
+    registry=REGISTRY,
+)

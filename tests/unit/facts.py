@@ -1,19 +1,22 @@
 """Builds the facts that the pure core decides on: one healthy service, one plan, two people who approve."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bokgu.api.detector import Detector
+from bokgu.api.detector import Detection, Detector
+from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import Deployment, EcsService, Series, ServiceDeployment, ServiceRevision
+from bokgu.api.observed import Deployment, EcsService, Series, ServiceDeployment, ServiceRevision, StoppedTask
 from bokgu.api.plan_approval import PlanApproval
-from bokgu.api.protected_service import ProtectedService
+from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan, Step
 from bokgu.api.vocabulary import Proof
 from bokgu.core.approval import Judgement, Tally, tally_approvals
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
+from bokgu.core.presets import build_watch
+from bokgu.core.watch import Watch, watch_of
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -122,6 +125,13 @@ def service_deployment(number: int, created: datetime, status: str = "SUCCESSFUL
     )
 
 
+def stopped_task(
+    number: int, *, code: str = "EssentialContainerExited", ago: timedelta = MINUTE, now: datetime = NOW
+) -> StoppedTask:
+    """A task that ended `ago` before `now`."""
+    return StoppedTask(f"{ARN}:task/shop/{number}", now - ago, code, "Essential container in task exited", {"api": 1})
+
+
 def series(values: Mapping[int, float], *, until: datetime = NOW, period: int = 60) -> Series:
     """Datapoints by how many whole periods before `until` they ended: 0 is the last one."""
     points = {until - timedelta(seconds=period * (ago + 1)): value for ago, value in values.items()}
@@ -213,11 +223,11 @@ def incident(*, status: Raw | None = None, meta: Raw | None = None, **spec: Any)
     )
 
 
-def protected_service(*, status: Raw | None = None, **spec: Any) -> ProtectedService:
+def protected_service(*, status: Raw | None = None, meta: Raw | None = None, **spec: Any) -> ProtectedService:
     return ProtectedService.model_validate(
         {
             "kind": "ProtectedService",
-            "metadata": metadata("api", "psvc-uid"),
+            "metadata": metadata("api", "psvc-uid", **(meta or {})),
             "spec": {
                 "region": "us-east-1",
                 "ecs": {"cluster": "shop", "service": "api"},
@@ -229,6 +239,18 @@ def protected_service(*, status: Raw | None = None, **spec: Any) -> ProtectedSer
             "status": status or {},
         }
     )
+
+
+def target_group(name: str = "blue", *, balancer: str = "app/web/1a2b", shared: bool = False) -> TargetGroup:
+    arn = f"arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0123"
+    return TargetGroup(arn=arn, load_balancer=balancer, shared=shared)
+
+
+def preset_watch(*presets: str, groups: Iterable[TargetGroup] = (), period: str = "1m", **spec: Any) -> Watch:
+    """The watch of presets of a service with these target groups; windows are in periods."""
+    length = int(parse_duration(period).total_seconds())
+    detection = {"presets": presets, "period": period, "settle": f"{2 * length}s", **spec.pop("detection", {})}
+    return build_watch(protected_service(detection=detection, **spec), tuple(groups))
 
 
 def locked_by(name: str, uid: str) -> Raw:
@@ -267,6 +289,15 @@ def detector(*, condition: Raw | None = None, period: str = "1m", **spec: Any) -
             },
         }
     )
+
+
+def watch(*, condition: Raw | None = None, period: str = "1m", **spec: Any) -> Watch:
+    """The watch of a Detector on the share of failed requests."""
+    return watch_of(detector(condition=condition, period=period, **spec))
+
+
+def detection(state: str = "Firing", since: datetime = NOW - 20 * MINUTE, **fields: Any) -> Detection:
+    return Detection.model_validate({"condition": "error_rate", "state": state, "since": since, **fields})
 
 
 def classification(**fields: Any) -> Classification:

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from bokgu.api.quotas import DEFAULT_QUOTAS, Quota
 from bokgu.config import BadSetting, Settings, read_settings
 
 
@@ -22,6 +23,7 @@ def test_every_setting_has_its_variable() -> None:
             "BOKGU_LISTEN_PORT": "1",
             "BOKGU_WORKERS": "2",
             "BOKGU_AWS_THREADS": "3",
+            "BOKGU_AWS_QUOTAS": "ecs=7",
             "BOKGU_SERVICE_POLL": "4s",
             "BOKGU_STEP_POLL": "5s",
             "BOKGU_CONSISTENCY_DELAY": "6m",
@@ -36,6 +38,7 @@ def test_every_setting_has_its_variable() -> None:
         listen_port=1,
         workers=2,
         aws_threads=3,
+        aws_quotas={**DEFAULT_QUOTAS, "ecs": Quota(7, 7)},
         service_poll=timedelta(seconds=4),
         step_poll=timedelta(seconds=5),
         consistency_delay=timedelta(minutes=6),

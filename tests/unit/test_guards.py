@@ -12,16 +12,21 @@ from bokgu.core.guards import (
     evaluate_gates,
     first_blocking,
 )
+from bokgu.core.plan_facts import guard_facts as facts_of_guards
 from tests.unit.facts import (
     APPROVED,
     NOW,
     PLAN_UID,
     REJECT,
     deploying,
+    facts,
     health_check,
+    incident,
     locked_by,
     plan,
     protected_service,
+    restart,
+    roll_back,
     scale_out,
     service,
     tally,
@@ -30,7 +35,7 @@ from tests.unit.facts import (
 
 def guard_facts(**fields: object) -> GuardFacts:
     one = plan()
-    facts = GuardFacts(
+    open_ = GuardFacts(
         plan=one,
         step=one.spec.steps[0],
         protected_service=protected_service(),
@@ -41,7 +46,7 @@ def guard_facts(**fields: object) -> GuardFacts:
         at_work=None,
         now=NOW,
     )
-    return replace(facts, **fields)  # type: ignore[arg-type]
+    return replace(open_, **fields)  # type: ignore[arg-type]
 
 
 def tagged(value: str) -> EcsService:
@@ -81,6 +86,8 @@ def test_s6_with_every_gate_open_nothing_blocks() -> None:
         ({"step": plan(scale_out(11)).spec.steps[0]}, "WithinLimits", "LimitExceeded"),
         ({"step": plan(scale_out(3)).spec.steps[0]}, "WithinLimits", "LimitExceeded"),
         ({"protected_service": protected_service(limits={})}, "WithinLimits", "LimitExceeded"),
+        ({"mitigated": True}, "StillNeeded", "Mitigated"),
+        ({"frozen_by": "api-data-corruption-1"}, "NotFrozen", "DataCorruption"),
     ],
 )
 def test_s6_a_closed_guard_blocks_with_its_reason(closed: dict[str, object], gate: str, reason: str) -> None:
@@ -108,10 +115,41 @@ def test_before_the_service_is_asked_only_people_and_configuration_are() -> None
         {"service": tagged("False")},
         {"step": plan(health_check()).spec.steps[0], "protected_service": protected_service(allowedActions=[])},
         {"step": plan(scale_out(10)).spec.steps[0]},
+        {"mitigated": True, "plan": plan(status={"startedAt": NOW})},
+        {"frozen_by": "corrupted", "step": plan(health_check()).spec.steps[0]},
     ],
 )
 def test_what_is_no_obstacle_does_not_block(open_: dict[str, object]) -> None:
     assert first_blocking(evaluate_gates(guard_facts(**open_))) is None
+
+
+def test_s6_both_new_gates_are_asked_before_every_write() -> None:
+    names = [gate.name for gate in evaluate_gates(guard_facts())]
+    assert len(set(names)) == len(names)
+    assert {"StillNeeded", "NotFrozen"} <= set(names)
+
+
+@pytest.mark.parametrize("step", [scale_out(), roll_back(), restart()])
+def test_s6_s59_corrupted_data_freezes_every_write_even_of_a_plan_that_runs(step: dict[str, object]) -> None:
+    running = plan(step, status={"startedAt": NOW})
+    frozen = guard_facts(plan=running, step=running.spec.steps[0], frozen_by="api-data-corruption-1")
+    blocking = first_blocking(evaluate_gates(frozen))
+    assert blocking
+    assert (blocking.name, blocking.value) == ("NotFrozen", "api-data-corruption-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "mitigated"),
+    [(None, False), ("True", True), ("False", False), ("Unknown", False)],
+)
+def test_s6_the_trouble_counts_as_gone_only_where_the_incident_says_so(status: str | None, mitigated: bool) -> None:
+    said = {"type": "Mitigated", "reason": "Clear", "lastTransitionTime": NOW}
+    trouble = incident(status={"conditions": [{**said, "status": status}]} if status else {})
+    one = plan()
+    gathered = facts(incident=trouble, frozen_by="x")
+    found = facts_of_guards(one, one.spec.steps[0], gathered)
+    assert (found.mitigated, found.frozen_by) == (mitigated, "x")
+    assert not facts_of_guards(one, one.spec.steps[0], facts(incident=None)).mitigated
 
 
 def test_a_reject_is_named_by_its_gate() -> None:

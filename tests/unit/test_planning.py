@@ -13,12 +13,12 @@ from tests.unit.facts import (
     NOW,
     classification,
     deploying,
-    detector,
     incident,
     protected_service,
     revision_arn,
     service,
     task_definition,
+    watch,
 )
 
 
@@ -38,15 +38,15 @@ BAD_DEPLOYMENT = classification(rootCause="BadDeployment", newRevisionAtFault=Tr
 
 
 def planning(**changes: Any) -> PlanningFacts:
-    one = changes.pop("detector", detector())
+    one = changes.pop("watch", watch())
     return PlanningFacts(
         **{
             "incident": incident(),
             "classification": classification(),
             "protected_service": protected_service(status=good()),
             "service": service(),
-            "detector": one,
-            "condition": one.spec.conditions[0] if one else None,
+            "watch": one,
+            "condition": one.conditions[0] if one else None,
             "now": NOW,
             **changes,
         }
@@ -85,7 +85,7 @@ def test_the_manifest_is_owned_by_its_incident_and_has_the_finalizer() -> None:
         ({"classification": classification(rootCause="Unknown")}, "NoSafeAction", False),
         ({"classification": classification(newRevisionAtFault=True)}, "NoSafeAction", False),
         ({"classification": classification(rootCause="BadDeployment")}, "NoSafeAction", False),
-        ({"detector": None}, "NotMeasured", False),
+        ({"watch": None}, "NotMeasured", False),
         ({"condition": None}, "NotMeasured", False),
         ({"service": deploying(2, 1)}, "DeploymentInProgress", True),
         ({"protected_service": protected_service(allowedActions=[])}, "ActionNotAllowed", True),
@@ -169,7 +169,7 @@ def test_the_plan_remembers_the_world_it_was_made_for() -> None:
 
 @pytest.mark.parametrize(("period", "hold"), [("1m", "5m"), ("10s", "50s"), ("5m", "25m")])
 def test_validation_windows_follow_the_period(period: str, hold: str) -> None:
-    validation = built(detector=detector(period=period, settle="2m")).spec.steps[-1].validation
+    validation = built(watch=watch(period=period, settle="2m")).spec.steps[-1].validation
     assert validation
     assert validation.for_ == hold
     assert parse_duration(validation.timeout) == 2 * parse_duration(hold) + 2 * MINUTE
@@ -192,8 +192,8 @@ def test_a_rollback_is_verified_twice_as_long() -> None:
 def test_the_metric_must_be_on_the_right_side_of_the_lowest_threshold(
     comparison: str, thresholds: dict[str, str], expression: str
 ) -> None:
-    one = detector(condition={"comparison": comparison, "thresholds": thresholds})
-    validation = built(detector=one).spec.steps[-1].validation
+    one = watch(condition={"comparison": comparison, "thresholds": thresholds})
+    validation = built(watch=one).spec.steps[-1].validation
     assert validation
     assert validation.expression == expression
     assert parse_expression(validation.expression).name == "error_rate"
@@ -223,7 +223,7 @@ def test_every_write_comes_with_its_risks() -> None:
     "changes",
     [
         {"incident": incident(description="d" * 2048)},
-        {"detector": detector(condition={"name": "c" * 63})},
+        {"watch": watch(condition={"name": "c" * 63})},
         {"incident": incident(meta={"name": "i" * 253})},
     ],
     ids=["description", "condition", "name"],

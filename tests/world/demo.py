@@ -20,7 +20,7 @@ from tests.world.screen import NotReached, Screen
 from tests.world.world import World
 
 EXPECTED_COUNTERS = {
-    'bokgu_incidents_opened_total{severity="critical",type="high_error_rate"}': 3,
+    'bokgu_incidents_opened_total{severity="critical",source="Detector",type="high_error_rate"}': 3,
     'bokgu_plans_finished_total{phase="Completed"}': 2,
     'bokgu_plans_finished_total{phase="RolledBack"}': 1,
     'bokgu_steps_finished_total{action="scale_out",kind="forward",phase="Completed"}': 1,

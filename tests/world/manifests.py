@@ -31,6 +31,7 @@ def protected_service(service: str = SERVICE, **spec: Any) -> dict[str, Any]:
             "allowedActions": ["scale_out", "rollback_to_previous_version"],
             "limits": {"maxDesiredCount": 10, "scaleStepPercent": 50},
             "rollback": {"maxAge": "72h", "minServed": "5s"},
+            "detection": {"relapseWatch": "2s"},
             **spec,
         },
     }
@@ -88,16 +89,17 @@ def incident(name: str, service: str = SERVICE, **spec: Any) -> dict[str, Any]:
     }
 
 
-def approver_bindings(person: str, role: str) -> list[dict[str, Any]]:
+def approver_bindings(person: str, role: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
     """Let a person create approvals in the namespace, and approve as a role."""
-    return [_binding(person, "bokgu-approver"), _binding(person, f"bokgu-approver-{role.replace('_', '-')}")]
+    roles = ("bokgu-approver", f"bokgu-approver-{role.replace('_', '-')}")
+    return [_binding(person, cluster_role, namespace) for cluster_role in roles]
 
 
-def _binding(person: str, cluster_role: str) -> dict[str, Any]:
+def _binding(person: str, cluster_role: str, namespace: str) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": f"{person.partition('@')[0]}-{cluster_role}", "namespace": NAMESPACE},
+        "metadata": {"name": f"{person.partition('@')[0]}-{cluster_role}", "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": cluster_role},
         "subjects": [{"kind": "User", "name": person, "apiGroup": "rbac.authorization.k8s.io"}],
     }

@@ -19,6 +19,7 @@ from kubernetes import client, config
 
 from tests.controlplane import ControlPlane, Process, Programs
 from tests.simulator.control import SimulatorControl
+from tests.world.event_queue import EventQueue
 from tests.world.manifests import (
     CLUSTER,
     GITOPS_ACCOUNT,
@@ -75,6 +76,8 @@ class World:
         self.bob = Person.create("bob@example.com", keys)
         self.mallory = Person.create("mallory@example.com", keys)
         self.repository = Repository(directory / "git")
+        self.webhook_token = directory / "webhook-token"
+        self.webhook_token.write_text("a token that Alertmanager shows\n")
 
     def __enter__(self) -> Self:
         try:
@@ -95,6 +98,7 @@ class World:
         self.control_plane.start()
         self._tell("AWS simulator")
         self._start_simulator()
+        self.events.create()
         self._tell("CRDs, admission policies, accounts")
         self.control_plane.apply(ROOT / "crds", ROOT / "charts/bokgu/templates")
         self._install()
@@ -126,6 +130,9 @@ class World:
             "AWS_SECRET_ACCESS_KEY": "simulated",
             "BOKGU_AWS_ENDPOINT_URL": self.aws_url,
             "BOKGU_LISTEN_PORT": str(port),
+            "BOKGU_EVENT_QUEUES": self.events.url,
+            "BOKGU_WEBHOOK_PORT": str(self._ports.setdefault("webhook", free_port())),
+            "BOKGU_WEBHOOK_TOKEN_FILE": str(self.webhook_token),
             **OPERATOR_SETTINGS,
             **(settings or {}),
         }
@@ -141,6 +148,11 @@ class World:
         process = self._processes.pop("operator")
         process.stop(timeout=30)
         return process.exit_code
+
+    @property
+    def operator_pid(self) -> int:
+        """Process id of the operator; KeyError while it does not run."""
+        return self._processes["operator"].pid
 
     def operator_log_tail(self, lines: int = 20) -> str:
         """The last lines that the operator logged."""
@@ -257,6 +269,11 @@ class World:
         return SimulatorControl(self.aws_url)
 
     @cached_property
+    def events(self) -> EventQueue:
+        """The queue that AWS tells the operator through."""
+        return EventQueue(self.aws_url)
+
+    @cached_property
     def ecs(self) -> Any:
         """A boto3 client, as a person at the AWS console would be one."""
         session = boto3.Session(aws_access_key_id="person", aws_secret_access_key="x", region_name=REGION)
@@ -317,6 +334,11 @@ class World:
     def metrics_url(self) -> str:
         """Where Prometheus would scrape the operator."""
         return f"http://127.0.0.1:{self._ports['operator']}/metrics"
+
+    @property
+    def webhook_url(self) -> str:
+        """Where Alertmanager reaches the operator."""
+        return f"http://127.0.0.1:{self._ports['webhook']}/alerts"
 
     def scrape(self) -> dict[str, float]:
         """The operator's own counters, as Prometheus would read them."""

@@ -141,10 +141,12 @@ def _structural(
             }
             if required := node.get("required"):
                 out["required"] = required
-            if rules := getattr(models.get(name), "rules", ()):
-                out["x-kubernetes-validations"] = list(rules)
-            if isinstance(default, dict):  # The fields inside carry their own defaults.
-                default = {}
+            rules = list(getattr(models.get(name), "rules", ()))
+            if rules:
+                out["x-kubernetes-validations"] = rules
+            if isinstance(default, dict):
+                # The fields inside carry their own defaults, which rules over a default do not see.
+                default = {k: v for k, v in default.items() if v not in (None, [], "")} if rules else {}
         case "array":
             if "maxItems" not in node:
                 raise Unbounded(f"{path}: a list needs maxItems")

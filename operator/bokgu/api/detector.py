@@ -10,6 +10,13 @@ from bokgu.api.vocabulary import Comparison, DetectionState, IncidentType, Missi
 
 QueryName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9_]*$")]
 
+PERIOD_RULE = {
+    "rule": "duration(self.period).getSeconds() in [1, 5, 10, 20, 30]"
+    " || (duration(self.period).getSeconds() > 0 && duration(self.period).getSeconds() % 60 == 0)",
+    "message": "period must be 1s, 5s, 10s, 20s, 30s or whole minutes",
+}
+"""Periods that CloudWatch knows (API_MetricStat)."""
+
 
 class Dimension(ApiModel):
     """One CloudWatch dimension."""
@@ -18,24 +25,41 @@ class Dimension(ApiModel):
     value: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(description="Its value.")
 
 
+class LogPattern(ApiModel):
+    """A CloudWatch Logs filter pattern. Its value in a period is the number of matching events.
+
+    CloudWatch Logs answers five such reads a second in a whole account (FilterLogEvents quota): a metric filter serves
+    more services.
+    """
+
+    log_group: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(
+        description="Name of the log group."
+    )
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
+        description='Filter pattern in CloudWatch Logs syntax, such as "checksum mismatch".'
+    )
+
+
 class Query(ApiModel):
-    """One raw CloudWatch metric. Arithmetic is done by the operator: metric math cannot be paged."""
+    """One raw CloudWatch metric, or a log pattern. Arithmetic is done by the operator: metric math cannot be paged."""
 
     rules: ClassVar[tuple[dict[str, str], ...]] = (
+        PERIOD_RULE,
         {
-            "rule": "duration(self.period).getSeconds() in [1, 5, 10, 20, 30]"
-            " || (duration(self.period).getSeconds() > 0 && duration(self.period).getSeconds() % 60 == 0)",
-            "message": "period must be 1s, 5s, 10s, 20s, 30s or whole minutes",
+            "rule": "has(self.log) ? !has(self.namespace) && !has(self.metricName)"
+            " : has(self.namespace) && has(self.metricName)",
+            "message": "give either namespace and metricName, or log",
         },
     )
 
     name: QueryName = Field(description="Name by which conditions refer to the query.")
-    namespace: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
-        description="CloudWatch namespace, such as AWS/ApplicationELB."
+    namespace: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="CloudWatch namespace, such as AWS/ApplicationELB."
     )
-    metric_name: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
-        description="CloudWatch metric, such as RequestCount."
+    metric_name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="CloudWatch metric, such as RequestCount."
     )
+    log: LogPattern | None = Field(default=None, description="A log pattern to count instead of a metric.")
     dimensions: Annotated[tuple[Dimension, ...], Field(max_length=30)] = Field(
         default=(), description="Its dimensions, all of them: CloudWatch matches them exactly."
     )
@@ -52,9 +76,35 @@ class Ratio(ApiModel):
 
     numerator: QueryName = Field(description="Query of the part, such as failed requests.")
     denominator: QueryName = Field(description="Query of the whole, such as all requests.")
+    include_numerator: bool = Field(
+        default=False,
+        description="The denominator does not count what the numerator counts: add it. The ratio then needs only one of"
+        " the two to have a datapoint.",
+    )
     min_denominator: DecimalString = Field(
         default="0", description="Below this many in a period the ratio says nothing."
     )
+
+
+class MinVolume(ApiModel):
+    """So much must have happened before the condition may fire."""
+
+    query: QueryName = Field(description="Query that counts, such as all requests.")
+    sum: DecimalString = Field(description="Least sum of its datapoints over the evaluated periods.")
+
+
+class DatapointsToAlarm(ApiModel):
+    """An m of n of its own."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "self.datapointsToAlarm <= self.evaluationPeriods",
+            "message": "datapointsToAlarm must not exceed evaluationPeriods",
+        },
+    )
+
+    evaluation_periods: int = Field(ge=1, le=100, description="How many of the latest periods are looked at.")
+    datapoints_to_alarm: int = Field(ge=1, le=100, description="How many of them must pass the threshold.")
 
 
 class Thresholds(ApiModel):
@@ -95,8 +145,19 @@ class DetectorCondition(ApiModel):
         default=5, ge=1, le=100, description="How many of the latest periods are looked at."
     )
     datapoints_to_alarm: int = Field(default=3, ge=1, le=100, description="How many of them must pass the threshold.")
+    critical_evaluation: DatapointsToAlarm | None = Field(
+        default=None, description="Another m of n for the critical threshold: what is worse is told sooner."
+    )
+    min_volumes: Annotated[tuple[MinVolume, ...], Field(max_length=4)] = Field(
+        default=(), description="Volumes below which the condition does not fire."
+    )
     treat_missing_data: MissingData = Field(
         default=MissingData.MISSING, description="What a period without data means; missing: nothing."
+    )
+    clear_threshold: DecimalString | None = Field(
+        default=None,
+        description="The trouble is over only below this (above it, for Less comparisons); default: the lowest"
+        " threshold.",
     )
     clear_after: Duration = Field(
         default="5m", description="How long the value must stay below every threshold until the trouble is over."
@@ -111,7 +172,8 @@ class DetectorSpec(ApiModel):
         {
             "rule": "self.conditions.all(c, (!has(c.query) || self.queries.exists(q, q.name == c.query))"
             " && (!has(c.ratio) || (self.queries.exists(q, q.name == c.ratio.numerator)"
-            " && self.queries.exists(q, q.name == c.ratio.denominator))))",
+            " && self.queries.exists(q, q.name == c.ratio.denominator))) && (!has(c.minVolumes)"
+            " || c.minVolumes.all(v, self.queries.exists(q, q.name == v.query))))",
             "message": "spec.conditions: every query that a condition names must be in spec.queries",
         },
         {

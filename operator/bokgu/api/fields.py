@@ -7,6 +7,7 @@ bound makes the rules of its kind exceed their budget (KEP-2876).
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints
@@ -73,6 +74,7 @@ Duration = Annotated[
 """A length of time such as `90s`, `5m` or `1h30m` (Go's notation, whole hours, minutes and seconds)."""
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> timedelta:
     """Read a `Duration`. An empty or malformed text raises ValueError."""
     parts = _DURATION.findall(text)

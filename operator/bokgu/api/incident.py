@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from bokgu.api.fields import (
     ApiModel,
@@ -17,9 +17,10 @@ from bokgu.api.fields import (
     Uid,
     Word,
 )
-from bokgu.api.meta import Conditions, NameReference, Resource, TimelineEntry
+from bokgu.api.meta import Conditions, NameReference, Resource, TimelineEntry, UidReference
 from bokgu.api.vocabulary import (
     Confidence,
+    DetectionState,
     IncidentPhase,
     IncidentType,
     PlanPhase,
@@ -44,8 +45,10 @@ class IncidentSource(ApiModel):
     """Where the incident came from."""
 
     kind: SourceKind = Field(default=SourceKind.MANUAL, description="What opened the incident.")
-    name: ObjectName | None = Field(default=None, description="Name of the Detector that opened it.")
-    condition: Word | None = Field(default=None, description="Condition of that Detector.")
+    name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Name of the Detector, the alarm, or the alert that opened it."
+    )
+    condition: Word | None = Field(default=None, description="Condition of that Detector, or of the preset.")
 
 
 class IncidentSpec(ApiModel):
@@ -124,6 +127,14 @@ class IncidentPlan(ApiModel):
     outcome: PlanPhase | None = Field(default=None, description="How it ended.")
 
 
+class Report(ApiModel):
+    """What an alarm or alert last said of the trouble: those who only speak when something changes."""
+
+    source: IncidentSource = Field(description="Who said it.")
+    state: DetectionState = Field(description="Firing or Clear.")
+    at: Timestamp = Field(description="When it became so, by the clock of who said it.")
+
+
 class IncidentStatus(ApiModel):
     """Where the recovery stands."""
 
@@ -134,6 +145,12 @@ class IncidentStatus(ApiModel):
     classification: Classification | None = Field(default=None, description="What is wrong.")
     plans: Annotated[tuple[IncidentPlan, ...], Field(max_length=16)] = Field(
         default=(), description="The recovery plans, the current one last."
+    )
+    leader: UidReference | None = Field(
+        default=None, description="The incident of the same service or cause that this one is folded into."
+    )
+    reports: Annotated[tuple[Report, ...], Field(max_length=16)] = Field(
+        default=(), description="What alarms and alerts last said."
     )
     occurrences: int = Field(default=1, ge=1, description="How often the trouble began while the incident was open.")
     last_seen_at: Timestamp | None = Field(default=None, description="When the trouble last began.")

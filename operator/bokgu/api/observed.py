@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class EcsService:
     events: tuple[tuple[datetime, str], ...]
     tags: Mapping[str, str]
     read_at: datetime
+    grace_seconds: int = 0
+    target_groups: tuple[str, ...] = ()
 
     @property
     def primary(self) -> Deployment | None:
@@ -81,6 +84,17 @@ class ServiceDeployment:
 
 
 @dataclass(frozen=True)
+class StoppedTask:
+    """A task that ended (API_Task of Amazon ECS). `exit_codes` are by container, None where it never ran."""
+
+    arn: str
+    stopped_at: datetime
+    stop_code: str
+    reason: str
+    exit_codes: Mapping[str, int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ServiceRevision:
     """One service revision, with the arguments of UpdateService that restore it (API_ServiceRevision).
 
@@ -95,11 +109,44 @@ class ServiceRevision:
 
 
 @dataclass(frozen=True)
+class BalancedGroup:
+    """A target group, the LoadBalancer dimension of its metrics ("" where nothing uses it), and all target groups of
+    that load balancer."""
+
+    arn: str
+    load_balancer: str
+    siblings: frozenset[str]
+
+
+class Metric(NamedTuple):
+    """What GetMetricData can be asked for; `period` in seconds, dimensions sorted by name."""
+
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str], ...]
+    stat: str
+    period: int
+
+
+class LogMetric(NamedTuple):
+    """What FilterLogEvents can be asked for, counted in periods of `period` seconds."""
+
+    log_group: str
+    pattern: str
+    period: int
+
+
+@dataclass(frozen=True)
 class Series:
     """Datapoints of one metric, oldest first; `period` in seconds. Each point is stamped with its period's start."""
 
     points: tuple[tuple[datetime, float], ...]
     period: int
+
+    @cached_property
+    def by_moment(self) -> Mapping[datetime, float]:
+        """The value of each period that has one."""
+        return dict(self.points)
 
 
 class AwsError(Exception):

@@ -1,12 +1,13 @@
 """ProtectedService: one ECS service that the operator may touch, and how far."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Arn, Duration, Line, Timestamp, Word
+from bokgu.api.detector import PERIOD_RULE, Detection
+from bokgu.api.fields import ApiModel, Arn, DecimalString, Duration, Line, ObjectName, Timestamp, Word
 from bokgu.api.meta import Conditions, Resource, Target, UidReference
-from bokgu.api.vocabulary import Action, Mode
+from bokgu.api.vocabulary import Action, ApiType, IncidentType, Mode, Preset, Severity
 
 
 class EcsReference(ApiModel):
@@ -41,8 +42,137 @@ class RollbackLimits(ApiModel):
     min_served: Duration = Field(default="30m", description="It served at least this long with no open incident.")
 
 
+class ApiGatewayReference(ApiModel):
+    """The API Gateway API in front of the service, as its metrics name it (Amazon API Gateway Developer Guide)."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {"rule": "self.type != 'HTTP' || has(self.id)", "message": "an HTTP API is named by its id"},
+        {
+            "rule": "self.type != 'REST' || (has(self.name) && (self.name.matches('[ -~]') || has(self.id)))",
+            "message": "a REST API is named by its name; one without ASCII characters by its id too, because CloudWatch"
+            " drops all others",
+        },
+    )
+
+    type: ApiType = Field(description="REST or HTTP.")
+    name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Name of the REST API."
+    )
+    id: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = Field(
+        default=None, description="Id of the API."
+    )
+    stage: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None, description="Stage; default: all stages."
+    )
+
+
+class WorkQueue(ApiModel):
+    """The SQS queue that the service works off."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)] = Field(description="Name of the queue.")
+    max_age: Duration = Field(description="A message older than this is trouble (medium; twice as old is high).")
+
+
+class CorruptionSign(ApiModel):
+    """What tells that data is corrupted."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "has(self.pattern) ? !has(self.namespace) && !has(self.metricName)"
+            " : has(self.namespace) && has(self.metricName)",
+            "message": "give either namespace and metricName of a metric filter, or pattern",
+        },
+    )
+
+    namespace: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="CloudWatch namespace of a metric filter."
+    )
+    metric_name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Metric of that filter; give it the default value 0."
+    )
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="CloudWatch Logs filter pattern, counted in spec.logGroup."
+    )
+
+
+class AlarmReference(ApiModel):
+    """A CloudWatch alarm that opens incidents of this service."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(description="Name of the alarm.")
+    type: IncidentType = Field(description="Type of the incident that it opens.")
+    severity: Severity = Field(default=Severity.HIGH, description="Severity of that incident.")
+
+
+class DetectionSettings(ApiModel):
+    """What is detected without a Detector of its own."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        PERIOD_RULE,
+        {"rule": "duration(self.interval) >= duration('1s')", "message": "interval must be at least 1s"},
+        {
+            "rule": "!has(self.presets) || !self.presets.exists(p, p == 'sqs-age') || has(self.queue)",
+            "message": "preset sqs-age needs detection.queue",
+        },
+        {
+            "rule": "!has(self.presets) || !self.presets.exists(p, p == 'alb-latency') || has(self.latencyLimit)",
+            "message": "preset alb-latency needs detection.latencyLimit",
+        },
+        {
+            "rule": "!has(self.presets) || !self.presets.exists(p, p == 'log-corruption') || has(self.corruption)",
+            "message": "preset log-corruption needs detection.corruption",
+        },
+    )
+
+    presets: Annotated[tuple[Preset, ...], Field(max_length=16)] = Field(
+        default=(), description="Ready-made detections; docs/detection.md lists them."
+    )
+    interval: Duration = Field(default="1m", description="How often to look.")
+    settle: Duration = Field(
+        default="2m", description="Leave out datapoints younger than this: CloudWatch delivers late."
+    )
+    period: Duration = Field(
+        default="1m",
+        description="Length of a datapoint of the presets. Their windows, given for one minute, stretch with it.",
+    )
+    latency_limit: DecimalString | None = Field(
+        default=None, description="Preset alb-latency: the 99th percentile of seconds that is too slow."
+    )
+    queue: WorkQueue | None = Field(default=None, description="Preset sqs-age: the queue that is worked off.")
+    corruption: CorruptionSign | None = Field(
+        default=None, description="Preset log-corruption: what tells that data is corrupted."
+    )
+    alarms: Annotated[tuple[AlarmReference, ...], Field(max_length=16)] = Field(
+        default=(),
+        description="Alarms, by name, that open incidents. Alarms on the metrics of the presets need no entry: their"
+        " dimensions name the service.",
+    )
+    relapse_watch: Duration = Field(
+        default="30m", description="How long the trouble must stay away until an incident counts as resolved."
+    )
+
+
 class ProtectedServiceSpec(ApiModel):
     """What to watch over and what is allowed. It starts closed: Observe, no actions."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "!has(self.detection) || !has(self.detection.presets)"
+            " || !self.detection.presets.exists(p, p == 'apigw-rest')"
+            " || (has(self.apiGateway) && self.apiGateway.type == 'REST')",
+            "message": "preset apigw-rest needs spec.apiGateway of type REST",
+        },
+        {
+            "rule": "!has(self.detection) || !has(self.detection.presets)"
+            " || !self.detection.presets.exists(p, p == 'apigw-http')"
+            " || (has(self.apiGateway) && self.apiGateway.type == 'HTTP')",
+            "message": "preset apigw-http needs spec.apiGateway of type HTTP",
+        },
+        {
+            "rule": "!has(self.detection) || !has(self.detection.corruption) || !has(self.detection.corruption.pattern)"
+            " || has(self.logGroup)",
+            "message": "detection.corruption.pattern needs spec.logGroup",
+        },
+    )
 
     environment: Word = Field(default="production", description="Environment, such as production or staging.")
     region: Annotated[str, StringConstraints(min_length=1, max_length=32)] = Field(
@@ -64,6 +194,20 @@ class ProtectedServiceSpec(ApiModel):
     rollback: RollbackLimits = Field(
         default=RollbackLimits(), description="Which service revision is good enough to return to."
     )
+    api_gateway: ApiGatewayReference | None = Field(
+        default=None, description="The API Gateway API in front of the service, if any."
+    )
+    log_group: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
+        default=None, description="CloudWatch Logs group that the service writes to."
+    )
+    depends_on: Annotated[tuple[ObjectName, ...], Field(max_length=32)] = Field(
+        default=(),
+        description="What the service needs to work: names of other ProtectedServices of the namespace, or any name for"
+        " what is not one, such as orders-database. Incidents with a common cause are told as one.",
+    )
+    detection: DetectionSettings = Field(
+        default=DetectionSettings(), description="What is detected without a Detector of its own."
+    )
     suspend: bool = Field(
         default=False, description="Touch nothing for now. The tag bokgu:suspend on the ECS service does the same."
     )
@@ -72,6 +216,17 @@ class ProtectedServiceSpec(ApiModel):
     def target(self) -> Target:
         """Where the service lives."""
         return Target(region=self.region, role_arn=self.role_arn, cluster=self.ecs.cluster, service=self.ecs.service)
+
+
+class TargetGroup(ApiModel):
+    """A load balancer target group of the service, as metrics name it."""
+
+    arn: Arn = Field(description="ARN of the target group.")
+    load_balancer: Line = Field(default="", description="LoadBalancer dimension of its metrics, such as app/web/1a2b.")
+    shared: bool = Field(
+        default=False,
+        description="Whether the load balancer serves other services too, so that its errors prove little.",
+    )
 
 
 class ObservedService(ApiModel):
@@ -83,6 +238,9 @@ class ObservedService(ApiModel):
     task_definition: Arn = Field(description="Task definition in use.")
     service_revision_arn: Arn | None = Field(default=None, description="Service revision in use.")
     rollout_state: Word | None = Field(default=None, description="COMPLETED, IN_PROGRESS or FAILED.")
+    target_groups: Annotated[tuple[TargetGroup, ...], Field(max_length=10)] = Field(
+        default=(), description="Its load balancer target groups, both of a blue/green pair."
+    )
 
 
 class KnownRevision(ApiModel):
@@ -105,6 +263,9 @@ class ProtectedServiceStatus(ApiModel):
     active_plan: UidReference | None = Field(
         default=None,
         description="The one plan that may change the service now. Freed when that plan is over, never by time.",
+    )
+    detections: Annotated[tuple[Detection, ...], Field(max_length=64)] = Field(
+        default=(), description="What the presets say; written when it changes."
     )
     summary: Line | None = Field(default=None, description="Tasks running of tasks wanted, such as 3/3.")
     conditions: Conditions = ()

@@ -76,6 +76,10 @@ class SourceKind(StrEnum):
     """Where an incident came from."""
 
     DETECTOR = "Detector"
+    PRESET = "Preset"
+    ALARM = "Alarm"
+    ECS_EVENT = "EcsEvent"
+    ALERTMANAGER = "Alertmanager"
     MANUAL = "Manual"
 
 
@@ -128,6 +132,7 @@ class IncidentPhase(StrEnum):
     VERIFYING = "Verifying"
     RESOLVED = "Resolved"
     ESCALATED = "Escalated"
+    SUPPRESSED = "Suppressed"
 
 
 class PlanPhase(StrEnum):
@@ -200,6 +205,34 @@ class MissingData(StrEnum):
     MISSING = "missing"
     BREACHING = "breaching"
     NOT_BREACHING = "notBreaching"
+
+
+class Preset(StrEnum):
+    """Ready-made detections of a ProtectedService."""
+
+    ALB_TARGET_5XX = "alb-target-5xx"
+    ALB_ELB_5XX = "alb-elb-5xx"
+    ALB_NO_TARGET = "alb-no-target"
+    ALB_UNHEALTHY = "alb-unhealthy"
+    ALB_LATENCY = "alb-latency"
+    APIGW_REST = "apigw-rest"
+    APIGW_HTTP = "apigw-http"
+    ECS_RUNNING = "ecs-running"
+    ECS_DEPLOYMENT = "ecs-deployment"
+    ECS_CRASH_LOOP = "ecs-crash-loop"
+    ECS_RESTART_IN_PLACE = "ecs-restart-in-place"
+    ECS_CPU = "ecs-cpu"
+    ECS_MEMORY = "ecs-memory"
+    ECS_DISK = "ecs-disk"
+    SQS_AGE = "sqs-age"
+    LOG_CORRUPTION = "log-corruption"
+
+
+class ApiType(StrEnum):
+    """Kinds of Amazon API Gateway APIs; each publishes metrics of its own."""
+
+    REST = "REST"
+    HTTP = "HTTP"
 
 
 class DetectionState(StrEnum):

@@ -1,76 +1,95 @@
-"""Amazon CloudWatch: raw datapoints."""
+"""Amazon CloudWatch: raw datapoints, as many metrics in a call as it takes."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from bokgu.api.detector import Query
-from bokgu.api.fields import parse_duration
-from bokgu.api.observed import AwsError, Series
+from bokgu.api.observed import AwsError, Metric, Series
 from bokgu.aws.client import AwsClient
 
 MAX_QUERIES = 500
 """Queries of one GetMetricData call (API_GetMetricData)."""
 
+INVALID = frozenset({"ValidationError", "ValidationException", "InvalidParameterValue", "InvalidParameterCombination"})
+"""Codes by which CloudWatch refuses a whole call because of one query in it."""
 
-async def fetch_series(
-    aws: AwsClient,
-    queries: Sequence[Query],
-    *,
-    region: str,
-    role_arn: str | None,
-    start: datetime,
-    end: datetime,
-) -> dict[str, Series]:
-    """Datapoints of each query in [start, end), by the query's name, in one GetMetricData call a page.
+Answers = dict[Metric, Series | AwsError]
 
-    A query that CloudWatch did not answer whole (PartialData, InternalError, Forbidden) raises AwsError: half an answer
-    is no measurement.
+
+async def fetch_metrics(
+    aws: AwsClient, starts: Mapping[Metric, datetime], end: datetime, *, region: str, role_arn: str | None
+) -> Answers:
+    """Datapoints of each metric from its start to `end`, in ceil(metrics / 500) calls where CloudWatch does not page.
+
+    A metric that CloudWatch did not answer whole (PartialData, InternalError, Forbidden) has an AwsError instead: half
+    an answer is no measurement. So have all metrics of a call that failed. Where CloudWatch refuses a call because of
+    one bad query, the call is cut in two until the bad one stands alone.
     """
-    if len(queries) > MAX_QUERIES:
-        raise ValueError(f"at most {MAX_QUERIES} queries a call")
-    ids = {f"q{index}": query for index, query in enumerate(queries)}
-    points: dict[str, dict[datetime, float]] = {query.name: {} for query in queries}
-    token: dict[str, str] = {}
-    while True:
-        answer = await aws.read(
-            "cloudwatch",
-            "GetMetricData",
-            {
-                "MetricDataQueries": [_query(id_, query) for id_, query in ids.items()],
-                "StartTime": start,
-                "EndTime": end,
-                "ScanBy": "TimestampAscending",
-                **token,
-            },
-            region=region,
-            role_arn=role_arn,
-        )
-        paged = "NextToken" in answer
-        for result in answer["MetricDataResults"]:
-            if result["StatusCode"] != "Complete" and not (paged and result["StatusCode"] == "PartialData"):
-                message = f"{ids[result['Id']].name}: {result.get('Messages', '')}"
-                raise AwsError("GetMetricData", result["StatusCode"], message, sent=False)
-            points[ids[result["Id"]].name].update(zip(result["Timestamps"], result["Values"], strict=True))
-        if not paged:
-            break
-        token = {"NextToken": answer["NextToken"]}
-    return {
-        query.name: Series(tuple(sorted(points[query.name].items())), int(parse_duration(query.period).total_seconds()))
-        for query in queries
+    ordered = sorted(starts, key=lambda m: (starts[m], m))
+    packs = [ordered[i : i + MAX_QUERIES] for i in range(0, len(ordered), MAX_QUERIES)]
+
+    async def fetch(pack: Sequence[Metric]) -> Answers:
+        try:
+            return await _fetch_pack(aws, pack, min(starts[m] for m in pack), end, region=region, role_arn=role_arn)
+        except AwsError as error:
+            if error.code not in INVALID or len(pack) == 1:
+                return dict.fromkeys(pack, error)
+        half = len(pack) // 2
+        return await fetch(pack[:half]) | await fetch(pack[half:])
+
+    answers: Answers = {}
+    for found in await asyncio.gather(*(fetch(pack) for pack in packs)):
+        answers |= found
+    return answers
+
+
+async def _fetch_pack(
+    aws: AwsClient, pack: Sequence[Metric], start: datetime, end: datetime, *, region: str, role_arn: str | None
+) -> Answers:
+    ids = {f"q{index}": metric for index, metric in enumerate(pack)}
+    points: dict[Metric, list[tuple[datetime, float]]] = {metric: [] for metric in pack}
+    answers: Answers = {}
+    request = {
+        "MetricDataQueries": [_query(id_, metric) for id_, metric in ids.items()],
+        "StartTime": start,
+        "EndTime": end,
+        "ScanBy": "TimestampAscending",
     }
+    while True:
+        answer = await aws.read("cloudwatch", "GetMetricData", request, region=region, role_arn=role_arn, bulk=True)
+        token = answer.get("NextToken")
+        for result in answer["MetricDataResults"]:
+            metric, status = ids[result["Id"]], result["StatusCode"]
+            if status != "Complete" and not (token and status == "PartialData"):
+                text = "; ".join(m.get("Value", "") for m in result.get("Messages", ())) or "no datapoints to trust"
+                answers[metric] = AwsError(
+                    "GetMetricData", status, f"{metric.namespace} {metric.name}: {text}", sent=False
+                )
+            points[metric].extend(zip(result["Timestamps"], result["Values"], strict=True))
+        if token is None:
+            break
+        request["NextToken"] = token
+    for metric, found in points.items():
+        answers.setdefault(metric, Series(tuple(found), metric.period))
+    return answers
 
 
-def _query(id_: str, query: Query) -> dict[str, object]:
+def find_errors(answers: Mapping[Metric, Series | AwsError], metrics: Iterable[Metric]) -> AwsError | None:
+    """The first of these metrics' errors, or None where all were answered."""
+    return next((a for m in metrics if isinstance(a := answers.get(m), AwsError)), None)
+
+
+def _query(id_: str, metric: Metric) -> dict[str, object]:
     return {
         "Id": id_,
         "MetricStat": {
             "Metric": {
-                "Namespace": query.namespace,
-                "MetricName": query.metric_name,
-                "Dimensions": [{"Name": d.name, "Value": d.value} for d in query.dimensions],
+                "Namespace": metric.namespace,
+                "MetricName": metric.name,
+                "Dimensions": [{"Name": name, "Value": value} for name, value in metric.dimensions],
             },
-            "Period": int(parse_duration(query.period).total_seconds()),
-            "Stat": query.stat,
+            "Period": metric.period,
+            "Stat": metric.stat,
         },
         "ReturnData": True,
     }

@@ -1,13 +1,18 @@
 """Amazon ECS: what a service is, what was deployed on it, and the one write."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, Deployment, EcsService, ServiceDeployment, ServiceRevision
+from bokgu.api.observed import AwsError, Deployment, EcsService, ServiceDeployment, ServiceRevision, StoppedTask
 from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import AwsClient
+
+MAX_SERVICES = 10
+"""Services of one DescribeServices call (API_DescribeServices)."""
 
 _RESTORABLE = (
     "networkConfiguration",
@@ -36,10 +41,34 @@ async def fetch_service(aws: AwsClient, target: Target, now: datetime) -> EcsSer
     )
     if not answer["services"]:
         reason = (answer.get("failures") or [{}])[0].get("reason", "MISSING")
-        raise AwsError(
-            "DescribeServices", reason, f"no service {target.service} in cluster {target.cluster}", sent=False
-        )
+        raise _no_service(reason, target.service, target.cluster)
     return _service(answer["services"][0], now)
+
+
+async def fetch_services(
+    aws: AwsClient, cluster: str, names: Sequence[str], now: datetime, *, region: str, role_arn: str | None
+) -> dict[str, EcsService | AwsError]:
+    """Those services of one cluster by name, ten in a call (DescribeServices), an AwsError in the place of those that
+    ECS did not describe. `now` as for `fetch_service`."""
+    packs = [list(names[i : i + MAX_SERVICES]) for i in range(0, len(names), MAX_SERVICES)]
+
+    async def fetch(pack: list[str]) -> dict[str, EcsService | AwsError]:
+        request = {"cluster": cluster, "services": pack, "include": ["TAGS"]}
+        try:
+            answer = await aws.read("ecs", "DescribeServices", request, region=region, role_arn=role_arn, bulk=True)
+        except AwsError as error:
+            return dict.fromkeys(pack, error)
+        found: dict[str, EcsService | AwsError] = {name: _no_service("MISSING", name, cluster) for name in pack}
+        return found | {raw["serviceName"]: _service(raw, now) for raw in answer["services"]}
+
+    answers: dict[str, EcsService | AwsError] = {}
+    for part in await asyncio.gather(*(fetch(pack) for pack in packs)):
+        answers |= part
+    return answers
+
+
+def _no_service(reason: str, service: str, cluster: str) -> AwsError:
+    return AwsError("DescribeServices", reason, f"no service {service} in cluster {cluster}", sent=False)
 
 
 def _service(raw: dict[str, Any], now: datetime) -> EcsService:
@@ -58,7 +87,22 @@ def _service(raw: dict[str, Any], now: datetime) -> EcsService:
         events=tuple((e["createdAt"], e["message"]) for e in raw.get("events", ())),
         tags={t["key"]: t.get("value", "") for t in raw.get("tags", ())},
         read_at=now,
+        grace_seconds=raw.get("healthCheckGracePeriodSeconds", 0),
+        target_groups=_target_groups(raw),
     )
+
+
+def _target_groups(raw: dict[str, Any]) -> tuple[str, ...]:
+    """ARNs of all target groups that may take the service's traffic, sorted: blue/green swaps a pair of them, and task
+    sets name their own."""
+    balancers = [
+        *raw.get("loadBalancers", ()),
+        *(b for t in raw.get("taskSets", ()) for b in t.get("loadBalancers", ())),
+    ]
+    pairs = (
+        (b.get("targetGroupArn"), b.get("advancedConfiguration", {}).get("alternateTargetGroupArn")) for b in balancers
+    )
+    return tuple(sorted({arn for pair in pairs for arn in pair if arn}))
 
 
 def _deployment(raw: dict[str, Any]) -> Deployment:
@@ -94,6 +138,50 @@ async def fetch_service_deployments(aws: AwsClient, target: Target) -> tuple[Ser
             finished_at=raw.get("finishedAt"),
         )
         for raw in answer["serviceDeployments"]
+    )
+
+
+async def fetch_waiting_hook(aws: AwsClient, target: Target, service_deployment_arn: str) -> str | None:
+    """The lifecycle hook that a service deployment waits at for somebody's action, or None. Raises AwsError."""
+    answer = await aws.read(
+        "ecs",
+        "DescribeServiceDeployments",
+        {"serviceDeploymentArns": [service_deployment_arn]},
+        region=target.region,
+        role_arn=target.role_arn,
+        bulk=True,
+    )
+    for raw in answer["serviceDeployments"]:
+        for hook in raw.get("lifecycleHookDetails", ()):
+            if hook.get("status") == "AWAITING_ACTION":
+                return f"{hook.get('targetType', 'hook')} hook {hook['hookId']} in {raw.get('lifecycleStage', '?')}"
+    return None
+
+
+async def fetch_stopped_tasks(aws: AwsClient, target: Target) -> tuple[StoppedTask, ...]:
+    """The service's stopped tasks, at most 100, that ECS still knows: it keeps them for an hour. Raises AwsError."""
+    listed = await aws.read(
+        "ecs",
+        "ListTasks",
+        {"cluster": target.cluster, "serviceName": target.service, "desiredStatus": "STOPPED", "maxResults": 100},
+        region=target.region,
+        role_arn=target.role_arn,
+        bulk=True,
+    )
+    if not listed["taskArns"]:
+        return ()
+    request = {"cluster": target.cluster, "tasks": listed["taskArns"]}
+    answer = await aws.read("ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn, bulk=True)
+    return tuple(_stopped_task(raw) for raw in answer["tasks"] if raw.get("stoppedAt"))
+
+
+def _stopped_task(raw: dict[str, Any]) -> StoppedTask:
+    return StoppedTask(
+        arn=raw["taskArn"],
+        stopped_at=raw["stoppedAt"],
+        stop_code=raw.get("stopCode", ""),
+        reason=raw.get("stoppedReason", ""),
+        exit_codes={c["name"]: c.get("exitCode") for c in raw.get("containers", ())},
     )
 
 

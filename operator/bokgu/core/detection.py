@@ -1,72 +1,71 @@
-"""Detection: datapoints to a detector's state, and a firing state to an Incident.
+"""Detection: datapoints to the state of a condition, and a firing condition to a finding.
 
 The m-of-n evaluation is CloudWatch's own ("Evaluating an alarm", Amazon CloudWatch User Guide); ratios are computed
 here and not by metric math, whose answers cannot be paged.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 
-from bokgu.api.detector import Detection, Detector, DetectorCondition, Thresholds
-from bokgu.api.fields import format_decimal, parse_duration
-from bokgu.api.incident import Incident, IncidentMetric, IncidentSource, IncidentSpec
-from bokgu.api.meta import NameReference, ObjectMeta
+from bokgu.api.detector import Detection, DetectorCondition, Thresholds
+from bokgu.api.fields import bounded, format_decimal, parse_duration
+from bokgu.api.incident import IncidentMetric
 from bokgu.api.observed import Series
-from bokgu.api.vocabulary import Comparison, DetectionState, IncidentType, MissingData, Severity, SourceKind
+from bokgu.api.vocabulary import Comparison, DetectionState, MissingData, Severity
+from bokgu.core.finding import Finding
+from bokgu.core.watch import Watch
 
 SEVERITIES = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM)
 Points = tuple[tuple[datetime, float | None], ...]
 """One entry a period, oldest first; None where the period says nothing."""
+SeriesByName = Mapping[str, Series]
+"""What was fetched, by the name of the query. A query that CloudWatch did not answer is not in it."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a condition says of the latest settled periods."""
+    """What a condition says now. `severity` is None while it only has not been clear for long enough."""
 
     state: DetectionState
-    severity: Severity | None
-    value: float | None
-
-
-def condition_period(detector: Detector, condition: DetectorCondition) -> timedelta:
-    """Length of the condition's datapoints."""
-    name = condition.ratio.denominator if condition.ratio else condition.query
-    return parse_duration(next(q.period for q in detector.spec.queries if q.name == name))
-
-
-def lookback(detector: Detector) -> timedelta:
-    """How far back the detector needs datapoints to evaluate all its conditions."""
-    return parse_duration(detector.spec.settle) + max(
-        max(c.evaluation_periods * condition_period(detector, c), parse_duration(c.clear_after))
-        + 2 * condition_period(detector, c)
-        for c in detector.spec.conditions
-    )
+    severity: Severity | None = None
+    value: float | None = None
+    message: str = ""
 
 
 def measure_condition(
-    detector: Detector, condition: DetectorCondition, series: Mapping[str, Series], start: datetime, end: datetime
+    watch: Watch, condition: DetectorCondition, series: SeriesByName, start: datetime, end: datetime
 ) -> Points:
     """The condition's value in each whole period of [start, end), oldest first.
 
     A ratio's numerator is 0 only where its denominator has a datapoint: load balancers publish error counts only when
     there are errors, and nothing at all without traffic. A denominator that is missing, or too small, says nothing.
+    With `includeNumerator` one of the two is enough: in a total outage only the load balancer's own errors remain.
     """
-    period = int(condition_period(detector, condition).total_seconds())
+    period = int(watch.period(condition).total_seconds())
     first = -(-int(start.timestamp()) // period) * period
     moments = [datetime.fromtimestamp(t, UTC) for t in range(first, int(end.timestamp()) - period + 1, period)]
     if condition.ratio is None:
-        values = dict(series[condition.query].points) if condition.query and condition.query in series else {}
+        values = _values(series, condition.query)
         return tuple((t, values.get(t)) for t in moments)
-    parts = dict(series[condition.ratio.numerator].points) if condition.ratio.numerator in series else {}
-    wholes = dict(series[condition.ratio.denominator].points) if condition.ratio.denominator in series else {}
-    least = float(condition.ratio.min_denominator)
-    return tuple(
-        (t, parts.get(t, 0.0) / wholes[t] if t in wholes and wholes[t] > 0 and wholes[t] >= least else None)
-        for t in moments
-    )
+    ratio = condition.ratio
+    if ratio.numerator not in series or ratio.denominator not in series:
+        return tuple((t, None) for t in moments)  # A query without an answer is no query without datapoints.
+    parts, wholes = _values(series, ratio.numerator), _values(series, ratio.denominator)
+    least = float(ratio.min_denominator)
+    points: list[tuple[datetime, float | None]] = []
+    for t in moments:
+        part, whole = parts.get(t), wholes.get(t)
+        if ratio.include_numerator and part is not None:
+            whole = (whole or 0.0) + part
+        says = whole is not None and whole > 0 and whole >= least
+        points.append((t, (part or 0.0) / whole if says and whole else None))
+    return tuple(points)
+
+
+def _values(series: SeriesByName, name: str | None) -> Mapping[datetime, float]:
+    return series[name].by_moment if name is not None and name in series else {}
 
 
 def breaches(condition: DetectorCondition, value: float, threshold: str) -> bool:
@@ -100,52 +99,121 @@ def threshold_of(thresholds: Thresholds, severity: Severity) -> str | None:
     }.get(severity)
 
 
+def m_of_n(condition: DetectorCondition, severity: Severity) -> tuple[int, int]:
+    """How many of how many periods must pass the threshold of that severity."""
+    found = condition.critical_evaluation if severity is Severity.CRITICAL else None
+    return (
+        (found.datapoints_to_alarm, found.evaluation_periods)
+        if found
+        else (condition.datapoints_to_alarm, condition.evaluation_periods)
+    )
+
+
 def evaluate_condition(
-    detector: Detector,
+    watch: Watch,
     condition: DetectorCondition,
-    series: Mapping[str, Series],
+    series: SeriesByName,
     *,
     was_firing: bool,
     now: datetime,
+    errors: Mapping[str, Exception] | None = None,
 ) -> Reading:
     """Decide what the condition says of the periods that have settled.
 
     It fires when `datapointsToAlarm` of the last `evaluationPeriods` pass a threshold, with the highest severity for
-    which that holds. Once firing it is clear again only after `clearAfter` without a breach, with data: silence clears
-    nothing.
+    which that holds, and enough happened in them. Once firing it is clear again only after `clearAfter` on the right
+    side of the clear threshold, with data: silence clears nothing. A query with an error in `errors` is unknown.
     """
-    period = condition_period(detector, condition)
-    end = now - parse_duration(detector.spec.settle)
-    points = measure_condition(detector, condition, series, end - condition.evaluation_periods * period - period, end)[
-        -condition.evaluation_periods :
-    ]
+    problem = _find_problem(condition, errors or {})
+    if problem:
+        return Reading(DetectionState.FIRING if was_firing else DetectionState.UNKNOWN, None, None, problem)
+    end = now - watch.settle
+    points = _latest(watch, condition, series, condition.evaluation_periods, end)
     known = [value for _, value in points if value is not None]
-    missing = len(points) - len(known) if condition.treat_missing_data is MissingData.BREACHING else 0
     latest = known[-1] if known else None
+    severity = _breached(watch, condition, series, end)
+    thin = _too_little(watch, condition, series, end) if severity else None
+    if severity and thin is None:
+        return Reading(DetectionState.FIRING, severity, _latest_breach(watch, condition, series, severity, end))
+    if was_firing and not _is_calm(watch, condition, series, end):
+        return Reading(DetectionState.FIRING, None, latest)
+    if thin:
+        return Reading(DetectionState.UNKNOWN, None, latest, thin)
+    if not known and condition.treat_missing_data is not MissingData.NOT_BREACHING:
+        return Reading(DetectionState.UNKNOWN, None, None, "no datapoints in the periods looked at")
+    return Reading(DetectionState.CLEAR, None, latest)
+
+
+def _find_problem(condition: DetectorCondition, errors: Mapping[str, Exception]) -> str | None:
+    """Why one of the condition's queries has no answer, or None."""
+    ratio = condition.ratio
+    names = (ratio.numerator, ratio.denominator) if ratio else (condition.query or "",)
+    volumes = (volume.query for volume in condition.min_volumes)
+    return next((str(errors[name]) for name in (*names, *volumes) if name in errors), None)
+
+
+def _latest(watch: Watch, condition: DetectorCondition, series: SeriesByName, periods: int, end: datetime) -> Points:
+    """The last whole periods before `end`."""
+    span = (periods + 1) * watch.period(condition)
+    return measure_condition(watch, condition, series, end - span, end)[-periods:]
+
+
+def _breached(watch: Watch, condition: DetectorCondition, series: SeriesByName, end: datetime) -> Severity | None:
+    """The highest severity whose threshold m of the last n periods pass."""
     for severity in SEVERITIES:
         threshold = threshold_of(condition.thresholds, severity)
         if threshold is None:
             continue
-        bad = missing + sum(breaches(condition, value, threshold) for value in known)
-        if bad >= condition.datapoints_to_alarm:
-            return Reading(DetectionState.FIRING, severity, latest)
-    if was_firing:
-        wanted = -(-parse_duration(condition.clear_after) // period)
-        wanted = max(1, wanted) + (1 if end.timestamp() % period.total_seconds() else 0)
-        calm = measure_condition(detector, condition, series, end - (wanted + 1) * period, end)[-wanted:]
-        values = [value for _, value in calm if value is not None]
-        silent_is_fine = condition.treat_missing_data is MissingData.NOT_BREACHING
-        enough = silent_is_fine or len(values) >= min(condition.datapoints_to_alarm, len(calm))
-        low = lowest_threshold(condition.thresholds)
-        loud = condition.treat_missing_data is MissingData.BREACHING and len(values) < len(calm)
-        if not calm or not enough or loud or any(breaches(condition, value, low) for value in values):
-            return Reading(DetectionState.FIRING, None, latest)
-    if not known and condition.treat_missing_data is not MissingData.NOT_BREACHING:
-        return Reading(DetectionState.UNKNOWN, None, None)
-    return Reading(DetectionState.CLEAR, None, latest)
+        datapoints, periods = m_of_n(condition, severity)
+        points = _latest(watch, condition, series, periods, end)
+        known = [value for _, value in points if value is not None]
+        missing = len(points) - len(known) if condition.treat_missing_data is MissingData.BREACHING else 0
+        if missing + sum(breaches(condition, value, threshold) for value in known) >= datapoints:
+            return severity
+    return None
 
 
-def update_detection(old: Detection | None, condition: DetectorCondition, reading: Reading, now: datetime) -> Detection:
+def _latest_breach(
+    watch: Watch, condition: DetectorCondition, series: SeriesByName, severity: Severity, end: datetime
+) -> float | None:
+    """The latest value that passes the threshold of that severity; None where missing data is what is wrong."""
+    threshold = threshold_of(condition.thresholds, severity) or lowest_threshold(condition.thresholds)
+    _, periods = m_of_n(condition, severity)
+    values = [value for _, value in _latest(watch, condition, series, periods, end) if value is not None]
+    return next((value for value in reversed(values) if breaches(condition, value, threshold)), None)
+
+
+def _too_little(watch: Watch, condition: DetectorCondition, series: SeriesByName, end: datetime) -> str | None:
+    """What there was too little of to call it trouble, or None."""
+    period = watch.period(condition).total_seconds()
+    stop = end.timestamp() // period * period
+    start = stop - condition.evaluation_periods * period
+    for volume in condition.min_volumes:
+        found = sum(value for t, value in _values(series, volume.query).items() if start <= t.timestamp() < stop)
+        if found < float(volume.sum):
+            return f"{format_decimal(found)} {volume.query} are too few to tell: {volume.sum} are needed"
+    return None
+
+
+def _is_calm(watch: Watch, condition: DetectorCondition, series: SeriesByName, end: datetime) -> bool:
+    """Whether the value has been good for `clearAfter`, with as many datapoints as it takes to fire."""
+    period = watch.period(condition)
+    wanted = -(-parse_duration(condition.clear_after) // period)
+    wanted = max(1, wanted) + (1 if end.timestamp() % period.total_seconds() else 0)
+    points = _latest(watch, condition, series, wanted, end)
+    values = [value for _, value in points if value is not None]
+    gaps = len(points) - len(values)
+    if condition.treat_missing_data is MissingData.BREACHING and gaps:
+        return False
+    if condition.treat_missing_data is not MissingData.NOT_BREACHING and len(values) < min(
+        condition.datapoints_to_alarm, len(points)
+    ):
+        return False
+    limit = condition.clear_threshold or lowest_threshold(condition.thresholds)
+    return bool(points) and not any(breaches(condition, value, limit) for value in values)
+
+
+def update_detection(old: Detection | None, condition: str, reading: Reading, now: datetime) -> Detection:
     """The status entry of a condition. It equals the old one unless state or severity changed: values alone are not
     worth a write."""
     severity = reading.severity
@@ -154,62 +222,36 @@ def update_detection(old: Detection | None, condition: DetectorCondition, readin
     if old and old.state is reading.state and old.severity is severity:
         return old
     return Detection(
-        condition=condition.name,
+        condition=condition,
         state=reading.state,
         since=old.since if old and old.state is reading.state else now,
         severity=severity,
         value=None if reading.value is None else format_decimal(reading.value),
         incident=old.incident if old else None,
+        message=bounded(reading.message),
     )
 
 
-def fingerprint(service: str, type_: IncidentType) -> str:
-    """Same trouble, same fingerprint: one open incident per service and type."""
-    return hashlib.sha256(f"{service}|{type_}".encode()).hexdigest()[:16]
-
-
-def incident_name(service: str, type_: IncidentType, previous_uid: str) -> str:
-    """Name of the incident that follows the one with that uid ("" for the first).
-
-    Everybody who sees the same trouble at the same time computes the same name, so the API server's 409 removes the
-    duplicates.
-    """
-    suffix = hashlib.sha256(f"{fingerprint(service, type_)}|{previous_uid}".encode()).hexdigest()[:8]
-    return f"{service[:200].rstrip('-.')}-{type_.replace('_', '-')}-{suffix}"
-
-
-def build_incident(
-    detector: Detector,
-    condition: DetectorCondition,
-    reading: Reading,
-    *,
-    resource: str,
-    previous_uid: str,
-    now: datetime,
-) -> Incident:
-    """The Incident that a firing condition opens. `resource` is the ARN or name of the ECS service."""
+def describe_breach(
+    watch: Watch, condition: DetectorCondition, reading: Reading, *, resource: str, now: datetime
+) -> Finding:
+    """The finding of a firing condition. `resource` is the ARN or name of the ECS service."""
     if reading.severity is None:
-        raise ValueError("only a firing condition with a severity opens an incident")
-    service = detector.spec.service_ref.name
+        raise ValueError("only a firing condition with a severity is a finding")
     threshold = threshold_of(condition.thresholds, reading.severity) or lowest_threshold(condition.thresholds)
     value = format_decimal(reading.value) if reading.value is not None else None
-    return Incident(
-        kind=Incident.kind_name,
-        metadata=ObjectMeta(
-            name=incident_name(service, condition.type, previous_uid), namespace=detector.metadata.namespace
-        ),
-        spec=IncidentSpec(
-            type=condition.type,
-            severity=reading.severity,
-            service_ref=NameReference(name=service),
-            description=f"{condition.name} is {value or 'missing'} on {service}; the threshold of "
-            f"{reading.severity} is {threshold} ({condition.datapoints_to_alarm} of {condition.evaluation_periods}"
-            " periods)",
-            metrics=(IncidentMetric(name=condition.name, value=value, threshold=threshold),) if value else (),
-            affected_resources=(resource,),
-            detected_at=now,
-            source=IncidentSource(kind=SourceKind.DETECTOR, name=detector.metadata.name, condition=condition.name),
-        ),
+    datapoints, periods = m_of_n(condition, reading.severity)
+    return Finding(
+        namespace=watch.namespace,
+        service=watch.service,
+        type=condition.type,
+        severity=reading.severity,
+        source=watch.source(condition.name),
+        description=f"{condition.name} is {value or 'missing'} on {watch.service}; the threshold of"
+        f" {reading.severity} is {threshold} ({datapoints} of {periods} periods)",
+        at=now,
+        metrics=(IncidentMetric(name=condition.name, value=value, threshold=threshold),) if value else (),
+        resources=(resource,),
     )
 
 

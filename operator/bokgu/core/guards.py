@@ -29,7 +29,8 @@ class GuardFacts:
     """What the checks look at.
 
     `service` is the live read, `problem` why there is none. `elder` is an older ProtectedService of the same ECS
-    service, `at_work` another plan of the service that has begun and is not over.
+    service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble has
+    gone away, `frozen_by` names an open incident of corrupted data on the service.
     """
 
     plan: RecoveryPlan
@@ -41,6 +42,8 @@ class GuardFacts:
     elder: str | None
     at_work: str | None
     now: datetime
+    mitigated: bool = False
+    frozen_by: str | None = None
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
@@ -141,6 +144,27 @@ def _approved(facts: GuardFacts) -> Gate:
     )
 
 
+def _still_needed(facts: GuardFacts) -> Gate:
+    begun = facts.plan.status.started_at is not None
+    return _gate(
+        "StillNeeded",
+        "Mitigated",
+        begun or not facts.mitigated,
+        message="the trouble has gone away; should it come back while the plan is valid, the plan goes on",
+    )
+
+
+def _not_frozen(facts: GuardFacts) -> Gate:
+    """Corrupted data: whatever is changed now may make it worse or destroy the traces (KNOWLEDGE, DataCorruption)."""
+    return _gate(
+        "NotFrozen",
+        "DataCorruption",
+        facts.frozen_by is None or not facts.step.action.writes,
+        value=facts.frozen_by or "",
+        message=f"{facts.frozen_by} reports corrupted data: a person must look before anything is changed",
+    )
+
+
 def _lock_free(facts: GuardFacts) -> Gate:
     active = facts.protected_service.status.active_plan if facts.protected_service else None
     holder = active.name if active and active.uid != facts.plan.metadata.uid else facts.at_work
@@ -233,6 +257,8 @@ CHECKS: tuple[Check, ...] = (_protected, _only_protector, _mode, _action_allowed
 
 LIVE_CHECKS: tuple[Check, ...] = (
     _not_suspended,
+    _still_needed,
+    _not_frozen,
     _lock_free,
     _readable,
     _supported,

@@ -1,7 +1,7 @@
 """The life of an incident: its phase, conditions and timeline, derived from what is known."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bokgu.api.detector import Detection
 from bokgu.api.fields import bounded
@@ -9,10 +9,17 @@ from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentS
 from bokgu.api.meta import Condition, TimelineEntry, find_condition, is_true, set_condition
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import DetectionState, IncidentPhase, OperationPhase, PlanPhase, SourceKind, Verdict
-from bokgu.core.detection import fingerprint
+from bokgu.core.correlation import RELAPSE_WATCH, Suppression
+from bokgu.core.finding import fingerprint
 from bokgu.core.planning import NoPlan
 
 MAX_TIMELINE = 64
+
+RECURRED = "Recurred"
+"""Event of the timeline: the trouble began again while the incident was open."""
+
+FLAPPING = 3
+"""Beginnings of the trouble within two relapse watches from where on it flaps."""
 
 _PHASE_OF_PLAN = {
     PlanPhase.PENDING: IncidentPhase.AWAITING_APPROVAL,
@@ -31,6 +38,8 @@ class Standing:
 
     `problem` is (reason, message) of what keeps the incident from being classified; `no_plan` why there is no plan.
     `plan` is the current plan as the API server has it, `entry` its line in `status.plans[]` when it was just created.
+    `suppression` names the incident that this one is folded into; `relapse_watch` is how long the trouble must stay
+    away until the incident is resolved.
     """
 
     now: datetime
@@ -40,6 +49,8 @@ class Standing:
     plan: RecoveryPlan | None
     entry: IncidentPlan | None
     no_plan: NoPlan | None
+    suppression: Suppression | None = None
+    relapse_watch: timedelta = timedelta()
 
 
 def is_over(incident: Incident) -> bool:
@@ -51,6 +62,30 @@ def cleared(detection: Detection | None, plan: RecoveryPlan | None) -> bool:
     """Whether the trouble has gone away with no plan at work: by itself, by ECS, or by a person."""
     at_work = plan is not None and plan.status.started_at is not None and not plan.status.phase.terminal
     return detection is not None and detection.state is DetectionState.CLEAR and not at_work
+
+
+def calm_since(standing: Standing) -> datetime | None:
+    """Since when the trouble has been gone: cleared by itself, or proven gone by a plan that completed. None while it
+    is there, or may be."""
+    plan, detection = standing.plan, standing.detection
+    clear = detection is not None and detection.state is DetectionState.CLEAR
+    if plan is not None and plan.status.phase is PlanPhase.COMPLETED and plan.status.finished_at:
+        return max(plan.status.finished_at, detection.since) if clear and detection else plan.status.finished_at
+    return detection.since if detection and cleared(detection, plan) else None
+
+
+def find_relapse(standing: Standing) -> str | None:
+    """Why a completed plan did not end the trouble, or None."""
+    plan, detection = standing.plan, standing.detection
+    if plan is None or plan.status.finished_at is None or detection is None:
+        return None
+    if detection.state is not DetectionState.FIRING:
+        return None
+    if detection.since > plan.status.finished_at:
+        return "the trouble has come back since"
+    if standing.now - plan.status.finished_at >= standing.relapse_watch > timedelta():
+        return "the trouble is still there"
+    return None
 
 
 def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
@@ -65,13 +100,16 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
             "reason": reason,
             "fingerprint": fingerprint(incident.spec.service_ref.name, incident.spec.type),
             "classification": standing.classification,
+            "leader": standing.suppression.leader
+            if phase is IncidentPhase.SUPPRESSED and standing.suppression
+            else None,
             "plans": _plans(old.plans, standing),
             "resolved_at": resolved_at,
             **_occurrences(incident, standing),
         }
     )
-    status = status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
-    return status.model_copy(update={"timeline": _timeline(incident, status, standing, message)})
+    status = status.model_copy(update={"timeline": _timeline(incident, status, standing, message)})
+    return status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
 
 
 def _phase(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPhase, str | None, str]:
@@ -79,12 +117,19 @@ def _phase(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[Inciden
     plan, no_plan = standing.plan, standing.no_plan
     name, how = (plans[-1].name, plans[-1].outcome) if plans else ("", None)
     how = plan.status.phase if plan else how
-    if how is PlanPhase.COMPLETED:
-        return IncidentPhase.RESOLVED, "Recovered", f"plan {name} completed"
-    if cleared(standing.detection, plan):
-        begun = next((p.name for p in plans if p.started_at), None)
-        how_cleared = f"after plan {begun} had begun, not by its completion" if begun else "without a plan of ours"
-        return IncidentPhase.RESOLVED, "Cleared", f"the trouble went away {how_cleared}"
+    if how is PlanPhase.COMPLETED and (relapse := find_relapse(standing)):
+        return IncidentPhase.ESCALATED, "Relapsed", f"plan {name} completed, and {relapse}"
+    if (calm := calm_since(standing)) is not None:
+        reason, message = "Recovered", f"plan {name} completed"
+        if how is not PlanPhase.COMPLETED:
+            begun = next((p.name for p in plans if p.started_at), None)
+            how_cleared = f"after plan {begun} had begun, not by its completion" if begun else "without a plan of ours"
+            reason, message = "Cleared", f"the trouble went away {how_cleared}"
+        if standing.now - calm < standing.relapse_watch:
+            return IncidentPhase.VERIFYING, RELAPSE_WATCH, f"{message}; watched until it has stayed away"
+        return IncidentPhase.RESOLVED, reason, message
+    if standing.suppression:
+        return IncidentPhase.SUPPRESSED, standing.suppression.reason, standing.suppression.message
     if standing.problem:
         reason, message = standing.problem
         return IncidentPhase.CLASSIFIED if standing.classification else IncidentPhase.DETECTED, reason, message
@@ -141,7 +186,7 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
     plan, detection, no_plan = standing.plan, standing.detection, standing.no_plan
     classification, problem = standing.classification, standing.problem
     state = detection.state if detection else None
-    if detection is None and incident.spec.source.kind is SourceKind.DETECTOR:
+    if detection is None and incident.spec.source.kind in {SourceKind.DETECTOR, SourceKind.PRESET}:
         state = DetectionState.FIRING  # It opened the incident and has not said anything else yet.
     planned = bool(status.plans)
     verdict = next((s.verdict for s in reversed(plan.status.steps) if s.verdict), None) if plan else None
@@ -174,6 +219,7 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
             blocked[0] if blocked else "NotBlocked",
             blocked[1] if blocked else "",
         ),
+        _flapping(incident, status, standing),
         ("Resolved", resolved, (status.reason if resolved else str(status.phase)) or "Resolved", message),
     )
     conditions = status.conditions
@@ -182,6 +228,17 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
             conditions, type_, value, reason, text, now=standing.now, generation=incident.metadata.generation
         )
     return conditions
+
+
+def _flapping(incident: Incident, status: IncidentStatus, standing: Standing) -> tuple[str, bool, str, str]:
+    """Whether the trouble comes and goes: it began three times within two relapse watches."""
+    begin = standing.now - 2 * standing.relapse_watch
+    begun = incident.spec.detected_at or incident.metadata.creation_timestamp or standing.now
+    beginnings = [begun, *(entry.at for entry in status.timeline if entry.event == RECURRED)]
+    recent = sum(at >= begin for at in beginnings)
+    if recent < FLAPPING:
+        return ("Flapping", False, "Steady", "")
+    return ("Flapping", True, "ComesAndGoes", f"the trouble began {status.occurrences} times")
 
 
 def _find_block(standing: Standing) -> tuple[str, str] | None:
@@ -221,6 +278,10 @@ def _timeline(
         note(now, "Escalated", f"{status.reason}: {message}")
     if status.phase is IncidentPhase.RESOLVED:
         note(now, "Resolved", f"{status.reason}: {message}")
+    if status.occurrences > incident.status.occurrences and status.last_seen_at:
+        note(status.last_seen_at, RECURRED, f"occurrence {status.occurrences}")
+    if status.phase is IncidentPhase.SUPPRESSED:
+        note(now, "Suppressed", f"{status.reason}: {message}")
     ordered = sorted(entries.values(), key=lambda e: e.at)
     return tuple(ordered[-MAX_TIMELINE:])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bokgu.api.detector import Detector, DetectorCondition
+from bokgu.api.detector import DetectorCondition
 from bokgu.api.fields import bounded, format_duration, format_timestamp, parse_duration
 from bokgu.api.incident import Classification, Incident
 from bokgu.api.meta import API_VERSION, NameReference, ObjectMeta, UidReference
@@ -28,8 +28,9 @@ from bokgu.api.recovery_plan import (
 )
 from bokgu.api.vocabulary import Action, Level, Mode, OnFailure, ValidationType
 from bokgu.core.approval import required_roles
-from bokgu.core.detection import condition_period, lowest_threshold
+from bokgu.core.detection import lowest_threshold
 from bokgu.core.runbooks import BuiltInRunbook, choose_runbook
+from bokgu.core.watch import Watch
 
 PLAN_LIFETIME = timedelta(minutes=60)
 """A plan that nobody approved within this time is made for a world that is gone (DESIGN default)."""
@@ -64,7 +65,7 @@ class PlanningFacts:
     classification: Classification
     protected_service: ProtectedService
     service: EcsService
-    detector: Detector | None
+    watch: Watch | None
     condition: DetectorCondition | None
     now: datetime
 
@@ -81,8 +82,10 @@ def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
             f"no action can safely help against {classification.root_cause}: a person must look",
             wait=False,
         )
-    if facts.detector is None or facts.condition is None:
-        return NoPlan("NotMeasured", "no Detector measures this, so that nothing could be verified", wait=False)
+    if facts.watch is None or facts.condition is None:
+        return NoPlan(
+            "NotMeasured", "no Detector or preset measures this, so that nothing could be verified", wait=False
+        )
     if any(d.rollout_state == "IN_PROGRESS" for d in facts.service.deployments):
         return NoPlan("DeploymentInProgress", "ECS is deploying: what to do is decided when that has ended", wait=True)
     steps: list[Step] = []
@@ -202,11 +205,11 @@ def _roll_back(facts: PlanningFacts, service: EcsService) -> Step | NoPlan:
 
 def _validation(action: Action, facts: PlanningFacts) -> Validation | None:
     """The incident's own metric must be on the right side of its lowest threshold; windows follow its period."""
-    if facts.detector is None or facts.condition is None:
+    if facts.watch is None or facts.condition is None:
         return None
-    period = condition_period(facts.detector, facts.condition)
+    period = facts.watch.period(facts.condition)
     hold = CLEAN_PERIODS[action] * period
-    settle = parse_duration(facts.detector.spec.settle)
+    settle = facts.watch.settle
     above = facts.condition.comparison.startswith("Greater")
     limit = lowest_threshold(facts.condition.thresholds)
     return Validation(

@@ -37,6 +37,11 @@ class KubeError(Exception):
         return self.reason == "AlreadyExists"
 
     @property
+    def away(self) -> bool:
+        """Whether the API server cannot do anything now: it is not reached, overloaded or in trouble."""
+        return self.status in {0, 429} or self.status >= 500
+
+    @property
     def gone(self) -> bool:
         """Whether there is no such object (any more)."""
         return self.status == 404

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 import structlog
@@ -12,7 +12,11 @@ from bokgu.api.fields import ApiModel
 from bokgu.api.meta import Resource
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
+from bokgu.core.follow_up import FollowUp
+from bokgu.core.look import Look
+from bokgu.core.service_state import Memory
 from bokgu.kube.client import KubeClient, KubeError, Raw
+from bokgu.reconcile.scope_memory import ScopeMemory
 
 Key = tuple[str, str, str]
 """(plural, namespace, name)"""
@@ -31,7 +35,8 @@ class Objects(Protocol):
         """All objects of a kind."""
 
     def related(self, plural: str, namespace: str, name: str) -> Iterable[Raw]:
-        """Objects of a kind that refer to `name`: plans and incidents to a service, approvals to a plan."""
+        """Objects of a kind that refer to `name`: plans and incidents to a service, approvals to a plan.
+        ProtectedServices: by region and `cluster/service`."""
 
     def put(self, plural: str, body: Raw) -> bool:
         """Take in an object, unless a newer one is there."""
@@ -41,8 +46,9 @@ class Objects(Protocol):
 class Context:
     """Gateways, settings and the clock, and what this process alone remembers.
 
-    `unsent` maps tokens of intents that this process stored and has not sent to the monotonic time of storing;
-    `looked_at` when a detector or service was last measured. Losing either costs a delay, never safety.
+    `unsent` maps tokens of intents that this process stored and has not sent to the monotonic time of storing; `looks`
+    holds what was seen of an object and waits for its pass; `memories` since when a service has looked bad;
+    `follow_ups` which services are looked at again after an event. Losing any of it costs a delay, never safety.
     """
 
     kube: KubeClient
@@ -52,9 +58,14 @@ class Context:
     cluster_id: str
     clock: Callable[[], datetime]
     announce: Callable[[str, Raw, bool], None]
+    enqueue: Callable[[Key], None]
     started_at: datetime
     unsent: dict[str, float] = field(default_factory=dict)
-    looked_at: dict[Key, tuple[int, datetime]] = field(default_factory=dict)
+    looks: dict[Key, Look] = field(default_factory=dict)
+    memories: dict[Key, dict[str, Memory]] = field(default_factory=dict)
+    scopes: dict[Key, ScopeMemory] = field(default_factory=dict)
+    follow_ups: dict[Key, FollowUp] = field(default_factory=dict)
+    _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def take_in(self, plural: str, body: Raw, *, own: bool = False) -> None:
         """Learn of an object that the API server just answered with, and give a pass to all that depend on it.
@@ -67,7 +78,30 @@ class Context:
     def find(self, kind: type[R], namespace: str, name: str) -> R | None:
         """An object from the store."""
         raw = self.objects.get((kind.plural, namespace, name))
-        return None if raw is None else kind.model_validate(raw)
+        return None if raw is None else self.parse(kind, raw)
+
+    def parse(self, kind: type[R], raw: Raw) -> R:
+        """The object as a model, which is kept until the object changes. Raises ValidationError."""
+        metadata = raw["metadata"]
+        key = (kind.plural, metadata["namespace"], metadata["name"])
+        version = (metadata["uid"], metadata["resourceVersion"])
+        kept = self._parsed.get(key)
+        if kept is not None and kept[0] == version and isinstance(kept[1], kind):
+            return kept[1]
+        parsed = kind.model_validate(raw)
+        self._parsed[key] = (version, parsed)
+        return parsed
+
+    def used(self, key: Key, look: Look | None) -> None:
+        """The object's pass has dealt with that look; a newer one that came meanwhile stays."""
+        if look is not None and self.looks.get(key) is look:
+            del self.looks[key]
+
+    def forget(self, key: Key) -> None:
+        """The object is gone: remember nothing of it."""
+        self._parsed.pop(key, None)
+        self.looks.pop(key, None)
+        self.memories.pop(key, None)
 
     def find_related(self, kind: type[R], namespace: str, name: str) -> list[R]:
         """Objects of a kind that refer to that name, from the store."""
@@ -78,7 +112,7 @@ class Context:
         found = []
         for raw in bodies:
             try:
-                found.append(kind.model_validate(raw))
+                found.append(self.parse(kind, raw))
             except ValidationError as error:
                 name = f"{raw['metadata'].get('namespace')}/{raw['metadata'].get('name')}"
                 log.warning("unreadable object", kind=kind.plural, name=name, error=str(error))
@@ -124,14 +158,3 @@ class Context:
             raise
         self.take_in(kind.plural, answer, own=True)
         return True
-
-    def due_in(self, key: Key, generation: int, interval: timedelta) -> timedelta:
-        """How long until the object must be measured again; zero when it is due, or when its spec has changed."""
-        seen, at = self.looked_at.get(key, (-1, self.started_at))
-        if seen != generation:
-            return timedelta()
-        return max(timedelta(), at + interval - self.clock())
-
-    def looked(self, key: Key, generation: int) -> None:
-        """Note that the object was measured now."""
-        self.looked_at[key] = (generation, self.clock())

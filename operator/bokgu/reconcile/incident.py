@@ -2,27 +2,32 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from bokgu.api.detector import Detection, Detector, DetectorCondition, Dimension, Query
-from bokgu.api.incident import Classification, Incident, IncidentPlan
-from bokgu.api.observed import AwsError, EcsService, Series
+from bokgu.api.detector import Detection
+from bokgu.api.fields import parse_duration
+from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentSource
+from bokgu.api.observed import AwsError, EcsService, Metric, Series
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import DetectionState, IncidentPhase
-from bokgu.aws.cloudwatch import fetch_series
+from bokgu.api.vocabulary import IncidentPhase, SourceKind
 from bokgu.aws.ecs import fetch_service, fetch_service_deployments
+from bokgu.aws.series import fetch_series
 from bokgu.core.approval import plan_digest
 from bokgu.core.classification import classify_incident
-from bokgu.core.detection import condition_period, find_onset, measure_condition
+from bokgu.core.correlation import Suppression, find_leader
+from bokgu.core.detection import find_onset, measure_condition
 from bokgu.core.diagnosis import LOOKBACK, Evidence, diagnose
-from bokgu.core.lifecycle import Standing, build_status, cleared, is_over
+from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over
 from bokgu.core.planning import NoPlan, PlanningFacts, build_plan, plan_manifest
+from bokgu.core.service_state import STATE_CONDITIONS
+from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.watches import Measured, find_measured
 
 RETRY = timedelta(seconds=10)
 """How soon an incident is looked at again that could not be classified or planned."""
@@ -31,12 +36,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Watch:
-    """The detector's condition that measures an incident, and what it says now."""
+class Around:
+    """What stands around an incident: its service, the other open incidents, and who speaks about it."""
 
-    detector: Detector
-    condition: DetectorCondition
+    protected: ProtectedService | None
+    measured: Measured | None
     detection: Detection | None
+    suppression: Suppression | None
+    relapse_watch: timedelta
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
@@ -44,7 +51,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     raw = context.objects.get(key)
     if raw is None:
         return None
-    incident = Incident.model_validate(raw)
+    incident = context.parse(Incident, raw)
     if is_over(incident):
         return None
     standing = await _look(context, incident)
@@ -52,70 +59,118 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     ended = status.phase in {IncidentPhase.RESOLVED, IncidentPhase.ESCALATED} - {incident.status.phase}
     if await context.write_status(Incident, raw, status) and ended:
         INCIDENTS_ENDED.labels(incident.spec.type, status.phase).inc()
-    waiting = standing.problem or (standing.no_plan and standing.no_plan.wait)
+    return _next_pass(status.phase, standing)
+
+
+def _next_pass(phase: IncidentPhase, standing: Standing) -> timedelta | None:
+    """When to look again though nothing says so: what blocks may have gone, the relapse watch ends."""
+    calm = calm_since(standing)
+    if phase is IncidentPhase.VERIFYING and calm is not None:
+        return max(timedelta(), calm + standing.relapse_watch - standing.now)
+    waiting = standing.problem or (standing.no_plan and standing.no_plan.wait) or standing.suppression
     return RETRY if waiting else None
 
 
 async def _look(context: Context, incident: Incident) -> Standing:
     """Find out where the incident stands, and take the next step if it is ours: classify, plan."""
-    namespace, now = incident.metadata.namespace, context.clock()
-    watch = _find_watch(context, incident)
-    detection = watch.detection if watch else None
-    plan = await _current_plan(context, incident)
-    standing = Standing(now, detection, incident.status.classification, None, plan, None, None)
-    if incident.status.plans or cleared(detection, plan):
+    now, around, plan = context.clock(), _look_around(context, incident), await _current_plan(context, incident)
+    standing = Standing(
+        now=now,
+        detection=around.detection,
+        classification=incident.status.classification,
+        problem=None,
+        plan=plan,
+        entry=None,
+        no_plan=None,
+        suppression=around.suppression,
+        relapse_watch=around.relapse_watch,
+    )
+    protected = around.protected
+    if incident.status.plans or cleared(around.detection, plan) or around.suppression:
         return standing
-    protected = context.find(ProtectedService, namespace, incident.spec.service_ref.name)
     if protected is None:
         name = incident.spec.service_ref.name
-        missing = ("NotProtected", f"there is no ProtectedService {name} in {namespace}: create it")
-        return Standing(now, detection, incident.status.classification, missing, None, None, None)
+        missing = ("NotProtected", f"there is no ProtectedService {name} in {incident.metadata.namespace}: create it")
+        return replace(standing, problem=missing)
     try:
         service = await fetch_service(context.aws, protected.spec.target, now)
     except AwsError as error:
-        return Standing(now, detection, incident.status.classification, (error.code, str(error)), None, None, None)
-    classification = incident.status.classification or await _classify(context, incident, protected, service, watch)
+        return replace(standing, problem=(error.code, str(error)))
+    classification = incident.status.classification or await _classify(
+        context, incident, protected, service, around.measured
+    )
+    standing = replace(standing, classification=classification)
+    classified = incident.model_copy(
+        update={"status": incident.status.model_copy(update={"classification": classification})}
+    )
+    suppression = _find_suppression(context, classified)
+    if suppression:
+        return replace(standing, suppression=suppression)
     facts = PlanningFacts(
         incident=incident,
         classification=classification,
         protected_service=protected,
         service=service,
-        detector=watch.detector if watch else None,
-        condition=watch.condition if watch else None,
+        watch=around.measured.watch if around.measured else None,
+        condition=around.measured.condition if around.measured else None,
         now=now,
     )
     planned = build_plan(facts)
     if isinstance(planned, NoPlan):
-        return Standing(now, detection, classification, None, None, None, planned)
-    entry = await _create_plan(context, planned)
-    return Standing(now, detection, classification, None, None, entry, None)
+        return replace(standing, no_plan=planned)
+    return replace(standing, entry=await _create_plan(context, planned))
 
 
-def _find_watch(context: Context, incident: Incident) -> Watch | None:
-    """The condition that opened the incident, else one that says the incident is its own, else one of the same type:
-    detectors are renamed, and incidents opened by hand."""
-    source, found = incident.spec.source, []
-    for detector in context.find_related(Detector, incident.metadata.namespace, incident.spec.service_ref.name):
-        for condition in detector.spec.conditions:
-            if condition.type is not incident.spec.type:
-                continue
-            said = next((d for d in detector.status.detections if d.condition == condition.name), None)
-            opened = (source.name, source.condition) == (detector.metadata.name, condition.name)
-            owns = said is not None and said.incident is not None and said.incident.uid == incident.metadata.uid
-            found.append(
-                (not opened, not owns, Watch(detector, condition, said if _speaks_of(said, incident) else None))
-            )
-    return min(found, key=lambda f: f[:2])[2] if found else None
+def _look_around(context: Context, incident: Incident) -> Around:
+    namespace, name = incident.metadata.namespace, incident.spec.service_ref.name
+    protected = context.find(ProtectedService, namespace, name)
+    measured = [m for m in find_measured(context, namespace, name) if m.condition.type is incident.spec.type]
+    voices = [Voice(m.watch.source(m.condition.name), m.detection) for m in measured if m.detection]
+    if protected is not None:
+        voices += _state_voices(protected, incident)
+    watch = protected.spec.detection.relapse_watch if protected else "0s"
+    return Around(
+        protected=protected,
+        measured=_choose_measure(incident, measured),
+        detection=merge_voices(incident, voices),
+        suppression=_find_suppression(context, incident),
+        relapse_watch=parse_duration(watch),
+    )
 
 
-def _speaks_of(detection: Detection | None, incident: Incident) -> bool:
-    """Whether the detection is about this incident. Its Clear of before the incident says nothing."""
-    if detection is None:
-        return False
-    begun = incident.spec.detected_at or incident.metadata.creation_timestamp
-    if detection.state is not DetectionState.CLEAR or begun is None:
-        return True
-    return detection.since > begun
+def _state_voices(protected: ProtectedService, incident: Incident) -> list[Voice]:
+    """What the state presets say about trouble of the incident's type."""
+    names = {c.name for c in STATE_CONDITIONS.values() if c.type is incident.spec.type}
+    return [
+        Voice(IncidentSource(kind=SourceKind.PRESET, name=protected.metadata.name, condition=d.condition), d)
+        for d in protected.status.detections
+        if d.condition in names
+    ]
+
+
+def _choose_measure(incident: Incident, measured: list[Measured]) -> Measured | None:
+    """The condition that measures the trouble best: the one that opened the incident, else one that has fired about
+    it, else the first."""
+    opener = incident.spec.source
+
+    def distance(one: Measured) -> tuple[bool, bool]:
+        source, said = one.watch.source(one.condition.name), one.detection
+        owns = said is not None and said.incident is not None and said.incident.uid == incident.metadata.uid
+        return (source != opener, not owns)
+
+    return min(measured, key=distance, default=None)
+
+
+def _find_suppression(context: Context, incident: Incident) -> Suppression | None:
+    """The incident of the same service or cause that this one is folded into."""
+    namespace = incident.metadata.namespace
+    bodies = (raw for raw in context.objects.all(Incident.plural) if raw["metadata"]["namespace"] == namespace)
+    others = (o for o in context.readable(Incident, bodies) if not is_over(o))
+    protected = (
+        raw for raw in context.objects.all(ProtectedService.plural) if raw["metadata"]["namespace"] == namespace
+    )
+    services = context.readable(ProtectedService, protected)
+    return find_leader(incident, others, {s.metadata.name: s.spec.depends_on for s in services})
 
 
 async def _current_plan(context: Context, incident: Incident) -> RecoveryPlan | None:
@@ -151,7 +206,11 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
 
 
 async def _classify(
-    context: Context, incident: Incident, protected: ProtectedService, service: EcsService, watch: Watch | None
+    context: Context,
+    incident: Incident,
+    protected: ProtectedService,
+    service: EcsService,
+    measured: Measured | None,
 ) -> Classification:
     """Gather evidence in parallel. What cannot be had is left out, named, and lowers the confidence."""
     missing: list[str] = []
@@ -165,20 +224,20 @@ async def _classify(
 
     deployments, series = await asyncio.gather(
         attempt(fetch_service_deployments(context.aws, protected.spec.target), ()),
-        attempt(_fetch_metrics(context, protected, watch), {}),
+        attempt(_fetch_metrics(context, protected, measured), {}),
     )
     now = context.clock()
     onset = None
-    if watch:
-        points = measure_condition(watch.detector, watch.condition, series, now - LOOKBACK, now)
-        onset = find_onset(watch.condition, points)
-    ratio = watch.condition.ratio if watch else None
+    if measured:
+        points = measure_condition(measured.watch, measured.condition, series, now - LOOKBACK, now)
+        onset = find_onset(measured.condition, points)
+    ratio = measured.condition.ratio if measured else None
     evidence = Evidence(
         onset=onset,
         deployments=deployments,
         requests=series.get(ratio.denominator) if ratio else None,
         cpu=series.get(CPU),
-        period=condition_period(watch.detector, watch.condition) if watch else timedelta(minutes=1),
+        period=measured.watch.period(measured.condition) if measured else timedelta(minutes=1),
         missing=tuple(missing),
     )
     namespace = incident.metadata.namespace
@@ -190,24 +249,19 @@ async def _classify(
 CPU = "bokgu_cpu"
 
 
-async def _fetch_metrics(context: Context, protected: ProtectedService, watch: Watch | None) -> dict[str, Series]:
-    """Half an hour of the detector's own queries and of the service's CPU, in one call."""
-    queries = watch.detector.spec.queries if watch else ()
-    cpu = Query(
-        name=CPU,
-        namespace="AWS/ECS",
-        metric_name="CPUUtilization",
-        dimensions=(
-            Dimension(name="ClusterName", value=protected.spec.ecs.cluster.rsplit("/", 1)[-1]),
-            Dimension(name="ServiceName", value=protected.spec.ecs.service),
-        ),
-        stat="Average",
-        period=queries[0].period if queries else "1m",
+async def _fetch_metrics(context: Context, protected: ProtectedService, measured: Measured | None) -> dict[str, Series]:
+    """Half an hour of the watch's own queries and of the service's CPU, in one call."""
+    sources = dict(measured.watch.sources) if measured else {}
+    period = measured.watch.period(measured.condition) if measured else timedelta(minutes=1)
+    dimensions = (
+        ("ClusterName", protected.spec.ecs.cluster.rsplit("/", 1)[-1]),
+        ("ServiceName", protected.spec.ecs.service),
     )
+    sources[CPU] = Metric("AWS/ECS", "CPUUtilization", dimensions, "Average", int(period.total_seconds()))
     now = context.clock()
     return await fetch_series(
         context.aws,
-        (*queries, cpu),
+        sources,
         region=protected.spec.region,
         role_arn=protected.spec.role_arn,
         start=now - LOOKBACK,

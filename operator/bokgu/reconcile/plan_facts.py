@@ -2,7 +2,6 @@
 
 import time
 
-from bokgu.api.detector import Detector
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
@@ -10,11 +9,12 @@ from bokgu.api.observed import AwsError, EcsService, ServiceRevision
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
-from bokgu.aws.cloudwatch import fetch_series
+from bokgu.api.vocabulary import Action, IncidentType, OperationPhase, PlanPhase
 from bokgu.aws.ecs import fetch_service, fetch_service_revisions
+from bokgu.aws.series import fetch_series
 from bokgu.core.approval import Tally, plan_digest, required_roles, tally_approvals
 from bokgu.core.detection import measure_condition
+from bokgu.core.lifecycle import is_over
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.verification import parse_expression
@@ -22,6 +22,7 @@ from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import judge_approvals
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.targets import find_elder
+from bokgu.reconcile.watches import find_measured
 
 SEND_WITHIN = 10.0
 """Seconds after storing an intent in which this process may send it. A process that slept longer (SIGSTOP, swap) treats
@@ -74,6 +75,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         known_since=context.started_at,
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
+        frozen_by=_find_corruption(context, plan),
     )
 
 
@@ -133,20 +135,24 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
         return None
     now = context.clock()
     name = parse_expression(step[0].validation.expression).name
-    for detector in context.find_related(Detector, plan.metadata.namespace, plan.spec.service_ref.name):
-        for condition in detector.spec.conditions:
-            if condition.name != name:
-                continue
-            settle = parse_duration(detector.spec.settle)
-            start = step[1].effective_at or now - settle - parse_duration(step[0].validation.for_)
-            series = await fetch_series(
-                context.aws, detector.spec.queries, region=target.region, role_arn=target.role_arn, start=start, end=now
-            )
-            points = measure_condition(detector, condition, series, start, now - settle)
-            queries = {q.name: q for q in detector.spec.queries}
-            named = condition.ratio.denominator if condition.ratio else condition.query
-            return Measurement(points, parse_duration(queries[named or ""].period), settle)
+    for measured in find_measured(context, plan.metadata.namespace, plan.spec.service_ref.name):
+        watch, condition = measured.watch, measured.condition
+        if condition.name != name:
+            continue
+        start = step[1].effective_at or now - watch.settle - parse_duration(step[0].validation.for_)
+        series = await fetch_series(
+            context.aws, watch.sources, region=target.region, role_arn=target.role_arn, start=start, end=now
+        )
+        points = measure_condition(watch, condition, series, start, now - watch.settle)
+        return Measurement(points, watch.period(condition), watch.settle)
     return None
+
+
+def _find_corruption(context: Context, plan: RecoveryPlan) -> str | None:
+    """An open incident of corrupted data on the plan's service: it freezes all automation there."""
+    incidents = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
+    corrupted = (i for i in incidents if i.spec.type is IncidentType.DATA_CORRUPTION and not is_over(i))
+    return next((i.metadata.name for i in corrupted), None)
 
 
 def _sendable(context: Context) -> frozenset[str]:

@@ -1,34 +1,46 @@
-"""A pass over a ProtectedService: describe the service, remember the last good revision, free the lock."""
+"""A pass over a ProtectedService: judge its presets by the last look of its scope, remember the last good revision,
+free the lock."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from bokgu.api.detector import Detection
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
-from bokgu.api.meta import set_condition
+from bokgu.api.meta import Conditions, set_condition
 from bokgu.api.observed import AwsError, EcsService
-from bokgu.api.protected_service import KnownRevision, ObservedService, ProtectedService, ProtectedServiceStatus
+from bokgu.api.protected_service import (
+    KnownRevision,
+    ObservedService,
+    ProtectedService,
+    ProtectedServiceStatus,
+    TargetGroup,
+)
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.aws.ecs import fetch_service, fetch_service_deployments, fetch_service_revisions
+from bokgu.api.vocabulary import DetectionState, Preset, SourceKind
+from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.guards import TARGET_ALREADY_PROTECTED
 from bokgu.core.last_known_good import find_last_known_good
+from bokgu.core.look import Look
+from bokgu.core.presets import find_inapplicable
+from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.detections import judge_metrics, judge_states
 from bokgu.reconcile.targets import find_elder
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
-    """Free the lock if its plan is over; describe the service if it is time to."""
+    """Free the lock if its plan is over; take in what was seen since the last pass."""
     raw = context.objects.get(key)
     if raw is None:
         return None
-    protected = ProtectedService.model_validate(raw)
+    protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
-    wait = context.due_in(key, protected.metadata.generation, context.settings.service_poll)
-    if not wait:
-        context.looked(key, protected.metadata.generation)
-        status = await _describe(context, protected, status)
-        wait = context.settings.service_poll
+    look = context.looks.get(key)
+    if look is not None and look.generation == protected.metadata.generation:
+        status = await _take_in(context, protected, status, look)
     await context.write_status(ProtectedService, raw, status)
-    return wait
+    context.used(key, look)
+    return None
 
 
 async def _free_lock(context: Context, protected: ProtectedService) -> ProtectedServiceStatus:
@@ -44,35 +56,71 @@ async def _free_lock(context: Context, protected: ProtectedService) -> Protected
     return protected.status.model_copy(update={"active_plan": None})
 
 
-async def _describe(
-    context: Context, protected: ProtectedService, status: ProtectedServiceStatus
+async def _take_in(
+    context: Context, protected: ProtectedService, status: ProtectedServiceStatus, look: Look
 ) -> ProtectedServiceStatus:
-    """What ECS says now; a failure leaves what was known and says why in `Ready`."""
-    now = context.clock()
+    """What ECS and CloudWatch say now; a failure leaves what was known and says why in `Ready`."""
+    changes: dict[str, object] = {"observed_generation": protected.metadata.generation}
+    problem = look.problem
+    if look.state is not None:
+        service = look.state.service
+        changes["service"] = _observed(service, look.target_groups)
+        changes["summary"] = f"{service.running_count}/{service.desired_count}"
+        try:
+            changes["last_known_good"] = await _last_known_good(context, protected, look.state)
+        except AwsError as error:
+            problem = error
+    changes["detections"] = await _judge(context, protected, look)
+    changes["conditions"] = _conditions(context, protected, look, problem)
+    return status.model_copy(update=changes)
+
+
+async def _judge(context: Context, protected: ProtectedService, look: Look) -> tuple[Detection, ...]:
+    """What the presets say, and the state presets that an ECS event made fire, until they are clear again."""
+    old, presets = protected.status.detections, protected.spec.detection.presets
+    resource = look.state.service.arn if look.state else protected.spec.ecs.service
+    metrics = await judge_metrics(context, look, old, resource=resource)
+    firing = {d.condition for d in old if d.state is DetectionState.FIRING}
+    asked = [p for p, c in STATE_CONDITIONS.items() if p in presets or c.name in firing]
+    if look.state is None:
+        return (*(d for d in old if d.condition in {STATE_CONDITIONS[p].name for p in asked}), *metrics)
+    states = await judge_states(context, protected.key, look, asked, old, kind=SourceKind.PRESET)
+    wanted = {c.name for p, c in STATE_CONDITIONS.items() if p in presets}
+    kept = (d for d in states if d.condition in wanted or d.state is DetectionState.FIRING)
+    return (*kept, *metrics)
+
+
+def _conditions(context: Context, protected: ProtectedService, look: Look, problem: AwsError | None) -> Conditions:
     ready, reason, message = True, "Described", ""
     elder = find_elder(context, protected)
     if elder:
         ready, reason = False, TARGET_ALREADY_PROTECTED
         message = f"{elder.metadata.namespace}/{elder.metadata.name} protects the same ECS service: remove one of them"
-    try:
-        service = await fetch_service(context.aws, protected.spec.target, now)
-        status = status.model_copy(
-            update={
-                "service": _observed(service),
-                "summary": f"{service.running_count}/{service.desired_count}",
-                "last_known_good": await _last_known_good(context, protected, service),
-            }
-        )
-    except AwsError as error:
-        if elder is None:
-            ready, reason, message = False, error.code, str(error)
+    elif problem:
+        ready, reason, message = False, problem.code, str(problem)
+    now, generation = context.clock(), protected.metadata.generation
     conditions = set_condition(
-        status.conditions, "Ready", ready, reason, message, now=now, generation=protected.metadata.generation
+        protected.status.conditions, "Ready", ready, reason, message, now=now, generation=generation
     )
-    return status.model_copy(update={"observed_generation": protected.metadata.generation, "conditions": conditions})
+    detecting, reason, message = _detecting(protected.spec.detection.presets, look)
+    return set_condition(conditions, "Detecting", detecting, reason, message, now=now, generation=generation)
 
 
-def _observed(service: EcsService) -> ObservedService:
+def _detecting(presets: tuple[Preset, ...], look: Look) -> tuple[bool, str, str]:
+    """Whether every preset sees what it needs, as (status, reason, message)."""
+    if not presets:
+        return False, "NoPresets", "spec.detection.presets is empty: incidents come from Detectors, alarms and people"
+    if error := next(iter(look.errors.values()), None):
+        return False, error.code, str(error)
+    if look.problem:
+        return False, look.problem.code, str(look.problem)
+    blind = find_inapplicable(presets, look.target_groups)
+    if blind:
+        return False, "PresetNotApplicable", "; ".join(f"{preset}: {why}" for preset, why in blind.items())
+    return True, "Looking", ""
+
+
+def _observed(service: EcsService, target_groups: tuple[TargetGroup, ...]) -> ObservedService:
     return ObservedService(
         desired_count=service.desired_count,
         running_count=service.running_count,
@@ -80,22 +128,22 @@ def _observed(service: EcsService) -> ObservedService:
         task_definition=service.task_definition,
         service_revision_arn=service.service_revision_arn,
         rollout_state=service.primary.rollout_state if service.primary else None,
+        target_groups=target_groups,
     )
 
 
-async def _last_known_good(context: Context, protected: ProtectedService, service: EcsService) -> KnownRevision | None:
-    """The revision to return to; asked anew only when the service's deployments or incidents have moved on."""
+async def _last_known_good(context: Context, protected: ProtectedService, seen: ServiceLook) -> KnownRevision | None:
+    """The revision to return to. The service deployments come with the look; a new revision is described once."""
+    if not seen.deployments:
+        return protected.status.last_known_good
     incidents = context.find_related(Incident, protected.metadata.namespace, protected.metadata.name)
-    troubled = [
+    troubled: list[tuple[datetime, datetime | None]] = [
         (begin, incident.status.resolved_at)
         for incident in incidents
         if (begin := incident.spec.detected_at or incident.metadata.creation_timestamp)
     ]
     found = find_last_known_good(
-        await fetch_service_deployments(context.aws, protected.spec.target),
-        troubled,
-        min_served=parse_duration(protected.spec.rollback.min_served),
-        now=context.clock(),
+        seen.deployments, troubled, min_served=parse_duration(protected.spec.rollback.min_served), now=context.clock()
     )
     if found is None:
         return None

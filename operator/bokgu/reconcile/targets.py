@@ -7,19 +7,21 @@ from bokgu.reconcile.context import Context
 
 def find_elder(context: Context, protected: ProtectedService) -> ProtectedService | None:
     """An older ProtectedService for the same ECS service, in any namespace: two locks on one service are none (S5)."""
-    others = context.readable(ProtectedService, context.objects.all(ProtectedService.plural))
-    elders = (o for o in others if _same_target(o, protected) and _age(o) < _age(protected))
+    ecs = protected.spec.ecs
+    named = f"{ecs.cluster.rpartition('/')[2]}/{ecs.service}"
+    bodies = context.objects.related(ProtectedService.plural, protected.spec.region, named)
+    others = context.readable(ProtectedService, bodies)
+    elders = (o for o in others if _same_account(o, protected) and _age(o) < _age(protected))
     return min(elders, key=_age, default=None)
 
 
-def _same_target(one: ProtectedService, other: ProtectedService) -> bool:
-    """Same region and names, and not surely in two accounts: without a role the account is not known."""
-    places = {(s.spec.region, s.spec.ecs.cluster.rsplit("/", 1)[-1], s.spec.ecs.service) for s in (one, other)}
+def _same_account(one: ProtectedService, other: ProtectedService) -> bool:
+    """Not surely in two accounts: without a role the account is not known."""
     accounts = {
         s.spec.role_arn.split(":")[4] for s in (one, other) if s.spec.role_arn and s.spec.role_arn.count(":") >= 5
     }
     known = all(s.spec.role_arn for s in (one, other))
-    return len(places) == 1 and not (known and len(accounts) == 2)
+    return not (known and len(accounts) == 2)
 
 
 def _age(one: ProtectedService) -> tuple[str, str]:

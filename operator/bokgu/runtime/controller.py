@@ -9,7 +9,7 @@ import structlog
 from bokgu.api.observed import AwsError
 from bokgu.kube.client import KubeError
 from bokgu.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS
-from bokgu.reconcile import detector, incident, plan_approval, protected_service, recovery_plan
+from bokgu.reconcile import detector, event_look, incident, plan_approval, protected_service, recovery_plan, scope
 from bokgu.reconcile.context import Context
 from bokgu.runtime.queue import Key, Queue
 
@@ -21,6 +21,8 @@ PASSES: dict[str, Reconcile] = {
     "planapprovals": plan_approval.reconcile,
     "protectedservices": protected_service.reconcile,
     "detectors": detector.reconcile,
+    scope.PLURAL: scope.reconcile,
+    event_look.PLURAL: event_look.reconcile,
 }
 
 log = structlog.get_logger()
@@ -35,6 +37,8 @@ async def work(context: Context, queue: Queue) -> None:
 async def _pass(context: Context, queue: Queue, key: Key) -> None:
     plural, namespace, name = key
     begun = time.monotonic()
+    if plural != scope.PLURAL and context.objects.get(key) is None:
+        context.forget(key)
     try:
         requeue_after = await PASSES[plural](context, key)
     except KubeError as error:

@@ -13,6 +13,7 @@ from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
 from bokgu.runtime.store import Key, Store, key_of
 
+_WATCHED = ("protectedservices", "detectors")
 _OF_SERVICE = ("incidents", "recoveryplans", "detectors")
 
 
@@ -23,6 +24,8 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
     yield (plural, namespace, name)
     match plural:
         case "incidents":
+            service = spec["serviceRef"]["name"]
+            yield from (key_of("incidents", o) for o in store.related("incidents", namespace, service))
             for plan in (body.get("status") or {}).get("plans", ()):
                 yield ("recoveryplans", namespace, plan["name"])
         case "recoveryplans":
@@ -39,10 +42,30 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
             yield from (key_of("incidents", o) for o in store.related("incidents", namespace, service))
 
 
+def scopes_of(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Key]:
+    """The scopes that must learn of a new spec: what is watched, or how often, has changed."""
+    spec = body.get("spec") or {}
+    if plural == "protectedservices":
+        yield ("scopes", spec["region"], spec.get("roleArn") or "")
+    elif plural == "detectors":
+        protected = store.get(("protectedservices", body["metadata"]["namespace"], spec["serviceRef"]["name"]))
+        if protected is not None:
+            yield from scopes_of(store, "protectedservices", protected)
+
+
 def build_announcer(store: Store, enqueue: Callable[[Key], None]) -> Callable[[str, dict[str, Any], bool], None]:
-    """A function that queues all objects that depend on one that has changed; itself not, if the change is its own."""
+    """A function that queues all objects that depend on one that has changed; itself not, if the change is its own.
+
+    Scopes are queued for new specs only: a scope writes status of a thousand objects, and must not wake itself.
+    """
+    specs: dict[Key, tuple[str, int]] = {}
 
     def announce(plural: str, body: dict[str, Any], own: bool) -> None:
+        spec = (body["metadata"]["uid"], body["metadata"].get("generation", 0))
+        if plural in _WATCHED and specs.get(key_of(plural, body)) != spec:
+            specs[key_of(plural, body)] = spec
+            for scope in scopes_of(store, plural, body):
+                enqueue(scope)
         for key in related_keys(store, plural, body):
             if not own or key != key_of(plural, body):
                 enqueue(key)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import kopf
@@ -16,11 +17,12 @@ from bokgu.metrics import BUILD
 from bokgu.reconcile.approvals import APPROVAL_POLICY
 from bokgu.reconcile.context import Context
 from bokgu.runtime.controller import work
+from bokgu.runtime.doors import open_doors
 from bokgu.runtime.handlers import build_announcer, build_registry, build_settings
 from bokgu.runtime.health import HealthServer
 from bokgu.runtime.queue import Queue
-from bokgu.runtime.resync import resync_forever
-from bokgu.runtime.store import Store
+from bokgu.runtime.resync import resync, resync_forever
+from bokgu.runtime.store import Raw, Store
 
 STATUS_POLICY = "bokgu-status"
 """Name of the ValidatingAdmissionPolicy that keeps everybody else from writing status (S13)."""
@@ -43,7 +45,7 @@ async def run_operator(settings: Settings) -> None:
 
     health = HealthServer(settings.listen_host, settings.listen_port, check_ready)
     await health.start()
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads)
+    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas)
     try:
         await _wait_for_cluster(kube)
         await _serve(settings, kube, aws, ready)
@@ -88,19 +90,22 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
         cluster_id=await kube.cluster_id(),
         clock=lambda: datetime.now(UTC),
         announce=announce,
+        enqueue=queue.add,
         started_at=datetime.now(UTC),
     )
     workers = [asyncio.create_task(work(context, queue)) for _ in range(settings.workers)]
     resync = asyncio.create_task(resync_forever(kube, store, announce, settings.resync))
     log.info("started", version=__version__, holder=settings.holder)
     try:
-        await kopf.operator(
-            registry=build_registry(store, announce),
-            settings=build_settings(),
-            standalone=True,
-            clusterwide=True,
-            ready_flag=ready,
-        )
+        await _fill(kube, store, announce)
+        async with open_doors(context):
+            await kopf.operator(
+                registry=build_registry(store, announce),
+                settings=build_settings(),
+                standalone=True,
+                clusterwide=True,
+                ready_flag=ready,
+            )
     finally:
         queue.close()
         resync.cancel()
@@ -108,6 +113,18 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
             await resync
         await _finish(workers)
         log.info("stopped")
+
+
+async def _fill(kube: KubeClient, store: Store, announce: Callable[[str, Raw, bool], None]) -> None:
+    """Take in all there is, so that nobody is told that a service is not protected that was not listed yet."""
+    for kind in KINDS:
+        while True:
+            try:
+                await resync(kube, store, announce, kind.plural)
+                break
+            except KubeError as error:
+                log.warning("waiting", missing=f"the list of {kind.plural}: {error}")
+                await asyncio.sleep(WAIT_FOR_CLUSTER)
 
 
 async def _finish(workers: list[asyncio.Task[None]]) -> None:

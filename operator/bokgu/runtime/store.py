@@ -17,7 +17,8 @@ _REFERENCES = {
     "planapprovals": ("planRef",),
     "detectors": ("serviceRef",),
 }
-"""The field of spec by which objects of a kind are found from what they refer to."""
+"""The field of spec by which objects of a kind are found from what they refer to. ProtectedServices are found by
+(region, cluster/service): two of them may name the same ECS service."""
 
 _REMEMBERED_DELETIONS = 10_000
 
@@ -93,6 +94,9 @@ class Store:
 
 def _references(plural: str, body: Raw) -> list[Key]:
     spec = body.get("spec") or {}
+    if plural == "protectedservices":
+        ecs = spec["ecs"]
+        return [(plural, spec["region"], f"{ecs['cluster'].rpartition('/')[2]}/{ecs['service']}")]
     names = (spec.get(field, {}).get("name") for field in _REFERENCES.get(plural, ()))
     return [(plural, body["metadata"]["namespace"], name) for name in names if name]
 

@@ -1,0 +1,38 @@
+"""AWS's quotas on how often its APIs may be called, as far as they bind us."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Calls a second, and how many at once after a pause."""
+
+    rate: float
+    burst: float
+
+
+DEFAULT_QUOTAS: Mapping[str, Quota] = {
+    "GetMetricData": Quota(50, 50),
+    "FilterLogEvents": Quota(5, 5),
+    "UpdateService": Quota(1, 1),
+    "ecs": Quota(20, 20),
+    "elbv2": Quota(10, 10),
+}
+"""By operation, else by service (boto3's name). Sources: "CloudWatch service quotas", "CloudWatch Logs
+quotas", "Request throttling for the Amazon ECS API". UpdateService has 5 a second, shared with every pipeline of the
+account: we take one. Load balancers publish no figure; ten is what their APIs are seen to stand [experience]."""
+
+
+def parse_quotas(text: str) -> Mapping[str, Quota]:
+    """Read `GetMetricData=25,ecs=10`: calls a second by operation or service; the defaults stay for others.
+
+    Raises ValueError.
+    """
+    quotas = dict(DEFAULT_QUOTAS)
+    for part in text.split(","):
+        name, equals, rate = part.strip().partition("=")
+        if not name or not equals or not float(rate) > 0:
+            raise ValueError(f"{part.strip()!r} is not NAME=CALLS_A_SECOND, such as GetMetricData=25")
+        quotas[name] = Quota(float(rate), max(1.0, float(rate)))
+    return quotas

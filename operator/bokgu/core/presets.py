@@ -1,0 +1,359 @@
+"""Presets on CloudWatch metrics: what a ProtectedService names, as queries and conditions.
+
+Every preset is a function from the service to the part of a watch that it adds. Windows count datapoints, so they
+stretch with `detection.period`. Thresholds and windows come from what AWS says about each metric: load balancers
+publish only with traffic and error counts only with errors ("CloudWatch metrics for your Application Load Balancer"),
+ECS only with running tasks ("Amazon ECS CloudWatch metrics").
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from bokgu.api.detector import (
+    DatapointsToAlarm,
+    DetectorCondition,
+    Dimension,
+    LogPattern,
+    MinVolume,
+    Query,
+    Ratio,
+    Thresholds,
+)
+from bokgu.api.fields import format_duration, parse_duration
+from bokgu.api.protected_service import ProtectedService, ProtectedServiceSpec, TargetGroup
+from bokgu.api.vocabulary import Comparison, IncidentType, MissingData, Preset, SourceKind
+from bokgu.core.watch import Watch
+
+ELB = "AWS/ApplicationELB"
+ECS = "AWS/ECS"
+INSIGHTS = "ECS/ContainerInsights"
+
+ERROR_RATES = Thresholds(medium="0.05", high="0.1", critical="0.3")
+"""Share of failed requests from where on it is an incident."""
+CALM_ERROR_RATE = "0.02"
+SOONER = DatapointsToAlarm(evaluation_periods=3, datapoints_to_alarm=2)
+ENOUGH_REQUESTS, ENOUGH_ERRORS = "100", "10"
+"""Least requests and errors in the evaluated periods: two errors of three requests at night wake nobody."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one preset adds to the watch."""
+
+    queries: tuple[Query, ...]
+    conditions: tuple[DetectorCondition, ...]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a preset is applied to: the service, and for load balancer presets one of its target groups.
+
+    `suffix` tells the target groups of a blue/green pair apart in names; it is empty for the first.
+    """
+
+    spec: ProtectedServiceSpec
+    target_group: TargetGroup | None = None
+    suffix: str = ""
+
+    @property
+    def service(self) -> dict[str, str]:
+        """Dimensions of the service's own metrics."""
+        return {"ClusterName": self.spec.ecs.cluster.rsplit("/", 1)[-1], "ServiceName": self.spec.ecs.service}
+
+    @property
+    def target(self) -> dict[str, str]:
+        """Dimensions of a target group's metrics."""
+        if self.target_group is None:
+            raise ValueError("a load balancer preset without a target group")
+        return {
+            "LoadBalancer": self.target_group.load_balancer,
+            "TargetGroup": self.target_group.arn.rsplit(":", 1)[-1],
+        }
+
+    def query(self, name: str, namespace: str, metric: str, dimensions: dict[str, str], stat: str = "Sum") -> Query:
+        """A query at the pace of the presets."""
+        return Query(
+            name=name + self.suffix,
+            namespace=namespace,
+            metric_name=metric,
+            dimensions=tuple(Dimension(name=n, value=v) for n, v in dimensions.items()),
+            stat=stat,
+            period=self.spec.detection.period,
+        )
+
+    def periods(self, number: int) -> str:
+        """The length of that many datapoints."""
+        return format_duration(number * parse_duration(self.spec.detection.period))
+
+    def error_rate(self, name: str, *, errors: str, requests: str, ratio: bool = True) -> DetectorCondition:
+        """The condition on a share of failed requests: a ratio of two queries, or a query that already is a rate."""
+        share = Ratio(numerator=errors, denominator=requests) if ratio else None
+        volumes = [MinVolume(query=requests, sum=ENOUGH_REQUESTS)]
+        if ratio:
+            volumes.append(MinVolume(query=errors, sum=ENOUGH_ERRORS))
+        return DetectorCondition(
+            name=name + self.suffix,
+            type=IncidentType.HIGH_ERROR_RATE,
+            ratio=share,
+            query=None if ratio else errors,
+            thresholds=ERROR_RATES,
+            evaluation_periods=5,
+            datapoints_to_alarm=3,
+            critical_evaluation=SOONER,
+            min_volumes=tuple(volumes),
+            clear_threshold=CALM_ERROR_RATE,
+            clear_after=self.periods(5),
+        )
+
+
+def _alb_target_5xx(subject: Subject) -> Part:
+    requests = subject.query("requests", ELB, "RequestCount", subject.target)
+    errors = subject.query("errors", ELB, "HTTPCode_Target_5XX_Count", subject.target)
+    return Part(
+        (requests, errors),
+        (subject.error_rate("error_rate", errors=errors.name, requests=requests.name),),
+    )
+
+
+def _alb_elb_5xx(subject: Subject) -> Part:
+    """The load balancer's own 5XX: all that is left when no target takes requests. It counts per load balancer."""
+    balancer = {"LoadBalancer": subject.target["LoadBalancer"]}
+    requests = subject.query("balancer_requests", ELB, "RequestCount", balancer)
+    errors = subject.query("balancer_errors", ELB, "HTTPCode_ELB_5XX_Count", balancer)
+    condition = DetectorCondition(
+        name="balancer_error_rate" + subject.suffix,
+        type=IncidentType.SERVICE_DOWN,
+        ratio=Ratio(numerator=errors.name, denominator=requests.name, include_numerator=True, min_denominator="20"),
+        thresholds=Thresholds(high="0.1", critical="0.3"),
+        evaluation_periods=3,
+        datapoints_to_alarm=2,
+        clear_after=subject.periods(5),
+    )
+    return Part((requests, errors), (condition,))
+
+
+def _alb_no_target(subject: Subject) -> Part:
+    healthy = subject.query("healthy", ELB, "HealthyHostCount", subject.target, "Maximum")
+    condition = DetectorCondition(
+        name="healthy_targets" + subject.suffix,
+        type=IncidentType.SERVICE_DOWN,
+        query=healthy.name,
+        comparison=Comparison.LESS_THAN_OR_EQUAL,
+        thresholds=Thresholds(critical="0"),
+        evaluation_periods=2,
+        datapoints_to_alarm=2,
+        clear_after=subject.periods(5),
+    )
+    return Part((healthy,), (condition,))
+
+
+def _alb_unhealthy(subject: Subject) -> Part:
+    unhealthy = subject.query("unhealthy", ELB, "UnHealthyHostCount", subject.target, "Minimum")
+    healthy = subject.query("healthy", ELB, "HealthyHostCount", subject.target, "Maximum")
+    usual = {
+        "type": IncidentType.SERVICE_DOWN,
+        "comparison": Comparison.GREATER_THAN_OR_EQUAL,
+        "evaluation_periods": 3,
+        "datapoints_to_alarm": 3,
+        "clear_after": subject.periods(5),
+    }
+    some = DetectorCondition(
+        name="unhealthy_targets" + subject.suffix, query=unhealthy.name, thresholds=Thresholds(medium="1"), **usual
+    )
+    half = DetectorCondition(
+        name="unhealthy_share" + subject.suffix,
+        ratio=Ratio(numerator=unhealthy.name, denominator=healthy.name, include_numerator=True),
+        thresholds=Thresholds(high="0.5"),
+        **usual,
+    )
+    return Part((unhealthy, healthy), (some, half))
+
+
+def _alb_latency(subject: Subject) -> Part:
+    latency = subject.query("latency", ELB, "TargetResponseTime", subject.target, "p99")
+    condition = DetectorCondition(
+        name="latency_p99" + subject.suffix,
+        type=IncidentType.RESOURCE_EXHAUSTION,
+        query=latency.name,
+        thresholds=Thresholds(medium=subject.spec.detection.latency_limit),
+        evaluation_periods=5,
+        datapoints_to_alarm=5,
+        clear_after=subject.periods(5),
+    )
+    return Part((latency,), (condition,))
+
+
+def _apigw_rest(subject: Subject) -> Part:
+    """`5XXError` has the average as its rate already (API Gateway Developer Guide, "dimensions and metrics")."""
+    api = subject.spec.api_gateway
+    name = (api and api.name) or ""
+    ascii_only = "".join(c for c in name if c.isascii())
+    published = ascii_only if ascii_only.strip() else (api and api.id) or name
+    dimensions = {"ApiName": published} | ({"Stage": api.stage} if api and api.stage else {})
+    rate = subject.query("api_errors", "AWS/ApiGateway", "5XXError", dimensions, "Average")
+    count = subject.query("api_requests", "AWS/ApiGateway", "Count", dimensions, "SampleCount")
+    return Part(
+        (rate, count), (subject.error_rate("api_error_rate", errors=rate.name, requests=count.name, ratio=False),)
+    )
+
+
+def _apigw_http(subject: Subject) -> Part:
+    api = subject.spec.api_gateway
+    dimensions = {"ApiId": (api and api.id) or ""} | ({"Stage": api.stage} if api and api.stage else {})
+    errors = subject.query("api_errors", "AWS/ApiGateway", "5xx", dimensions)
+    count = subject.query("api_requests", "AWS/ApiGateway", "Count", dimensions)
+    return Part((errors, count), (subject.error_rate("api_error_rate", errors=errors.name, requests=count.name),))
+
+
+def _usage(
+    subject: Subject, name: str, query: Query, *, medium: str, high: str, datapoints: int, ratio: Ratio | None = None
+) -> DetectorCondition:
+    return DetectorCondition(
+        name=name,
+        type=IncidentType.RESOURCE_EXHAUSTION,
+        query=None if ratio else query.name,
+        ratio=ratio,
+        thresholds=Thresholds(medium=medium, high=high),
+        evaluation_periods=5,
+        datapoints_to_alarm=datapoints,
+        clear_after=subject.periods(5),
+    )
+
+
+def _ecs_cpu(subject: Subject) -> Part:
+    cpu = subject.query("cpu", ECS, "CPUUtilization", subject.service, "Average")
+    return Part((cpu,), (_usage(subject, "cpu_utilization", cpu, medium="85", high="95", datapoints=5),))
+
+
+def _ecs_memory(subject: Subject) -> Part:
+    memory = subject.query("memory", ECS, "MemoryUtilization", subject.service, "Maximum")
+    return Part((memory,), (_usage(subject, "memory_utilization", memory, medium="90", high="95", datapoints=3),))
+
+
+def _ecs_disk(subject: Subject) -> Part:
+    """Volumes publish a percentage, ephemeral storage the two figures; both only where they are switched on."""
+    volume = subject.query("volume", ECS, "EBSFilesystemUtilization", subject.service, "Maximum")
+    used = subject.query("disk_used", INSIGHTS, "EphemeralStorageUtilized", subject.service, "Maximum")
+    size = subject.query("disk_size", INSIGHTS, "EphemeralStorageReserved", subject.service, "Maximum")
+    share = Ratio(numerator=used.name, denominator=size.name)
+    return Part(
+        (volume, used, size),
+        (
+            _usage(subject, "volume_utilization", volume, medium="85", high="95", datapoints=3),
+            _usage(subject, "disk_utilization", used, medium="0.85", high="0.95", datapoints=3, ratio=share),
+        ),
+    )
+
+
+def _ecs_restart_in_place(subject: Subject) -> Part:
+    """A container restart policy leaves no stopped tasks: only Container Insights with enhanced observability tells."""
+    restarts = subject.query("restarts", INSIGHTS, "RestartCount", subject.service)
+    condition = DetectorCondition(
+        name="container_restarts",
+        type=IncidentType.SERVICE_DOWN,
+        query=restarts.name,
+        comparison=Comparison.GREATER_THAN_OR_EQUAL,
+        thresholds=Thresholds(medium="1"),
+        evaluation_periods=10,
+        datapoints_to_alarm=3,
+        treat_missing_data=MissingData.NOT_BREACHING,
+        clear_after=subject.periods(10),
+    )
+    return Part((restarts,), (condition,))
+
+
+def _sqs_age(subject: Subject) -> Part:
+    queue = subject.spec.detection.queue
+    if queue is None:
+        return Part((), ())
+    limit = int(parse_duration(queue.max_age).total_seconds())
+    age = subject.query("message_age", "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": queue.name}, "Maximum")
+    return Part((age,), (_usage(subject, "oldest_message", age, medium=str(limit), high=str(2 * limit), datapoints=5),))
+
+
+def _log_corruption(subject: Subject) -> Part:
+    sign = subject.spec.detection.corruption
+    if sign is None:
+        return Part((), ())
+    if sign.pattern is not None:
+        log = LogPattern(log_group=subject.spec.log_group or "", pattern=sign.pattern)
+        query = Query(name="corruption", log=log, period=subject.spec.detection.period)
+    else:
+        query = subject.query("corruption", sign.namespace or "", sign.metric_name or "", {})
+    condition = DetectorCondition(
+        name="corruption_signs",
+        type=IncidentType.DATA_CORRUPTION,
+        query=query.name,
+        comparison=Comparison.GREATER_THAN_OR_EQUAL,
+        thresholds=Thresholds(high="1"),
+        evaluation_periods=1,
+        datapoints_to_alarm=1,
+        treat_missing_data=MissingData.NOT_BREACHING,
+        clear_after=subject.periods(5),
+    )
+    return Part((query,), (condition,))
+
+
+Build = Callable[[Subject], Part]
+BALANCER_PRESETS: dict[Preset, Build] = {
+    Preset.ALB_TARGET_5XX: _alb_target_5xx,
+    Preset.ALB_NO_TARGET: _alb_no_target,
+    Preset.ALB_UNHEALTHY: _alb_unhealthy,
+    Preset.ALB_LATENCY: _alb_latency,
+    Preset.ALB_ELB_5XX: _alb_elb_5xx,
+}
+"""Applied to each target group, both of a blue/green pair: a bad canary shows on its own target group only."""
+
+SERVICE_PRESETS: dict[Preset, Build] = {
+    Preset.APIGW_REST: _apigw_rest,
+    Preset.APIGW_HTTP: _apigw_http,
+    Preset.ECS_CPU: _ecs_cpu,
+    Preset.ECS_MEMORY: _ecs_memory,
+    Preset.ECS_DISK: _ecs_disk,
+    Preset.ECS_RESTART_IN_PLACE: _ecs_restart_in_place,
+    Preset.SQS_AGE: _sqs_age,
+    Preset.LOG_CORRUPTION: _log_corruption,
+}
+
+STATE_PRESETS = frozenset({Preset.ECS_RUNNING, Preset.ECS_DEPLOYMENT, Preset.ECS_CRASH_LOOP})
+"""Those that look at the service itself; `core.service_state` evaluates them."""
+
+
+def build_watch(protected: ProtectedService, target_groups: tuple[TargetGroup, ...]) -> Watch:
+    """The watch that the presets of a ProtectedService ask for, possibly without queries."""
+    spec = protected.spec
+    presets = tuple(dict.fromkeys(spec.detection.presets))
+    parts = [SERVICE_PRESETS[p](Subject(spec)) for p in presets if p in SERVICE_PRESETS]
+    balancers: set[str] = set()
+    for number, group in enumerate(sorted(target_groups, key=lambda g: g.arn), start=1):
+        subject = Subject(spec, group, "" if number == 1 else f"_{number}")
+        for preset in presets:
+            if preset not in BALANCER_PRESETS or not group.load_balancer:
+                continue
+            if preset is Preset.ALB_ELB_5XX and (group.shared or group.load_balancer in balancers):
+                continue  # A shared load balancer's errors prove nothing about this service; one is asked once.
+            parts.append(BALANCER_PRESETS[preset](subject))
+        balancers.add(group.load_balancer)
+    queries = {query.name: query for part in parts for query in part.queries}
+    return Watch(
+        kind=SourceKind.PRESET,
+        name=protected.metadata.name,
+        namespace=protected.metadata.namespace,
+        service=protected.metadata.name,
+        interval=parse_duration(spec.detection.interval),
+        settle=parse_duration(spec.detection.settle),
+        queries=tuple(queries.values()),
+        conditions=tuple(condition for part in parts for condition in part.conditions),
+    )
+
+
+def find_inapplicable(presets: Iterable[Preset], target_groups: tuple[TargetGroup, ...]) -> dict[Preset, str]:
+    """The presets that see nothing of this service, and why."""
+    reached = [group for group in target_groups if group.load_balancer]
+    found = {}
+    for preset in presets:
+        if preset in BALANCER_PRESETS and not reached:
+            found[preset] = "the service has no target group of a load balancer"
+        elif preset is Preset.ALB_ELB_5XX and all(group.shared for group in reached):
+            found[preset] = "its load balancer serves other services too"
+    return found

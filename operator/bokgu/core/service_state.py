@@ -1,0 +1,212 @@
+"""Presets on the state of an ECS service: what DescribeServices shows, looked at again and again.
+
+A look proves little by itself: tasks are replaced all the time. So a state must last before it means trouble; `Memory`
+carries since when it has. It lives in the process only: a restart delays a finding and invents none.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bokgu.api.observed import EcsService, ServiceDeployment, StoppedTask
+from bokgu.api.vocabulary import DetectionState, IncidentType, Preset, Severity
+from bokgu.core.detection import Reading
+
+AFTER_GRACE = 2
+"""Minutes beyond the health check grace period in which a new deployment is left alone."""
+LASTING = {Severity.CRITICAL: 1, Severity.HIGH: 1, Severity.MEDIUM: 10}
+"""Minutes for which tasks must be missing."""
+CALM = 5
+"""Minutes for which all tasks must run until the trouble is over."""
+CRASH_WINDOW = 10
+"""Minutes in which crashed tasks are counted."""
+SLOW_DEPLOYMENT = 15
+"""Minutes after which a deployment is stuck, unless earlier ones took a third of it."""
+CRASHES = frozenset({"EssentialContainerExited", "TaskFailedToStart"})
+"""Stop codes of tasks that failed by themselves (API_Task of Amazon ECS)."""
+
+_STARTED = re.compile(r"has started (\d+) tasks")
+"""What ECS writes when it replaces tasks ("Service event messages", Amazon ECS Developer Guide)."""
+
+Memory = Mapping[str, datetime]
+"""Since when something has been so, by its name."""
+
+
+@dataclass(frozen=True)
+class ServiceLook:
+    """One look at a service.
+
+    `deployments` are the latest service deployments, newest first; `waits_at` names the lifecycle hook that a
+    deployment waits at; `stopped_tasks` is empty where nothing suggested to ask for them. `minute` is the length of a
+    minute of the windows: they stretch with `detection.period`.
+    """
+
+    service: EcsService
+    now: datetime
+    deployments: tuple[ServiceDeployment, ...] = ()
+    waits_at: str | None = None
+    stopped_tasks: tuple[StoppedTask, ...] = ()
+    minute: timedelta = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a state preset says, and what to remember for the next look."""
+
+    reading: Reading
+    memory: Memory = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StateCondition:
+    """A state preset: the name of its detection, the type of its incidents, and how it is evaluated."""
+
+    name: str
+    type: IncidentType
+    evaluate: Callable[[ServiceLook, Memory, bool], Judgement]
+
+
+def find_excuse(service: EcsService) -> str | None:
+    """Why nothing of the service is meant to run, or None."""
+    if service.status != "ACTIVE":
+        return f"the service is {service.status}"
+    if service.desired_count == 0:
+        return "somebody scaled it to zero"
+    return None
+
+
+def in_grace(look: ServiceLook) -> bool:
+    """Whether a deployment is so young that missing tasks prove nothing yet."""
+    primary = look.service.primary
+    grace = timedelta(seconds=look.service.grace_seconds) + timedelta(minutes=AFTER_GRACE)
+    scaled = grace * (look.minute / timedelta(minutes=1))
+    return primary is not None and primary.rollout_state == "IN_PROGRESS" and look.now < primary.created_at + scaled
+
+
+def evaluate_running(look: ServiceLook, memory: Memory, was_firing: bool) -> Judgement:
+    """Tasks that are wanted and do not run: none left is critical, half or more missing is high, any is medium."""
+    service = look.service
+    if excuse := find_excuse(service):
+        return Judgement(Reading(DetectionState.CLEAR, None, None, excuse))
+    value, message = float(service.running_count), f"{service.running_count} of {service.desired_count} tasks run"
+    held = Reading(DetectionState.FIRING if was_firing else DetectionState.CLEAR, None, value, message)
+    seen = _missing_severities(service)
+    if seen and in_grace(look):
+        return Judgement(held)
+    if seen:
+        since: dict[str, datetime] = {severity: memory.get(severity, look.now) for severity in seen}
+        lasting = [s for s in seen if look.now - since[s] >= LASTING[s] * look.minute]
+        reading = Reading(DetectionState.FIRING, lasting[0], value, message) if lasting else held
+        return Judgement(reading, since)
+    calm = memory.get("calm", look.now)
+    over = not was_firing or look.now - calm >= CALM * look.minute
+    return Judgement(Reading(DetectionState.CLEAR, None, value) if over else held, {"calm": calm})
+
+
+def _missing_severities(service: EcsService) -> tuple[Severity, ...]:
+    """Every severity that the number of running tasks reaches, the worst first."""
+    running, desired = service.running_count, service.desired_count
+    found = []
+    if running == 0:
+        found.append(Severity.CRITICAL)
+    if running * 2 <= desired:
+        found.append(Severity.HIGH)
+    if running < desired:
+        found.append(Severity.MEDIUM)
+    return tuple(found)
+
+
+def evaluate_deployment(look: ServiceLook, _memory: Memory, _was_firing: bool) -> Judgement:
+    """A deployment that failed is high; one that ECS rolls back, or that does not end, is medium."""
+    service, primary = look.service, look.service.primary
+    latest = look.deployments[0] if look.deployments else None
+    if (excuse := find_excuse(service)) or primary is None:
+        return Judgement(Reading(DetectionState.CLEAR, None, None, excuse or ""))
+    if primary.rollout_state == "FAILED" or (latest and _ended_badly(service, latest)):
+        why = primary.rollout_state_reason or (latest.status if latest else "")
+        return Judgement(Reading(DetectionState.FIRING, Severity.HIGH, None, f"the deployment failed: {why}"))
+    if latest and latest.status in {"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"}:
+        message = f"ECS is rolling back: {primary.rollout_state_reason or latest.status}"
+        return Judgement(Reading(DetectionState.FIRING, Severity.MEDIUM, None, message))
+    if primary.rollout_state != "IN_PROGRESS":
+        return Judgement(Reading(DetectionState.CLEAR))
+    if look.waits_at:
+        return Judgement(Reading(DetectionState.CLEAR, None, None, f"the deployment waits at {look.waits_at}"))
+    limit = max([SLOW_DEPLOYMENT * look.minute, *(3 * _percentile_95(d) for d in [_durations(look)] if d)])
+    if look.now - primary.created_at <= limit:
+        return Judgement(Reading(DetectionState.CLEAR))
+    minutes = int((look.now - primary.created_at) / look.minute)
+    message = f"the deployment has not ended for {minutes} minutes"
+    return Judgement(Reading(DetectionState.FIRING, Severity.MEDIUM, float(minutes), message))
+
+
+def _ended_badly(service: EcsService, latest: ServiceDeployment) -> bool:
+    """Whether the latest service deployment left the service between two revisions. One that was stopped did so unless
+    the service has completed a deployment or begun another since."""
+    if latest.status == "STOPPED":
+        complete = service.primary is not None and service.primary.rollout_state == "COMPLETED"
+        return not complete and service.current_service_deployment in {None, latest.arn}
+    return latest.status == "ROLLBACK_FAILED"
+
+
+def is_slow(look: ServiceLook) -> bool:
+    """Whether a deployment has taken so long that it is worth asking whether it waits at a hook."""
+    primary = look.service.primary
+    return (
+        primary is not None
+        and primary.rollout_state == "IN_PROGRESS"
+        and look.now - primary.created_at > SLOW_DEPLOYMENT * look.minute
+    )
+
+
+def _durations(look: ServiceLook) -> list[timedelta]:
+    """How long earlier successful deployments took."""
+    ended = [d for d in look.deployments if d.status == "SUCCESSFUL" and d.finished_at]
+    return sorted(d.finished_at - d.created_at for d in ended if d.finished_at)
+
+
+def _percentile_95(lengths: list[timedelta]) -> timedelta:
+    return lengths[math.ceil(0.95 * len(lengths)) - 1]
+
+
+def evaluate_crash_loop(look: ServiceLook, _memory: Memory, _was_firing: bool) -> Judgement:
+    """Tasks that end by themselves, again and again: half of the wanted ones in ten minutes, three at least."""
+    begin = look.now - CRASH_WINDOW * look.minute
+    crashed = {t.arn for t in look.stopped_tasks if t.stop_code in CRASHES and t.stopped_at >= begin}
+    limit = max(3, math.ceil(look.service.desired_count / 2))
+    excuse = find_excuse(look.service)
+    if excuse or len(crashed) < limit:
+        return Judgement(Reading(DetectionState.CLEAR, None, float(len(crashed)), excuse or ""))
+    last = max((t for t in look.stopped_tasks if t.arn in crashed), key=lambda t: t.stopped_at)
+    message = f"{len(crashed)} tasks ended by themselves in {CRASH_WINDOW} minutes: {last.stop_code}, {last.reason}"
+    return Judgement(Reading(DetectionState.FIRING, Severity.HIGH, float(len(crashed)), message))
+
+
+def suggests_crashes(look: ServiceLook) -> bool:
+    """Whether the service's own figures suggest to ask for its stopped tasks, which takes two calls more."""
+    service, begin = look.service, look.now - CRASH_WINDOW * look.minute
+    if service.running_count < service.desired_count or any(d.failed_tasks for d in service.deployments):
+        return True
+    recent = (message for at, message in service.events if at >= begin)
+    return sum(int(found[1]) for message in recent if (found := _STARTED.search(message))) >= 3
+
+
+STATE_CONDITIONS = {
+    Preset.ECS_RUNNING: StateCondition("running_tasks", IncidentType.SERVICE_DOWN, evaluate_running),
+    Preset.ECS_DEPLOYMENT: StateCondition("deployment", IncidentType.SERVICE_DOWN, evaluate_deployment),
+    Preset.ECS_CRASH_LOOP: StateCondition("crashed_tasks", IncidentType.SERVICE_DOWN, evaluate_crash_loop),
+}
+
+
+def evaluate_states(
+    presets: Iterable[Preset], look: ServiceLook, memories: Mapping[str, Memory], firing: frozenset[str]
+) -> dict[str, Judgement]:
+    """Every state preset's judgement, by the name of its detection. `firing` names the detections that fired."""
+    found = {}
+    for preset in presets:
+        if (condition := STATE_CONDITIONS.get(preset)) is not None:
+            memory = memories.get(condition.name, {})
+            found[condition.name] = condition.evaluate(look, memory, condition.name in firing)
+    return found

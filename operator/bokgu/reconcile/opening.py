@@ -1,0 +1,51 @@
+"""Opens incidents: every door ends here, so that the same trouble seen through several is one Incident."""
+
+from bokgu.api.incident import Incident
+from bokgu.core.finding import Finding, build_incident
+from bokgu.core.lifecycle import is_over
+from bokgu.kube.client import KubeError
+from bokgu.metrics import INCIDENTS_OPENED
+from bokgu.reconcile.context import Context
+
+
+async def open_incident(context: Context, finding: Finding) -> Incident:
+    """The open incident of this trouble: the one there is, its severity raised if need be, or a new one.
+
+    It is stored when this returns. Raises KubeError.
+    """
+    same = [
+        incident
+        for incident in context.find_related(Incident, finding.namespace, finding.service)
+        if incident.spec.type is finding.type
+    ]
+    same.sort(key=lambda i: (i.metadata.creation_timestamp is not None, i.metadata.creation_timestamp))
+    still_open = next((i for i in reversed(same) if not is_over(i)), None)
+    if still_open is not None:
+        return await _raise_severity(context, still_open, finding)
+    incident = build_incident(finding, same[-1].metadata.uid if same else "")
+    body = {
+        "apiVersion": incident.api_version,
+        "kind": incident.kind,
+        "metadata": {"name": incident.metadata.name, "namespace": incident.metadata.namespace},
+        "spec": incident.spec.to_dict(),
+    }
+    try:
+        created = await context.kube.create(Incident.plural, body)
+    except KubeError as error:
+        if not error.exists:
+            raise
+        found = await context.fetch(Incident, incident.metadata.namespace, incident.metadata.name)
+        if found is None:
+            raise
+        return found
+    INCIDENTS_OPENED.labels(finding.type, finding.severity, finding.source.kind).inc()
+    context.take_in(Incident.plural, created)
+    return Incident.model_validate(created)
+
+
+async def _raise_severity(context: Context, incident: Incident, finding: Finding) -> Incident:
+    raw = context.objects.get(incident.key)
+    if raw is None or finding.severity.rank <= incident.spec.severity.rank:
+        return incident
+    raised = {**raw, "spec": {**raw["spec"], "severity": str(finding.severity)}}
+    return Incident.model_validate(await context.replace(Incident.plural, raised))

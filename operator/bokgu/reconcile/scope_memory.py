@@ -1,0 +1,40 @@
+"""What a scope keeps between its passes, so that it need not ask again."""
+
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bokgu.api.observed import BalancedGroup, ServiceDeployment
+from bokgu.core.watch import Watch
+
+Key = tuple[str, str, str]
+
+
+@dataclass
+class ScopeMemory:
+    """What a scope keeps between its passes. Losing it costs calls.
+
+    `looked_at` holds (generation, time) of the last look at each object; `watches` and `histories` what was made or
+    listed, with what it was made from; `balanced` the target groups by ARN.
+    """
+
+    looked_at: dict[Key, tuple[int, datetime]] = field(default_factory=dict)
+    watches: dict[Key, tuple[Hashable, Watch]] = field(default_factory=dict)
+    histories: dict[Key, tuple[Hashable, tuple[ServiceDeployment, ...]]] = field(default_factory=dict)
+    balanced: dict[str, BalancedGroup] = field(default_factory=dict)
+    balanced_at: datetime | None = None
+
+    def watch(self, key: Key, made_from: Hashable, make: Callable[[], Watch]) -> Watch:
+        """The watch of an object, made anew only when what it is made from has changed."""
+        kept = self.watches.get(key)
+        if kept is None or kept[0] != made_from:
+            kept = (made_from, make())
+            self.watches[key] = kept
+        return kept[1]
+
+    def forget_all_but(self, present: Collection[Key]) -> None:
+        """Keep nothing of objects that have gone."""
+        for gone in [key for key in self.looked_at if key not in present]:
+            del self.looked_at[gone]
+            self.watches.pop(gone, None)
+            self.histories.pop(gone, None)

@@ -1,0 +1,121 @@
+"""The door for alerts: Alertmanager's webhook, `POST /alerts`.
+
+Alertmanager sends again what was answered with 5xx, and gives up on 4xx ("webhook_config", Prometheus Alertmanager
+documentation). So the answers are 200 when every alert is stored, 503 when one could not be stored now, and 422 when
+all that could be routed is stored and the rest never can be.
+"""
+
+import asyncio
+import hmac
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.vocabulary import SourceKind
+from bokgu.core.alertmanager import Alert, Unroutable, build_statement, parse_notification
+from bokgu.core.event import MalformedMessage
+from bokgu.kube.client import KubeError
+from bokgu.metrics import EVENTS
+from bokgu.reconcile.context import Context
+from bokgu.reconcile.reporting import Reporter, Result
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a request."""
+AT_ONCE = 16
+"""Alerts of one request that are stored at the same time."""
+DOOR = SourceKind.ALERTMANAGER
+
+log = structlog.get_logger()
+
+Outcome = Result | Unroutable | Exception
+
+
+class AlertDoor:
+    """Listens for Alertmanager. The token is read anew for each request, so that a renewed Secret counts at once."""
+
+    def __init__(self, context: Context, reporter: Reporter, *, host: str, port: int, token_file: Path) -> None:
+        self._context, self._reporter = context, reporter
+        self._host, self._port, self._token_file = host, port, token_file
+        app = web.Application(client_max_size=MAX_BODY)
+        app.add_routes([web.post("/alerts", self._receive)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=8.0)
+
+    async def start(self) -> None:
+        """Listen. Raises OSError where the port is taken."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+
+    async def stop(self) -> None:
+        """Close the port, after the requests under way."""
+        await self._runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        refusal = self._refuse(request.headers.get("Authorization", ""))
+        if refusal is not None:
+            return refusal
+        try:
+            notification = parse_notification(await request.read())
+        except MalformedMessage as error:
+            EVENTS.labels(DOOR, "poison").inc()
+            log.warning("unreadable notification", error=str(error))
+            return _say(400, str(error))
+        slots = asyncio.Semaphore(AT_ONCE)
+        outcomes = await asyncio.gather(*(self._take(alert, slots) for alert in notification.alerts))
+        if notification.truncated_alerts:
+            log.warning("Alertmanager left alerts out: see max_alerts", count=notification.truncated_alerts)
+        return _answer(outcomes)
+
+    def _refuse(self, authorization: str) -> web.Response | None:
+        """The answer to a request that does not show the token, or None."""
+        try:
+            token = self._token_file.read_bytes().strip()
+        except OSError as error:
+            log.error("no webhook token", file=str(self._token_file), error=str(error))
+            token = b""
+        if not token:
+            return _say(503, "the operator has no token to compare with: see BOKGU_WEBHOOK_TOKEN_FILE")
+        scheme, _, shown = authorization.partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(errors="replace"), token):
+            return None
+        log.warning("alerts with a wrong or missing token")
+        return _say(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+    async def _take(self, alert: Alert, slots: asyncio.Semaphore) -> Outcome:
+        statement = build_statement(alert, self._context.clock())
+        if isinstance(statement, Unroutable):
+            return self._give_up(statement)
+        namespace, service = statement.finding.namespace, statement.finding.service
+        if self._context.objects.get((ProtectedService.plural, namespace, service)) is None:
+            return self._give_up(Unroutable(alert.name, f"there is no ProtectedService {service} in {namespace}"))
+        async with slots:
+            try:
+                result = await self._reporter.report(statement)
+            except Exception as error:  # A defect in handling one alert is kept from stopping the others.
+                EVENTS.labels(DOOR, "failed").inc()
+                expected = isinstance(error, KubeError)
+                log.warning("alert not taken in", alert=alert.name, error=repr(error), exc_info=not expected)
+                return error
+        EVENTS.labels(DOOR, result).inc()
+        return result
+
+    def _give_up(self, alert: Unroutable) -> Unroutable:
+        EVENTS.labels(DOOR, "poison").inc()
+        log.warning("alert that nobody can be found for", alert=alert.alert, reason=alert.reason)
+        return alert
+
+
+def _answer(outcomes: list[Outcome]) -> web.Response:
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if failed:
+        return _say(503, f"{len(failed)} of {len(outcomes)} alerts could not be stored: {failed[0]}")
+    lost = [outcome for outcome in outcomes if isinstance(outcome, Unroutable)]
+    if lost:
+        text = "; ".join(dict.fromkeys(f"{one.alert}: {one.reason}" for one in lost))
+        return _say(422, f"{len(lost)} of {len(outcomes)} alerts are about nobody: {text[:4000]}")
+    return _say(200, "stored")
+
+
+def _say(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, text=f"{text}\n", headers=headers)
