@@ -82,6 +82,11 @@ class Settings:
     )
     """Calls a second that AWS is asked at most, per account and region, such as `GetMetricData=25,ecs=10`."""
 
+    minute: timedelta = field(
+        default=timedelta(minutes=1), metadata={"env": "BOKGU_MINUTE", "parse": _positive_duration}
+    )
+    """How long a minute is in windows that no object sets. Only worlds that run faster than ours need another one."""
+
     service_poll: timedelta = field(
         default=timedelta(minutes=1), metadata={"env": "BOKGU_SERVICE_POLL", "parse": _positive_duration}
     )

@@ -246,7 +246,7 @@ class AutoScaling:
         if out:
             self._scale_out(target, service, policy, wanted, cause)
             return
-        # "it scales in only if all of the target tracking policies (with the scale-in portion turned on) are ready".
+        # It scales in only when all target tracking policies that may scale in are ready to (developer guide).
         for other in target.policies.values():
             lows = [name for name in other.alarm_names if "-AlarmLow-" in name]
             if other is policy or not lows:

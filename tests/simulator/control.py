@@ -317,11 +317,9 @@ class SimulatorControl:
         """A gap in the metrics: points that are published meanwhile are lost."""
         self._send("POST", "metric-conditions", body={"gap": True, **selection})
 
-    def refuse_metrics(
-        self, status_code: Literal["PartialData", "InternalError", "Forbidden"], **selection: Any
-    ) -> None:
+    def refuse_metrics(self, status: Literal["PartialData", "InternalError", "Forbidden"], **selection: Any) -> None:
         """GetMetricData answers queries with this status code instead of Complete."""
-        self._send("POST", "metric-conditions", body={"status_code": status_code, **selection})
+        self._send("POST", "metric-conditions", body={"status_code": status, **selection})
 
     def clear_metric_conditions(self) -> None:
         """CloudWatch is well again; points that are late stay late."""

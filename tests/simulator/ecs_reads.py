@@ -78,7 +78,9 @@ class EcsReads:
                 arn = self._ecs.arn(f"cluster/{reference.rsplit('/', 1)[-1]}")
                 failures.append({"arn": arn, "reason": "MISSING"})
                 continue
-            shape = shapes.shape_cluster(cluster, list(self._ecs.read_cluster(cluster.name, self._clock.now())))
+            now = self._clock.now()
+            standalone = self._ecs.read_standalone(cluster.name, now)
+            shape = shapes.shape_cluster(cluster, list(self._ecs.read_cluster(cluster.name, now)), standalone)
             if "TAGS" in request.get("include", []):
                 shape["tags"] = shapes.shape_tags(cluster.tags)
             clusters.append(shape)

@@ -1,9 +1,11 @@
 """ECS objects in the shapes of the API (botocore's service model `ecs`)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .aws_json import Json
 from .ecs import (
+    STARTING_STATUSES,
     Cluster,
     Deployment,
     Ecs,
@@ -11,6 +13,7 @@ from .ecs import (
     Service,
     ServiceDeployment,
     ServiceRevision,
+    Task,
     TaskDefinition,
     TaskSet,
 )
@@ -56,15 +59,17 @@ def shape_tags(tags: dict[str, str]) -> list[Json]:
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
-def shape_cluster(cluster: Cluster, services: list[Service]) -> Json:
-    """A Cluster, with the counts of its `services`."""
+def shape_cluster(cluster: Cluster, services: list[Service], standalone: Sequence[Task] = ()) -> Json:
+    """A Cluster, with the counts of its `services` and of its `standalone` tasks."""
+    running = sum(task.last_status == "RUNNING" for task in standalone)
+    pending = sum(task.last_status in STARTING_STATUSES for task in standalone)
     return {
         "clusterArn": cluster.arn,
         "clusterName": cluster.name,
         "status": "ACTIVE",
         "registeredContainerInstancesCount": 0,
-        "runningTasksCount": sum(len(service.running()) for service in services),
-        "pendingTasksCount": sum(len(service.pending()) for service in services),
+        "runningTasksCount": running + sum(len(service.running()) for service in services),
+        "pendingTasksCount": pending + sum(len(service.pending()) for service in services),
         "activeServicesCount": sum(service.status == "ACTIVE" for service in services),
         "settings": cluster.settings,
     }

@@ -7,6 +7,7 @@ from .clock import Clock
 from .ecs import Service, Task
 from .errors import AwsError
 from .load_balancers import LoadBalancer, LoadBalancers, find_rules
+from .task_shapes import find_private_address
 
 PAGE_SIZE = 400
 """DescribeLoadBalancers, DescribeTargetGroups: PageSize "Minimum value of 1. Maximum value of 400"."""
@@ -89,7 +90,7 @@ class Elbv2:
         descriptions = []
         for task in _find_targets(service, arn):
             port = _find_port(service, arn)
-            address = compute_address(task)
+            address = find_private_address(task)
             if not wanted or address in wanted:
                 target: Json = {"Id": address, "Port": port}
                 if task.availability_zone is not None:
@@ -193,11 +194,6 @@ class Elbv2:
                 "Description": "Initial health checks in progress",
             }
         return {"State": "unhealthy", "Reason": "Target.FailedHealthChecks", "Description": "Health checks failed"}
-
-
-def compute_address(task: Task) -> str:
-    """The private IPv4 address of a task, from its ID."""
-    return f"10.0.{int(task.id[:2], 16)}.{int(task.id[2:4], 16)}"
 
 
 def _find_targets(service: Service | None, target_group_arn: str) -> list[Task]:

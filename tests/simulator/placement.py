@@ -73,8 +73,8 @@ class Placements:
     ) -> Placement | Refusal:
         """A place for one more task beside `others`, the live tasks of the same revision.
 
-        "Fargate ... the service scheduler attempts to distribute tasks evenly across Availability Zones" (developer
-        guide, "Amazon ECS service ... Availability Zones"): the zone with the fewest wins.
+        The scheduler spreads the tasks of a service over the Availability Zones of its subnets: the zone with the
+        fewest wins, and one that has no capacity is passed over.
         """
         if (role := self._find_unassumable_role(definition)) is not None:
             text = (

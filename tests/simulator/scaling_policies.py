@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SCALE_IN_MARGIN = 0.9
-"""The AlarmLow of a target tracking policy alarms at 90 % of the target: AWS keeps the two apart "to prevent rapid
-fluctuations", and gives no figure; this one is what the alarms it makes for ECS services show."""
+"""The AlarmLow of a target tracking policy alarms below 90 % of the target. AWS documents no figure; this one is what
+the alarms it makes for ECS services show."""
 DEFAULT_COOLDOWN_SECONDS = 300.0
 """StepScalingPolicyConfiguration, Cooldown; and of target tracking policies on ECS services (Application Auto Scaling
 user guide, "Define cooldown periods")."""
@@ -15,8 +15,8 @@ user guide, "Define cooldown periods")."""
 def compute_tracked_capacity(capacity: int, value: float, target: float) -> int:
     """The capacity that brings a metric from `value` to `target`, as it falls in proportion to capacity.
 
-    "Service Auto Scaling always acts conservatively by rounding up or down when it determines how much capacity to add
-    or remove" (developer guide): here up, so that nothing needed is missing. From nothing it goes to one.
+    Service Auto Scaling is conservative in rounding (developer guide, "Use a target metric to scale Amazon ECS
+    services"): here up, so that nothing needed is missing. From nothing it goes to one.
     """
     return max(1, math.ceil(round(capacity * value / target, 6))) if capacity else 1
 

@@ -115,7 +115,7 @@ def test_bad_ranges_are_refused(scene: Scene, members: Json) -> None:
 
 
 def test_policy_has_two_alarms(scene: Scene) -> None:
-    """PutScalingPolicy returns the alarms; developer guide: "Don't edit or delete the CloudWatch alarms"."""
+    """PutScalingPolicyResponse, Alarms: "The CloudWatch alarms created for the target tracking scaling policy"."""
     scene.create_stable()
     client = _register(scene, MinCapacity=1, MaxCapacity=5)
     answer = _track(client, target=50)

@@ -9,7 +9,7 @@ import pytest
 
 from .clock import Clock
 from .ecs import Ecs, Identifiers, Service
-from .harness import CLUSTER, SERVICE, TARGET_GROUP_ARN, Json, Scene, is_stable
+from .harness import BREAKER, CLUSTER, SERVICE, TARGET_GROUP_ARN, Json, Scene, is_stable
 from .service_events import ServiceEvents
 
 BEHIND_LOAD_BALANCER: Json = {
@@ -197,6 +197,18 @@ def test_fargate_without_capacity_tells_once_and_recovers(scene: Scene) -> None:
     assert scene.tasks() == []
     scene.control.clear_conditions()
     scene.wait_stable()
+
+
+def test_shortage_counts_for_the_circuit_breaker(scene: Scene) -> None:
+    """API type Deployment, failedTasks: "A task is considered a failure if the service scheduler can't launch the
+    task"."""
+    before = scene.create_stable(deploymentConfiguration=BREAKER)
+    scene.control.set_conditions(fargateShortages=[{}])
+    scene.register()
+    arn = scene.update(taskDefinition="web:2")["currentServiceDeployment"]
+    after = scene.wait(lambda service: is_stable(service) and service["taskDefinition"] == before["taskDefinition"])
+    assert scene.service_deployment(arn)["status"] == "ROLLBACK_SUCCESSFUL"
+    assert after["runningCount"] == 3
 
 
 def test_shortage_of_a_zone_moves_tasks_elsewhere_and_rebalancing_brings_them_back(scene: Scene) -> None:
@@ -437,7 +449,10 @@ def test_sigterm_that_is_ignored_ends_in_sigkill(scene: Scene) -> None:
     scene.create(count=1)
     scene.wait_stable()
     scene.update(desiredCount=0)
-    assert _wait_stopped(scene)["containers"][0]["exitCode"] == 137
+    task = _wait_stopped(scene)
+    assert task["containers"][0]["exitCode"] == 137
+    took = (task["executionStoppedAt"] - task["stoppingAt"]).total_seconds() * 600
+    assert took == pytest.approx(5, abs=0.7), "3 s of deregistration, 2 s of stop timeout"
 
 
 def test_restart_policy_restarts_in_place(scene: Scene) -> None:
@@ -680,6 +695,7 @@ def test_run_task_starts_tasks_that_nobody_replaces(scene: Scene) -> None:
         ("bokgu", "family:web", "PROVISIONING")
     }
     arns = [task["taskArn"] for task in tasks]
+    assert scene.ecs.describe_clusters(clusters=[CLUSTER])["clusters"][0]["pendingTasksCount"] == 2
     listed = scene.ecs.list_tasks(cluster=CLUSTER, startedBy="bokgu")["taskArns"]
     assert sorted(listed) == sorted(arns)
     waiter = scene.ecs.get_waiter("tasks_stopped")
@@ -687,6 +703,16 @@ def test_run_task_starts_tasks_that_nobody_replaces(scene: Scene) -> None:
     ended = scene.ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"]
     assert {(t["stopCode"], t["containers"][0]["exitCode"]) for t in ended} == {("EssentialContainerExited", 0)}
     assert scene.ecs.list_tasks(cluster=CLUSTER, startedBy="bokgu")["taskArns"] == []
+
+
+def test_new_tasks_show_late_to_lagging_reads(scene: Scene) -> None:
+    """RunTask: "the result of an API command you run … might not be immediately visible to all subsequent commands"."""
+    scene.register()
+    scene.control.set_consistency_delay(120)
+    arn = _run(scene)["tasks"][0]["taskArn"]
+    answer = scene.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])
+    assert answer["failures"][0]["reason"] == "MISSING"
+    _wait_for(lambda: scene.ecs.list_tasks(cluster=CLUSTER)["taskArns"] == [arn])
 
 
 def test_run_task_with_a_token_is_idempotent(scene: Scene) -> None:

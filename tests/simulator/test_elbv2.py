@@ -47,7 +47,8 @@ def test_shared_load_balancer(scene: Scene) -> None:
 def test_target_health_follows_the_tasks(minute_a_second: Scene) -> None:
     """DescribeTargetHealth, API type TargetHealth: healthy; draining while a task is deregistered."""
     scene = minute_a_second
-    scene.create_stable(loadBalancers=BALANCERS)
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+    scene.create_stable(loadBalancers=BALANCERS, networkConfiguration=network)
     elb = scene.client("elbv2")
 
     def states() -> list[str]:
@@ -57,6 +58,8 @@ def test_target_health_follows_the_tasks(minute_a_second: Scene) -> None:
     assert states() == ["healthy"] * 3
     target = elb.describe_target_health(TargetGroupArn=TARGET_GROUP_ARN)["TargetHealthDescriptions"][0]
     assert target["HealthCheckPort"] == "8080"
+    addresses = [task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"] for task in scene.tasks()]
+    assert target["Target"]["Id"] in addresses
     only = elb.describe_target_health(TargetGroupArn=TARGET_GROUP_ARN, Targets=[{"Id": target["Target"]["Id"]}])
     assert len(only["TargetHealthDescriptions"]) == 1
     scene.update(desiredCount=0)

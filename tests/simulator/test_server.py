@@ -138,13 +138,18 @@ def test_process_serves_and_ends_on_sigterm(tmp_path: Path) -> None:
     """`python -m tests.simulator`."""
     port_file = tmp_path / "port"
     command = [sys.executable, "-m", "tests.simulator", "--port-file", str(port_file), "--speed", "60"]
+    command += ["--demo", "--rate-limits", "wall"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline().strip()
             assert line == f"listening on http://127.0.0.1:{port_file.read_text()}"
-            assert SimulatorControl(line.removeprefix("listening on ")).health()["speed"] == 60
+            control = SimulatorControl(line.removeprefix("listening on "))
+            assert control.health()["speed"] == 60
+            assert control.rate_limits()["enforced"] is True
+            assert control.service(CLUSTER, SERVICE)["service"]["desiredCount"] == 3
+            assert process.stdout.readline().startswith("AWS CLI:  AWS_ACCESS_KEY_ID=any")
             started = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=5) == 0

@@ -12,7 +12,7 @@ from .service_events import ServiceEvents
 from .task_shapes import is_fargate
 
 OVERLAP_SECONDS = 90.0
-"""Simulated: how long the task that leaves serves on, so that its replacement "is started before" it is stopped."""
+"""Simulated: how long the task that leaves serves on, so that its replacement runs before it stops."""
 _REASON = "Scaling activity initiated by (deployment {})"
 
 

@@ -20,7 +20,7 @@ EVENT_PATTERN = {
         "ECS Service Action",
     ],
 }
-VISIBILITY_SECONDS, MAX_RECEIVE_COUNT = 2, 3
+VISIBILITY_SECONDS, MAX_RECEIVE_COUNT = 2, 5
 """A message that was not deleted comes back soon, and is given up soon. docs/doors.md names what is wise outside."""
 
 Raw = dict[str, Any]

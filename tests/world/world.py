@@ -41,6 +41,7 @@ TOKEN_LIFETIME = timedelta(hours=24)
 """A world that was left running works for a day."""
 
 OPERATOR_SETTINGS = {
+    "BOKGU_MINUTE": "1s",
     "BOKGU_SERVICE_POLL": "1s",
     "BOKGU_STEP_POLL": "1s",
     "BOKGU_CONSISTENCY_DELAY": "3s",

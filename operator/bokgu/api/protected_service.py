@@ -132,7 +132,7 @@ class DetectionSettings(ApiModel):
     )
     period: Duration = Field(
         default="1m",
-        description="Length of a datapoint of the presets. Their windows, given for one minute, stretch with it.",
+        description="Length of a datapoint of the presets on metrics. Their windows count datapoints.",
     )
     latency_limit: DecimalString | None = Field(
         default=None, description="Preset alb-latency: the 99th percentile of seconds that is too slow."

@@ -17,21 +17,32 @@ Answers = dict[Metric, Series | AwsError]
 
 
 async def fetch_metrics(
-    aws: AwsClient, starts: Mapping[Metric, datetime], end: datetime, *, region: str, role_arn: str | None
+    aws: AwsClient,
+    starts: Mapping[Metric, datetime],
+    end: datetime,
+    *,
+    region: str,
+    role_arn: str | None,
+    refused: set[Metric] | None = None,
 ) -> Answers:
     """Datapoints of each metric from its start to `end`, in ceil(metrics / 500) calls where CloudWatch does not page.
 
     A metric that CloudWatch did not answer whole (PartialData, InternalError, Forbidden) has an AwsError instead: half
     an answer is no measurement. So have all metrics of a call that failed. Where CloudWatch refuses a call because of
-    one bad query, the call is cut in two until the bad one stands alone.
+    one bad query, the call is cut in two until the bad one stands alone; `refused` remembers it for the caller, so that
+    it is asked alone from then on.
     """
-    ordered = sorted(starts, key=lambda m: (starts[m], m))
+    lonely = set() if refused is None else refused & starts.keys()
+    ordered = sorted(starts.keys() - lonely, key=lambda m: (starts[m], m))
     packs = [ordered[i : i + MAX_QUERIES] for i in range(0, len(ordered), MAX_QUERIES)]
+    packs += [[metric] for metric in sorted(lonely)]
 
     async def fetch(pack: Sequence[Metric]) -> Answers:
         try:
             return await _fetch_pack(aws, pack, min(starts[m] for m in pack), end, region=region, role_arn=role_arn)
         except AwsError as error:
+            if error.code in INVALID and len(pack) == 1 and refused is not None:
+                refused.update(pack)
             if error.code not in INVALID or len(pack) == 1:
                 return dict.fromkeys(pack, error)
         half = len(pack) // 2
@@ -40,6 +51,8 @@ async def fetch_metrics(
     answers: Answers = {}
     for found in await asyncio.gather(*(fetch(pack) for pack in packs)):
         answers |= found
+    if refused is not None:
+        refused -= {metric for metric in lonely if isinstance(answers[metric], Series)}
     return answers
 
 

@@ -13,9 +13,18 @@ Source = Metric | LogMetric
 
 
 async def fetch_sources(
-    aws: AwsClient, starts: Mapping[Source, datetime], end: datetime, *, region: str, role_arn: str | None
+    aws: AwsClient,
+    starts: Mapping[Source, datetime],
+    end: datetime,
+    *,
+    region: str,
+    role_arn: str | None,
+    refused: set[Metric] | None = None,
 ) -> dict[Source, Series | AwsError]:
-    """Datapoints of each source from its start to `end`; an AwsError in the place of what AWS did not answer."""
+    """Datapoints of each source from its start to `end`; an AwsError in the place of what AWS did not answer.
+
+    `refused` as for `fetch_metrics`.
+    """
     metrics = {m: start for m, start in starts.items() if isinstance(m, Metric)}
     patterns = {p: start for p, start in starts.items() if isinstance(p, LogMetric)}
 
@@ -26,7 +35,7 @@ async def fetch_sources(
             return error
 
     answers, counts = await asyncio.gather(
-        fetch_metrics(aws, metrics, end, region=region, role_arn=role_arn),
+        fetch_metrics(aws, metrics, end, region=region, role_arn=role_arn, refused=refused),
         asyncio.gather(*(count(pattern) for pattern in patterns)),
     )
     found: dict[Source, Series | AwsError] = {metric: answer for metric, answer in answers.items()}  # noqa: C416 - widens the type of the keys

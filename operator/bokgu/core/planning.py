@@ -26,7 +26,7 @@ from bokgu.api.recovery_plan import (
     Undo,
     Validation,
 )
-from bokgu.api.vocabulary import Action, Level, Mode, OnFailure, ValidationType
+from bokgu.api.vocabulary import Action, Comparison, Level, Mode, OnFailure, ValidationType
 from bokgu.core.approval import required_roles
 from bokgu.core.detection import lowest_threshold
 from bokgu.core.runbooks import BuiltInRunbook, choose_runbook
@@ -45,6 +45,14 @@ STEP_TIMEOUT = {
     Action.ROLLBACK: timedelta(minutes=30),
 }
 """Start-up, health checks and deregistration of the slowest usual service fit in it."""
+
+_OPPOSITE = {
+    Comparison.GREATER_THAN: "<=",
+    Comparison.GREATER_THAN_OR_EQUAL: "<",
+    Comparison.LESS_THAN: ">=",
+    Comparison.LESS_THAN_OR_EQUAL: ">",
+}
+"""What holds exactly where the detector's comparison does not: no errors at all must satisfy a threshold of 0."""
 
 
 @dataclass(frozen=True)
@@ -212,10 +220,11 @@ def _validation(action: Action, facts: PlanningFacts) -> Validation | None:
     settle = facts.watch.settle
     above = facts.condition.comparison.startswith("Greater")
     limit = lowest_threshold(facts.condition.thresholds)
+    good = _OPPOSITE[facts.condition.comparison]
     return Validation(
         type=ValidationType.METRIC,
         criteria=bounded(f"{facts.condition.name}_{'decrease' if above else 'increase'}", 63),
-        expression=f"{facts.condition.name} {'<' if above else '>'} {limit}",
+        expression=f"{facts.condition.name} {good} {limit}",
         for_=format_duration(hold),
         timeout=format_duration(2 * hold + settle),
     )

@@ -39,15 +39,15 @@ class ServiceLook:
     """One look at a service.
 
     `deployments` are the latest service deployments, newest first; `waits_at` names the lifecycle hook that a
-    deployment waits at; `stopped_tasks` is empty where nothing suggested to ask for them. `minute` is the length of a
-    minute of the windows: they stretch with `detection.period`.
+    deployment waits at; `stopped_tasks` is None where nobody has asked for them. `minute` is how long a
+    minute of the windows and of ECS's own grace period is: shorter only in a world that runs faster.
     """
 
     service: EcsService
     now: datetime
     deployments: tuple[ServiceDeployment, ...] = ()
     waits_at: str | None = None
-    stopped_tasks: tuple[StoppedTask, ...] = ()
+    stopped_tasks: tuple[StoppedTask, ...] | None = None
     minute: timedelta = timedelta(minutes=1)
 
 
@@ -171,15 +171,20 @@ def _percentile_95(lengths: list[timedelta]) -> timedelta:
     return lengths[math.ceil(0.95 * len(lengths)) - 1]
 
 
-def evaluate_crash_loop(look: ServiceLook, _memory: Memory, _was_firing: bool) -> Judgement:
-    """Tasks that end by themselves, again and again: half of the wanted ones in ten minutes, three at least."""
-    begin = look.now - CRASH_WINDOW * look.minute
-    crashed = {t.arn for t in look.stopped_tasks if t.stop_code in CRASHES and t.stopped_at >= begin}
-    limit = max(3, math.ceil(look.service.desired_count / 2))
-    excuse = find_excuse(look.service)
-    if excuse or len(crashed) < limit:
-        return Judgement(Reading(DetectionState.CLEAR, None, float(len(crashed)), excuse or ""))
-    last = max((t for t in look.stopped_tasks if t.arn in crashed), key=lambda t: t.stopped_at)
+def evaluate_crash_loop(look: ServiceLook, _memory: Memory, was_firing: bool) -> Judgement:
+    """Tasks that end by themselves, again and again: half of the wanted ones in ten minutes, three at least.
+
+    Where there is reason to ask for the stopped tasks and nobody has, or could, it stays as it was.
+    """
+    if excuse := find_excuse(look.service):
+        return Judgement(Reading(DetectionState.CLEAR, None, None, excuse))
+    if look.stopped_tasks is None and suggests_crashes(look):
+        return Judgement(Reading(DetectionState.FIRING if was_firing else DetectionState.CLEAR))
+    stopped, begin = look.stopped_tasks or (), look.now - CRASH_WINDOW * look.minute
+    crashed = {t.arn for t in stopped if t.stop_code in CRASHES and t.stopped_at >= begin}
+    if len(crashed) < max(3, math.ceil(look.service.desired_count / 2)):
+        return Judgement(Reading(DetectionState.CLEAR, None, float(len(crashed))))
+    last = max((t for t in stopped if t.arn in crashed), key=lambda t: t.stopped_at)
     message = f"{len(crashed)} tasks ended by themselves in {CRASH_WINDOW} minutes: {last.stop_code}, {last.reason}"
     return Judgement(Reading(DetectionState.FIRING, Severity.HIGH, float(len(crashed)), message))
 

@@ -92,7 +92,7 @@ async def _see(context: Context, protected: ProtectedService, now: datetime) -> 
             return None
         raise service
     memory = context.scopes.setdefault(scope_key(protected), ScopeMemory())
-    state = ServiceLook(service, now, minute=parse_duration(spec.detection.period))
+    state = ServiceLook(service, now, minute=context.settings.minute)
     detection = spec.detection.model_copy(update={"presets": tuple(STATE_CONDITIONS)})
     curious = protected.model_copy(update={"spec": spec.model_copy(update={"detection": detection})})
     return await see_details(context, curious, state, memory)

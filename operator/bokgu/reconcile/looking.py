@@ -10,7 +10,6 @@ from functools import partial
 import structlog
 
 from bokgu.api.detector import Detector
-from bokgu.api.fields import parse_duration
 from bokgu.api.observed import AwsError, BalancedGroup, EcsService, Metric, Series
 from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.vocabulary import Preset
@@ -55,7 +54,7 @@ async def begin_looks(
     await _learn_balancers(context, scope, memory, arns, now)
     looks: dict[Key, Look] = {}
     for protected in services:
-        looks[protected.key] = _begin(memory, protected, states[protected.key], now)
+        looks[protected.key] = _begin(context, memory, protected, states[protected.key])
     for detector in detectors:
         generation = detector.metadata.generation
         watch = memory.watch(detector.key, generation, partial(watch_of, detector))
@@ -98,7 +97,8 @@ async def _learn_balancers(context: Context, scope: Scope, memory: ScopeMemory, 
         memory.balanced = missing | found
 
 
-def _begin(memory: ScopeMemory, protected: ProtectedService, state: EcsService | AwsError, now: datetime) -> Look:
+def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, state: EcsService | AwsError) -> Look:
+    now = context.clock()
     generation, presets = protected.metadata.generation, protected.spec.detection.presets
     groups: tuple[TargetGroup, ...] = protected.status.service.target_groups if protected.status.service else ()
     if isinstance(state, EcsService):
@@ -107,7 +107,7 @@ def _begin(memory: ScopeMemory, protected: ProtectedService, state: EcsService |
     if isinstance(state, AwsError):
         return Look(now, generation, watch, problem=state, target_groups=groups)
     _, history = memory.histories.get(protected.key, (None, ()))
-    seen = ServiceLook(state, now, history, minute=parse_duration(protected.spec.detection.period))
+    seen = ServiceLook(state, now, history, minute=context.settings.minute)
     return Look(now, generation, watch, state=seen, target_groups=groups)
 
 
@@ -120,7 +120,7 @@ def _target_groups(memory: ScopeMemory, service: EcsService) -> tuple[TargetGrou
     )
 
 
-async def measure(context: Context, scope: Scope, looks: dict[Key, Look]) -> dict[Key, Look]:
+async def measure(context: Context, scope: Scope, memory: ScopeMemory, looks: dict[Key, Look]) -> dict[Key, Look]:
     """The same looks with the datapoints that their watches need."""
     now = context.clock()
     starts: dict[Source, datetime] = {}
@@ -128,7 +128,9 @@ async def measure(context: Context, scope: Scope, looks: dict[Key, Look]) -> dic
         start = now - look.watch.lookback
         for source in look.watch.sources.values():
             starts[source] = min(start, starts.get(source, start))
-    answers = await fetch_sources(context.aws, starts, now, region=scope.region, role_arn=scope.role_arn)
+    answers = await fetch_sources(
+        context.aws, starts, now, region=scope.region, role_arn=scope.role_arn, refused=memory.refused
+    )
     measured = {}
     for key, look in looks.items():
         found = {name: answers[source] for name, source in look.watch.sources.items()}

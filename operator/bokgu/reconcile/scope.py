@@ -49,7 +49,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         for one in (*due.services, *due.detectors):
             memory.looked_at[one.key] = (one.metadata.generation, now)
         looks = await begin_looks(context, scope, memory, due.services, due.detectors)
-        looks = await measure(context, scope, looks)
+        looks = await measure(context, scope, memory, looks)
         _hand_out(context, looks)
         _hand_out(context, await look_closer(context, memory, due.services, looks))
         due = _find_due(context, key, memory)
