@@ -1,140 +1,117 @@
-"""`python -m tests.bench`: how fast incidents become plans that await approval."""
+"""`python -m tests.bench`: how fast, and with how few calls. Figures are printed, never asserted."""
 
 import argparse
-import asyncio
 import platform
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from kubernetes.aio import client, config
 from rich.console import Console
 from rich.table import Table
 
-from bokgu.kube.client import KubeClient
-from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD, detector, incident, protected_service
-from tests.world.world import World, wait_for
+from tests.bench.detection import METRICS, measure_detection
+from tests.bench.event_door import measure_event_door
+from tests.bench.incidents import measure_burst
+from tests.world.world import World
 
-CONCURRENCY = 8
-"""Requests under way at once, in the yardstick as in the operator (BOKGU_WORKERS)."""
+PARTS = ("incidents", "detection", "door")
+Row = tuple[str, str, str, str]
 
 
 def main() -> int:
     """Measure, and print one table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--incidents", type=int, default=100, metavar="N", help="size of the burst (%(default)s)")
     parser.add_argument(
-        "--incidents", type=int, default=100, metavar="N", help="size of the burst (default %(default)s)"
+        "--services", type=int, default=1000, metavar="N", help="services that are watched (%(default)s)"
     )
+    parser.add_argument("--messages", type=int, default=200, metavar="N", help="alarm messages (%(default)s)")
+    parser.add_argument("--only", choices=PARTS, help="measure one part")
     options = parser.parse_args()
-    count: int = options.incidents
-    with tempfile.TemporaryDirectory(prefix="bokgu-bench-") as folder, World(Path(folder), tell=_tell) as world:
-        world.kill_operator()
-        _tell(f"yardstick: a bare client makes the same three writes for {count} objects")
-        yardstick = asyncio.run(_measure_yardstick(world, count))
-        _tell(f"{count} services, protected and in a surge")
-        _prepare(world, count)
-        world.start_operator({"BOKGU_SERVICE_POLL": "10m"})
-        _tell(f"{count} incidents at once")
-        rate, counters = _measure_burst(world, count)
-    _print(count, yardstick, rate, counters)
-    return 0
-
-
-async def _measure_yardstick(world: World, count: int) -> float:
-    """Objects a second of a client that does nothing but write: POST plan, PUT its status, PUT an incident's status."""
-    account = world.control_plane.kubeconfig_for_service_account("bokgu-system", "bokgu")
-    settings = client.Configuration()
-    await config.load_kube_config(str(account), client_configuration=settings)  # type: ignore[no-untyped-call]
-    kube = KubeClient(client.ApiClient(settings))
-    slots = asyncio.Semaphore(CONCURRENCY)
-    incidents = [await kube.create("incidents", incident(f"yard-{index}", "nobody")) for index in range(count)]
-
-    async def write(body: dict[str, Any]) -> None:
-        async with slots:
-            plan = await kube.create("recoveryplans", _plan(body))
-            await kube.replace_status("recoveryplans", plan, {"phase": "AwaitingApproval"})
-            await kube.replace_status("incidents", body, {"phase": "AwaitingApproval"})
-
-    begun = time.monotonic()
-    await asyncio.gather(*(write(body) for body in incidents))
-    took = time.monotonic() - begun
-    await kube.close()
-    for kind in ("recoveryplans", "incidents"):
-        world.control_plane.kubectl("delete", kind, "--all", "-n", NAMESPACE, "--timeout=60s")
-    return count / took
-
-
-def _plan(owner: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": "bokgu.dev/v1alpha1",
-        "kind": "RecoveryPlan",
-        "metadata": {"name": owner["metadata"]["name"], "namespace": NAMESPACE},
-        "spec": {
-            "incidentRef": {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]},
-            "serviceRef": {"name": "nobody"},
-            "preconditions": {"desiredCount": 3, "rootCause": "TrafficSurge"},
-            "steps": [{"name": "look", "action": "health_check", "timeout": "1m", "onFailure": "Stop"}],
-            "expiresAt": "2099-01-01T00:00:00Z",
-        },
-    }
-
-
-def _prepare(world: World, count: int) -> None:
-    """Services in a surge that began after a quiet while, their detectors silent so that only the burst is measured."""
-    names = [f"bench-{index}" for index in range(count)]
-    for name in names:
-        world.create_service(name)
-    time.sleep(5)
-    for name in names:
-        world.simulator.set_load(CLUSTER, name, SURGE_LOAD)
-    for name in names:
-        world.apply(protected_service(name), detector(name, suspend=True))
-    time.sleep(4)
-
-
-def _measure_burst(world: World, count: int) -> tuple[float, dict[str, float]]:
-    """Incidents a second from created to a plan that awaits approval, and what the operator counted meanwhile."""
-
-    def described() -> bool:
-        found = world.all("protectedservices")
-        return all("lastKnownGood" in p.get("status", {}) for p in found) and len(found) == count
-
-    wait_for(described, 60, lambda: "not all services are described")
-    before = world.scrape()
-    manifests = [incident(f"burst-{index}", f"bench-{index}", severity="critical") for index in range(count)]
-    begun = time.monotonic()
-    world.apply(*manifests)
-    wait_for(lambda: _awaiting(world) == count, 120, lambda: f"{_awaiting(world)} of {count} plans")
-    took = time.monotonic() - begun
-    after = world.scrape()
-    return count / took, {name: value - before.get(name, 0) for name, value in after.items()}
-
-
-def _awaiting(world: World) -> int:
-    plans = world.all("recoveryplans")
-    incidents = world.all("incidents")
-    waiting = [o for o in (*plans, *incidents) if o.get("status", {}).get("phase") == "AwaitingApproval"]
-    return len(waiting) // 2
-
-
-def _print(count: int, yardstick: float, rate: float, counters: dict[str, float]) -> None:
-    writes = sum(v for n, v in counters.items() if n.startswith("bokgu_status_writes_total") and 'result="OK"' in n)
-    created = sum(v for n, v in counters.items() if n.startswith("bokgu_plans_created_total"))
-    aws = sum(v for n, v in counters.items() if n.startswith("bokgu_aws_requests_total"))
+    rows: list[Row] = []
+    for part in PARTS:
+        if options.only in {None, part}:
+            with _world() as world:
+                rows += _measure(part, world, options)
     table = Table(title=f"bokgu bench: Python {platform.python_version()}, {platform.machine()}, one run")
     for column in ("what", "measured", "yardstick", "ratio"):
         table.add_column(column, justify="left" if column == "what" else "right")
-    table.add_row(
-        f"incidents a second to a plan that awaits approval, burst of {count}",
-        f"{rate:.1f}",
-        f"{yardstick:.1f}",
-        f"{rate / yardstick:.2f}",
-    )
-    table.add_row("writes to the API server an incident", f"{(writes + created) / count:.2f}", "3", "")
-    table.add_row("AWS calls an incident", f"{aws / count:.2f}", "3", "")
-    Console(width=110).print(table)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=120).print(table)
+    return 0
+
+
+def _measure(part: str, world: World, options: argparse.Namespace) -> list[Row]:
+    match part:
+        case "incidents":
+            world.kill_operator()
+            return _burst_rows(world, options.incidents)
+        case "detection":
+            world.kill_operator()
+            return _detection_rows(world, options.services)
+        case _:
+            return _door_rows(world, options.messages)
+
+
+def _burst_rows(world: World, count: int) -> list[Row]:
+    found = measure_burst(world, count, _tell)
+    return [
+        (
+            f"incidents a second to a plan that awaits approval, burst of {count}",
+            f"{found.rate:.1f}",
+            f"{found.yardstick:.1f}",
+            f"{found.rate / found.yardstick:.2f}",
+        ),
+        ("writes to the API server an incident", f"{found.writes:.2f}", "3", ""),
+        ("AWS calls an incident", f"{found.aws_calls:.2f}", "3", ""),
+    ]
+
+
+def _detection_rows(world: World, services: int) -> list[Row]:
+    _tell(f"{services} services with four presets each, against canned answers: takes minutes")
+    found = measure_detection(world, services)
+    metrics = services * METRICS
+    return [
+        (f"GetMetricData calls a cycle, {metrics} metrics", f"{found.metric_calls:.1f}", str(found.metric_floor), ""),
+        (
+            f"DescribeServices calls a cycle, {services} services",
+            f"{found.describe_calls:.1f}",
+            str(found.describe_floor),
+            "",
+        ),
+        ("other AWS calls a cycle", f"{found.other_calls:.1f}", "0", ""),
+        ("writes to the API server a calm cycle", f"{found.writes:.1f}", "0", ""),
+        ("CPU of a cycle, seconds of one core, idle included", f"{found.cpu:.2f}", "1.50", f"{found.cpu / 1.5:.2f}"),
+        (
+            "what CloudWatch bills for that each minute, USD a month",
+            f"{metrics * 60 * 24 * 30 / 1000 * USD_PER_THOUSAND_METRICS:,.0f}",
+            "",
+            "",
+        ),
+    ]
+
+
+USD_PER_THOUSAND_METRICS = 0.01
+"""GetMetricData, us-east-1 (Amazon CloudWatch pricing)."""
+
+
+def _door_rows(world: World, messages: int) -> list[Row]:
+    _tell(f"{messages} alarms, 20 a second")
+    found = measure_event_door(world, messages=messages)
+    return [
+        (f"SQS alarm to stored Incident, {messages} at 20 a second: p50, ms", f"{found.percentile(0.5):.0f}", "50", ""),
+        ("p99, ms", f"{found.percentile(0.99):.0f}", "250", ""),
+        ("messages lost", str(found.lost), "0", ""),
+    ]
+
+
+@contextmanager
+def _world() -> Iterator[World]:
+    with tempfile.TemporaryDirectory(prefix="bokgu-bench-") as folder, World(Path(folder), tell=_tell) as world:
+        yield world
 
 
 def _tell(text: str) -> None:

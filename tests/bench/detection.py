@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.bench.canned_aws import service_name
 from tests.controlplane.process import Process
-from tests.world.manifests import NAMESPACE, protected_service
+from tests.world.manifests import protected_service
 from tests.world.world import ROOT, World, wait_for
 
 PRESETS = ("alb-target-5xx", "alb-no-target", "ecs-running", "ecs-cpu")
@@ -105,11 +105,3 @@ def _cpu_seconds(pid: int) -> float:
     """User and system time of a process so far (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="bokgu-bench-") as folder, World(Path(folder), tell=print) as opened:
-        opened.kill_operator()
-        print(measure_detection(opened, int(sys.argv[1]) if len(sys.argv) > 1 else 1000), NAMESPACE)
