@@ -14,6 +14,7 @@ from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan, Step
 from bokgu.api.vocabulary import Proof
 from bokgu.core.approval import Judgement, Tally, tally_approvals
+from bokgu.core.lifecycle import Standing
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.presets import build_watch
 from bokgu.core.watch import Watch, watch_of
@@ -313,6 +314,20 @@ def classification(**fields: Any) -> Classification:
             **fields,
         }
     )
+
+
+def standing(**fields: Any) -> Standing:
+    """What a pass finds out about an incident that is classified and has no plan."""
+    seen = Standing(
+        now=NOW,
+        detection=detection(),
+        classification=classification(),
+        problem=None,
+        plan=None,
+        entry=None,
+        no_plan=None,
+    )
+    return replace(seen, **fields)
 
 
 # Approvals

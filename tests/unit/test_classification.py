@@ -101,6 +101,13 @@ def test_the_estimate_is_the_median_of_the_past_or_the_runbooks() -> None:
     assert estimate(cause=RootCause.UNKNOWN) == "1h"
 
 
+def test_the_relapse_watch_is_no_part_of_how_long_a_recovery_took() -> None:
+    began = past("a", minutes=45).spec.detected_at
+    assert began
+    watched = past("a", minutes=45, mitigatedAt=began + 15 * MINUTE)
+    assert find_similar(incident(), RootCause.TRAFFIC_SURGE, [watched]).median_resolution == "15m"
+
+
 def test_names_of_similar_incidents_are_bounded() -> None:
     found = find_similar(incident(), RootCause.TRAFFIC_SURGE, [past(f"i{i}") for i in range(30)])
     assert (found.count, len(found.names)) == (30, 10)

@@ -1,9 +1,10 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota
-from bokgu.config import BadSetting, Settings, read_settings
+from bokgu.config import BadSetting, EventQueue, Settings, read_settings
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -24,10 +25,15 @@ def test_every_setting_has_its_variable() -> None:
             "BOKGU_WORKERS": "2",
             "BOKGU_AWS_THREADS": "3",
             "BOKGU_AWS_QUOTAS": "ecs=7",
+            "BOKGU_MINUTE": "3s",
             "BOKGU_SERVICE_POLL": "4s",
             "BOKGU_STEP_POLL": "5s",
             "BOKGU_CONSISTENCY_DELAY": "6m",
+            "BOKGU_POLICY_SETTLE": "8s",
             "BOKGU_RESYNC": "7h",
+            "BOKGU_EVENT_QUEUES": "https://sqs.eu-west-1.amazonaws.com/1/a",
+            "BOKGU_WEBHOOK_TOKEN_FILE": "/run/token",
+            "BOKGU_WEBHOOK_PORT": "8",
         }
     )
     assert settings == Settings(
@@ -39,10 +45,15 @@ def test_every_setting_has_its_variable() -> None:
         workers=2,
         aws_threads=3,
         aws_quotas={**DEFAULT_QUOTAS, "ecs": Quota(7, 7)},
+        minute=timedelta(seconds=3),
         service_poll=timedelta(seconds=4),
         step_poll=timedelta(seconds=5),
         consistency_delay=timedelta(minutes=6),
+        policy_settle=timedelta(seconds=8),
         resync=timedelta(hours=7),
+        event_queues=(EventQueue("https://sqs.eu-west-1.amazonaws.com/1/a", "eu-west-1"),),
+        webhook_token_file=Path("/run/token"),
+        webhook_port=8,
         holder=settings.holder,
     )
 
@@ -58,6 +69,10 @@ def test_every_setting_has_its_variable() -> None:
         ("BOKGU_STEP_POLL", "0s"),
         ("BOKGU_STEP_POLL", "99999999999999999999h"),
         ("BOKGU_CONSISTENCY_DELAY", "soon"),
+        ("BOKGU_EVENT_QUEUES", "bokgu-events"),
+        ("BOKGU_EVENT_QUEUES", "https://vpce-1.sqs.example/1/a"),
+        ("BOKGU_EVENT_QUEUES", "https://sqs.eu-west-1.amazonaws.com/1/a,"),
+        ("BOKGU_WEBHOOK_PORT", "http"),
     ],
 )
 def test_s12_a_bad_value_names_its_variable(name: str, value: str) -> None:
@@ -67,3 +82,19 @@ def test_s12_a_bad_value_names_its_variable(name: str, value: str) -> None:
 
 def test_the_holder_fits_into_an_intent() -> None:
     assert 0 < len(read_settings({}).holder) <= 63
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "url"),
+    [
+        ("https://sqs.us-gov-west-1.amazonaws.com/1/a", "us-gov-west-1", "https://sqs.us-gov-west-1.amazonaws.com/1/a"),
+        ("https://sqs.cn-north-1.amazonaws.com.cn/1/a", "cn-north-1", "https://sqs.cn-north-1.amazonaws.com.cn/1/a"),
+        ("https://eu-west-1.queue.amazonaws.com/1/a", "eu-west-1", "https://eu-west-1.queue.amazonaws.com/1/a"),
+        ("eu-west-1=https://vpce-1.sqs.example/1/a?b=c", "eu-west-1", "https://vpce-1.sqs.example/1/a?b=c"),
+        ("us-east-1=http://127.0.0.1:1/1/a", "us-east-1", "http://127.0.0.1:1/1/a"),
+    ],
+)
+def test_a_queue_has_the_region_of_its_url_or_of_its_prefix(text: str, region: str, url: str) -> None:
+    other = "https://sqs.eu-west-2.amazonaws.com/2/b"
+    found = read_settings({"BOKGU_EVENT_QUEUES": f"{text}, {other}"}).event_queues
+    assert found == (EventQueue(url, region), EventQueue(other, "eu-west-2"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bokgu.api.incident import Incident, IncidentStatus
-from bokgu.api.vocabulary import IncidentPhase
+from bokgu.api.vocabulary import IncidentPhase, Severity
 from bokgu.core.correlation import TOGETHER, Dependencies, Suppression, find_leader
 from tests.unit.facts import DIGEST, MINUTE, NOW, classification, incident
 
@@ -90,18 +90,18 @@ def test_what_is_worse_is_told_even_where_people_are_at_the_lesser() -> None:
 
 
 @pytest.mark.parametrize("planned", [False, True])
-def test_s59_corrupted_data_leads_whatever_else_is_wrong(planned: bool) -> None:
+def test_corrupted_data_leads_whatever_else_is_wrong(planned: bool) -> None:
     outage = trouble("outage", severity="critical", planned=planned)
     corrupted = trouble("corrupted", type_="data_corruption", begun=MINUTE)
     assert lead(corrupted, outage) is None
 
 
-def test_s59_other_trouble_of_the_service_is_folded_into_corrupted_data() -> None:
+def test_other_trouble_of_the_service_is_folded_into_corrupted_data() -> None:
     corrupted = trouble("corrupted", type_="data_corruption", begun=MINUTE)
     assert lead(trouble("errors", type_="high_error_rate"), corrupted) == ("corrupted", "SameService")
 
 
-def test_s59_corrupted_data_is_not_explained_by_a_broken_dependency() -> None:
+def test_corrupted_data_is_not_explained_by_a_broken_dependency() -> None:
     corrupted = trouble("corrupted", type_="data_corruption", begun=MINUTE)
     assert lead(corrupted, trouble("down", service="db"), dependencies={"api": ["db"]}) is None
 
@@ -145,19 +145,19 @@ def test_what_was_folded_before_stays_folded_in_the_relapse_watch() -> None:
 # Dependencies
 
 
-def test_s45_a_service_whose_dependency_is_broken_follows_it() -> None:
+def test_a_service_whose_dependency_is_broken_follows_it() -> None:
     down = trouble("down", service="db", begun=5 * MINUTE)
     assert lead(trouble("errors"), down, dependencies={"api": ["db"]}) == ("down", "DependencyDown")
     assert lead(down, trouble("errors"), dependencies={"api": ["db"]}) is None
     assert lead(trouble("errors"), down) is None
 
 
-def test_s45_the_dependency_may_be_far_away() -> None:
+def test_the_dependency_may_be_far_away() -> None:
     chain = {"api": ["orders"], "orders": ["db"]}
     assert lead(trouble("errors"), trouble("down", service="db"), dependencies=chain) == ("down", "DependencyDown")
 
 
-def test_s45_a_dependency_that_is_itself_folded_still_explains_its_dependents() -> None:
+def test_a_dependency_that_is_itself_folded_still_explains_its_dependents() -> None:
     root = trouble("root", service="queue")
     folded = trouble("folded", service="db", leader=root)
     assert lead(trouble("errors"), folded, root, dependencies={"api": ["db"]}) == ("root", "DependencyDown")
@@ -187,7 +187,7 @@ def test_a_minor_incident_of_a_dependency_does_not_hide_an_outage() -> None:
 NEEDS_DB = {"api": ["db"], "web": ["db"], "jobs": ["db"]}
 
 
-def test_s45_services_that_need_the_same_thing_and_break_together_are_one_trouble() -> None:
+def test_services_that_need_the_same_thing_and_break_together_are_one_trouble() -> None:
     one = trouble("one", found=UNKNOWN)
     two = trouble("two", service="web", begun=MINUTE, found=UNKNOWN)
     three = trouble("three", service="jobs", begun=2 * MINUTE, found=UNKNOWN)
@@ -220,6 +220,15 @@ def test_a_dependency_never_follows_its_dependent_because_both_need_a_third() ->
     dependency = trouble("dependency", service="orders", begun=MINUTE, found=UNKNOWN)
     assert lead(dependency, dependent, dependencies=needs) is None
     assert lead(dependent, dependency, dependencies=needs) == ("dependency", "DependencyDown")
+
+
+def test_when_a_follower_becomes_the_worse_one_nobody_is_left_without_a_leader() -> None:
+    leader = trouble("leader", service="web", begun=-MINUTE, found=UNKNOWN)
+    risen = trouble("risen", severity="critical", found=UNKNOWN, leader=leader)
+    assert lead(leader, risen, dependencies=NEEDS_DB) is None
+    assert lead(risen, leader, dependencies=NEEDS_DB) is None
+    free = trouble("risen", severity="critical", found=UNKNOWN)
+    assert lead(leader, free, dependencies=NEEDS_DB) == ("risen", "CommonDependency")
 
 
 # Whatever the incidents and dependencies are
@@ -293,7 +302,7 @@ def test_no_two_incidents_fold_each_other_even_when_they_look_at_the_same_moment
 def test_following_the_links_always_ends_at_an_incident_that_leads(
     world: tuple[list[Incident], Dependencies], data: st.DataObject
 ) -> None:
-    """Passes one after the other in any order, incidents that end in between included."""
+    """Passes one after the other in any order, incidents that end or grow worse in between included."""
     incidents, dependencies = world
     for _ in range(data.draw(st.integers(1, 12))):
         if not incidents:
@@ -305,6 +314,10 @@ def test_following_the_links_always_ends_at_an_incident_that_leads(
             incidents = [folded(i, find_leader(i, incidents, dependencies)) for i in incidents if not leads(i)] + [
                 i for i in incidents if leads(i)
             ]
+            continue
+        if data.draw(st.integers(0, 3)) == 0:
+            one = one.model_copy(update={"spec": one.spec.model_copy(update={"severity": Severity.CRITICAL})})
+            incidents[index] = one
             continue
         incidents[index] = folded(one, find_leader(one, incidents, dependencies))
         assert ends_at_a_leader(incidents[index], incidents)

@@ -378,7 +378,7 @@ FORBIDDEN = AwsError("GetMetricData", "Forbidden", "no access", sent=False)
 
 @pytest.mark.parametrize("name", ["errors", "requests"])
 @pytest.mark.parametrize("was_firing", [False, True])
-def test_s70_one_query_without_an_answer_is_unknown_whatever_the_other_says(name: str, was_firing: bool) -> None:
+def test_one_query_without_an_answer_is_unknown_whatever_the_other_says(name: str, was_firing: bool) -> None:
     one = watch()
     found = {n: s for n, s in errors(0.5, 0.5, 0.5, 0.5, 0.5).items() if n != name}
     reading = evaluate_condition(
@@ -410,6 +410,14 @@ def test_an_error_of_a_query_that_the_condition_does_not_use_is_none_of_its_busi
     found = errors(0.5, 0.5, 0.5, 0.5, 0.5)
     errors_ = {"latency": FORBIDDEN}
     assert evaluate_condition(one, one.conditions[0], found, was_firing=False, now=NOW, errors=errors_).state is FIRING
+
+
+@pytest.mark.parametrize("unanswered", ["errors", "requests"])
+def test_a_query_that_was_not_answered_is_not_one_without_datapoints(unanswered: str) -> None:
+    one = watch()
+    found = {name: s for name, s in errors(0.5, 0.5).items() if name != unanswered}
+    values = [value for _, value in measure_condition(one, one.conditions[0], found, NOW - 2 * MINUTE, NOW)]
+    assert values == [None, None]
 
 
 # Denominators that vanish in an outage
@@ -444,7 +452,7 @@ def test_with_include_numerator_one_of_the_two_is_enough(
     assert measure_condition(one, one.conditions[0], found, NOW - MINUTE, NOW) == ((NOW - MINUTE, value),)
 
 
-def test_s63_in_a_total_outage_the_denominator_vanishes_and_it_fires_all_the_same() -> None:
+def test_in_a_total_outage_the_denominator_vanishes_and_it_fires_all_the_same() -> None:
     one = watch(condition=INCLUDED)
     found = counted([100.0, 100.0, None, None], [None, None, 90.0, 80.0])
     reading = evaluate_condition(one, one.conditions[0], found, was_firing=False, now=NOW)

@@ -12,13 +12,16 @@ from bokgu.core.guards import (
     evaluate_gates,
     first_blocking,
 )
+from bokgu.core.lifecycle import build_status
 from bokgu.core.plan_facts import guard_facts as facts_of_guards
 from tests.unit.facts import (
     APPROVED,
+    MINUTE,
     NOW,
     PLAN_UID,
     REJECT,
     deploying,
+    detection,
     facts,
     health_check,
     incident,
@@ -29,6 +32,7 @@ from tests.unit.facts import (
     roll_back,
     scale_out,
     service,
+    standing,
     tally,
 )
 
@@ -130,7 +134,7 @@ def test_s6_both_new_gates_are_asked_before_every_write() -> None:
 
 
 @pytest.mark.parametrize("step", [scale_out(), roll_back(), restart()])
-def test_s6_s59_corrupted_data_freezes_every_write_even_of_a_plan_that_runs(step: dict[str, object]) -> None:
+def test_s6_corrupted_data_freezes_every_write_even_of_a_plan_that_runs(step: dict[str, object]) -> None:
     running = plan(step, status={"startedAt": NOW})
     frozen = guard_facts(plan=running, step=running.spec.steps[0], frozen_by="api-data-corruption-1")
     blocking = first_blocking(evaluate_gates(frozen))
@@ -139,16 +143,31 @@ def test_s6_s59_corrupted_data_freezes_every_write_even_of_a_plan_that_runs(step
 
 
 @pytest.mark.parametrize(
-    ("status", "mitigated"),
-    [(None, False), ("True", True), ("False", False), ("Unknown", False)],
+    ("said", "gone"),
+    [
+        ((), False),
+        (("Firing",), False),
+        (("Unknown",), False),
+        (("Clear",), True),
+        (("Clear", "Unknown"), True),
+        (("Clear", "Unknown", "Firing"), False),
+        (("Clear", "Firing"), False),
+    ],
 )
-def test_s6_the_trouble_counts_as_gone_only_where_the_incident_says_so(status: str | None, mitigated: bool) -> None:
-    said = {"type": "Mitigated", "reason": "Clear", "lastTransitionTime": NOW}
-    trouble = incident(status={"conditions": [{**said, "status": status}]} if status else {})
+def test_s6_trouble_that_went_away_is_gone_until_it_is_seen_again(said: tuple[str, ...], gone: bool) -> None:
+    """Cleared at ten to midnight, no traffic since: a plan that is approved now has nothing to recover."""
+    trouble = incident()
+    for minute, state in enumerate(said):
+        now = NOW + minute * MINUTE
+        found = standing(now=now, detection=detection(state, now), relapse_watch=30 * MINUTE)
+        trouble = trouble.model_copy(update={"status": build_status(trouble, found)})
     one = plan()
-    gathered = facts(incident=trouble, frozen_by="x")
-    found = facts_of_guards(one, one.spec.steps[0], gathered)
-    assert (found.mitigated, found.frozen_by) == (mitigated, "x")
+    guards = facts_of_guards(one, one.spec.steps[0], facts(incident=trouble, frozen_by="x"))
+    assert (guards.mitigated, guards.frozen_by) == (gone, "x")
+
+
+def test_s6_without_its_incident_nothing_is_known_to_be_gone() -> None:
+    one = plan()
     assert not facts_of_guards(one, one.spec.steps[0], facts(incident=None)).mitigated
 
 

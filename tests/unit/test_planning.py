@@ -1,10 +1,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan
-from bokgu.api.vocabulary import Action, OnFailure, RootCause
+from bokgu.api.vocabulary import Action, Comparison, OnFailure, RootCause
+from bokgu.core.detection import breaches
 from bokgu.core.planning import NoPlan, PlanningFacts, build_plan, plan_manifest
 from bokgu.core.runbooks import RUNBOOKS, choose_runbook
 from bokgu.core.verification import parse_expression
@@ -184,9 +187,11 @@ def test_a_rollback_is_verified_twice_as_long() -> None:
 @pytest.mark.parametrize(
     ("comparison", "thresholds", "expression"),
     [
-        ("GreaterThanThreshold", {"medium": "0.05", "high": "0.1"}, "error_rate < 0.05"),
-        ("GreaterThanThreshold", {"critical": "0.3"}, "error_rate < 0.3"),
-        ("LessThanThreshold", {"high": "-1.5"}, "error_rate > -1.5"),
+        ("GreaterThanThreshold", {"medium": "0.05", "high": "0.1"}, "error_rate <= 0.05"),
+        ("GreaterThanThreshold", {"critical": "0.3"}, "error_rate <= 0.3"),
+        ("GreaterThanOrEqualToThreshold", {"high": "1"}, "error_rate < 1"),
+        ("LessThanThreshold", {"high": "-1.5"}, "error_rate >= -1.5"),
+        ("LessThanOrEqualToThreshold", {"critical": "0"}, "error_rate > 0"),
     ],
 )
 def test_the_metric_must_be_on_the_right_side_of_the_lowest_threshold(
@@ -197,6 +202,28 @@ def test_the_metric_must_be_on_the_right_side_of_the_lowest_threshold(
     assert validation
     assert validation.expression == expression
     assert parse_expression(validation.expression).name == "error_rate"
+
+
+@pytest.mark.parametrize("comparison", list(Comparison))
+@given(value=st.sampled_from([-1.0, 0.0, 0.05, 1.0]))
+def test_a_step_is_good_exactly_where_the_detector_sees_no_breach(comparison: Comparison, value: float) -> None:
+    """Also at the threshold itself: where any error is trouble, none must count as good."""
+    one = watch(condition={"comparison": comparison, "thresholds": {"high": "0"}})
+    validation = built(watch=one).spec.steps[-1].validation
+    assert validation
+    good = parse_expression(validation.expression).holds(value)
+    assert good is not breaches(one.conditions[0], value, "0")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a plan counts as good below the lowest threshold, the trouble as over only below clear"
+)
+def test_a_step_is_good_only_where_the_detector_lets_the_trouble_end() -> None:
+    """Between the two the plan completes as Recovered, and is escalated as Relapsed when the watch ends."""
+    one = watch(condition={"clearThreshold": "0.02"})
+    validation = built(watch=one).spec.steps[-1].validation
+    assert validation
+    assert parse_expression(validation.expression).limit == 0.02
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_every_preset_decides_the_same_whatever_the_length_of_a_period(
 # Load balancer: errors of targets
 
 
-def test_s2_errors_of_targets_are_a_share_of_their_requests() -> None:
+def test_errors_of_targets_are_a_share_of_their_requests() -> None:
     one = preset_watch("alb-target-5xx", groups=[BLUE])
     (condition,) = one.conditions
     sources = one.sources
@@ -224,16 +224,16 @@ def test_s2_errors_of_targets_are_a_share_of_their_requests() -> None:
     ],
     ids=["nobody", "three", "95 requests", "nine errors"],
 )
-def test_s61_a_night_without_traffic_wakes_nobody(requests: Minutes, errors: Minutes) -> None:
+def test_a_night_without_traffic_wakes_nobody(requests: Minutes, errors: Minutes) -> None:
     one = preset_watch("alb-target-5xx", groups=[BLUE])
     assert findings(one, {"requests": requests, "errors": errors}) == {}
 
 
-def test_s61_a_night_without_traffic_is_unknown() -> None:
+def test_a_night_without_traffic_is_unknown() -> None:
     assert say(preset_watch("alb-target-5xx", groups=[BLUE]), {})["error_rate"].state is UNKNOWN
 
 
-def test_s18_a_bad_canary_shows_on_its_own_target_group() -> None:
+def test_a_bad_canary_shows_on_its_own_target_group() -> None:
     one = preset_watch("alb-target-5xx", groups=[GREEN, BLUE])
     assert [c.name for c in one.conditions] == ["error_rate", "error_rate_2"]
     assert dimensions_of(one, "errors_2")["TargetGroup"] == "targetgroup/green/0123"
@@ -254,7 +254,7 @@ def test_the_order_in_which_ecs_lists_target_groups_makes_no_difference(order: l
     assert one == preset_watch("alb-target-5xx", groups=[BLUE, GREEN, target_group("red")])
 
 
-def test_s17_after_a_healthy_swap_the_other_half_is_watched_too() -> None:
+def test_after_a_healthy_swap_the_other_half_is_watched_too() -> None:
     one = preset_watch("alb-target-5xx", groups=[BLUE, GREEN])
     before: Metrics = {"requests": [900.0] * 5, "errors": [None] * 5}
     after: Metrics = {"requests_2": [900.0] * 5, "errors_2": [None] * 5}
@@ -266,7 +266,7 @@ def test_s17_after_a_healthy_swap_the_other_half_is_watched_too() -> None:
 @pytest.mark.xfail(
     strict=True, reason="a target group that is taken out of rotation is silent for ever, and silence clears nothing"
 )
-def test_s16_errors_of_a_canary_are_over_when_its_traffic_has_gone_back() -> None:
+def test_errors_of_a_canary_are_over_when_its_traffic_has_gone_back() -> None:
     """After a rollback the second target group gets no requests any more; the first serves all of them well."""
     one = preset_watch("alb-target-5xx", groups=[BLUE, GREEN])
     metrics: Metrics = {"requests": [900.0] * 40, "errors": [None] * 40, "requests_2": [], "errors_2": []}
@@ -286,7 +286,7 @@ def balancer(requests: Minutes, errors: Minutes) -> dict[str, Minutes]:
     return {"balancer_requests": requests, "balancer_errors": errors}
 
 
-def test_s63_in_a_total_outage_only_the_load_balancers_own_errors_are_left() -> None:
+def test_in_a_total_outage_only_the_load_balancers_own_errors_are_left() -> None:
     one = preset_watch("alb-target-5xx", "alb-elb-5xx", groups=[BLUE])
     assert dimensions_of(one, "balancer_errors") == {"LoadBalancer": "app/web/1a2b"}
     targets: dict[str, Minutes] = {"requests": [500.0, None, None], "errors": [None] * 3}
@@ -328,7 +328,7 @@ def test_a_load_balancer_of_a_pair_is_asked_once_and_two_are_asked_each() -> Non
 
 @pytest.mark.parametrize("period", ["1s", "1m"])
 @given(begun=st.integers(0, 59))
-def test_s63_a_total_outage_is_critical_at_most_four_whole_periods_later(period: str, begun: int) -> None:
+def test_a_total_outage_is_critical_at_most_four_whole_periods_later(period: str, begun: int) -> None:
     """Looks once a period. The first period of the outage is partly good; `settle` is two periods."""
     one = preset_watch("alb-elb-5xx", groups=[BLUE], period=period)
     length = parse_duration(period)
@@ -356,7 +356,7 @@ def test_s63_a_total_outage_is_critical_at_most_four_whole_periods_later(period:
 # Load balancer: targets
 
 
-def test_s63_no_healthy_target_is_critical_after_two_periods() -> None:
+def test_no_healthy_target_is_critical_after_two_periods() -> None:
     one = preset_watch("alb-no-target", groups=[BLUE])
     assert one.queries[0].stat == "Maximum"
     assert findings(one, {"healthy": [3.0, 0.0]}) == {}
@@ -365,13 +365,13 @@ def test_s63_no_healthy_target_is_critical_after_two_periods() -> None:
 
 
 @pytest.mark.xfail(strict=True, reason="each target group is judged alone: the idle half of a pair has no targets")
-def test_s17_the_idle_half_of_a_blue_green_pair_is_no_outage() -> None:
+def test_the_idle_half_of_a_blue_green_pair_is_no_outage() -> None:
     """After a swap the old tasks are deregistered: the load balancer says 0 healthy, or nothing and 0 when asked."""
     one = preset_watch("alb-no-target", groups=[BLUE, GREEN])
     assert findings(one, {"healthy": [3.0] * 5, "healthy_2": [0.0] * 5}) == {}
 
 
-def test_s63_a_pair_with_no_healthy_target_on_either_half_is_an_outage() -> None:
+def test_a_pair_with_no_healthy_target_on_either_half_is_an_outage() -> None:
     one = preset_watch("alb-no-target", groups=[BLUE, GREEN])
     assert Severity.CRITICAL in findings(one, {"healthy": [0.0] * 5, "healthy_2": [0.0] * 5}).values()
 
@@ -526,7 +526,7 @@ def corruption(**sign: str) -> Watch:
     return preset_watch("log-corruption", logGroup="/ecs/api", detection={"corruption": sign})
 
 
-def test_s59_one_sign_of_corrupted_data_is_enough() -> None:
+def test_one_sign_of_corrupted_data_is_enough() -> None:
     one = corruption(namespace="Shop", metricName="Corrupted")
     assert findings(one, {"corruption": [0.0, 0.0, 1.0]}) == {"corruption_signs": Severity.HIGH}
     assert say(one, {})["corruption_signs"].state is CLEAR

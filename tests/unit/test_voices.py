@@ -142,7 +142,7 @@ def test_measurements_that_never_fired_about_an_alarms_incident_do_not_hold_it_o
     voices=st.permutations([opener("Clear"), voice("b", "Clear", **OWNED), voice("c", "Unknown")]),
     twice=st.booleans(),
 )
-def test_s71_order_and_duplicates_make_no_difference(
+def test_order_and_duplicates_make_no_difference(
     reports: list[tuple[str, str, datetime]], voices: list[Voice], twice: bool
 ) -> None:
     one = alarmed(*reports)

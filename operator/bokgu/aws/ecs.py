@@ -57,7 +57,10 @@ async def fetch_services(
         try:
             answer = await aws.read("ecs", "DescribeServices", request, region=region, role_arn=role_arn, bulk=True)
         except AwsError as error:
-            return dict.fromkeys(pack, error)
+            if error.code != "InvalidParameterException" or len(pack) == 1:
+                return dict.fromkeys(pack, error)
+            half = len(pack) // 2  # One name that ECS cannot read must not hide nine others.
+            return await fetch(pack[:half]) | await fetch(pack[half:])
         found: dict[str, EcsService | AwsError] = {name: _no_service("MISSING", name, cluster) for name in pack}
         return found | {raw["serviceName"]: _service(raw, now) for raw in answer["services"]}
 

@@ -78,9 +78,10 @@ def find_similar(incident: Incident, root_cause: RootCause, others: Iterable[Inc
         )
     )
     lengths = [
-        (o.status.resolved_at - since).total_seconds()
+        (end - since).total_seconds()
         for o in found
-        if o.status.resolved_at and (since := o.spec.detected_at or o.metadata.creation_timestamp)
+        if (end := o.status.mitigated_at or o.status.resolved_at)  # Without the relapse watch.
+        and (since := o.spec.detected_at or o.metadata.creation_timestamp)
     ]
     return SimilarIncidents(
         count=len(found),

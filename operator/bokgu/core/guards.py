@@ -30,7 +30,7 @@ class GuardFacts:
 
     `service` is the live read, `problem` why there is none. `elder` is an older ProtectedService of the same ECS
     service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble has
-    gone away, `frozen_by` names an open incident of corrupted data on the service.
+    gone away and was not seen since, `frozen_by` names an open incident of corrupted data on the service.
     """
 
     plan: RecoveryPlan

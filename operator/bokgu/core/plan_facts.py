@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
-from bokgu.api.meta import Gate, is_true
+from bokgu.api.meta import Gate
 from bokgu.api.observed import AwsError, EcsService, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
@@ -121,7 +121,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         elder=facts.elder,
         at_work=facts.at_work,
         now=facts.now,
-        mitigated=facts.incident is not None and is_true(facts.incident.status.conditions, "Mitigated"),
+        mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,
     )
 

@@ -26,6 +26,9 @@ from bokgu.reconcile.scope_memory import ScopeMemory
 BALANCERS_KEPT = timedelta(minutes=10)
 """How long the load balancers of target groups are believed: they are wired once."""
 
+RETRY_BALANCERS = timedelta(minutes=1)
+"""How soon they are asked for again where AWS did not tell."""
+
 HISTORIES_AT_ONCE = 200
 """Services whose deployments are listed in one pass: after a start the others follow, 20 calls a second in all."""
 
@@ -83,18 +86,18 @@ async def _describe(
 
 async def _learn_balancers(context: Context, scope: Scope, memory: ScopeMemory, arns: set[str], now: datetime) -> None:
     """Learn which load balancers the target groups belong to: one listing for all, when one is new or it is time."""
-    fresh = memory.balanced_at is not None and now - memory.balanced_at < BALANCERS_KEPT
+    fresh = memory.balanced_until is not None and now < memory.balanced_until
     if not arns or (fresh and arns <= memory.balanced.keys()):
         return
-    memory.balanced_at = now
     missing = {arn: BalancedGroup(arn, "", frozenset()) for arn in arns}  # Asked for again only when it is time.
     try:
         found = await fetch_target_groups(context.aws, region=scope.region, role_arn=scope.role_arn)
     except AwsError as error:
-        log.warning("load balancers are not known", region=scope.region, role=scope.role_arn, error=str(error))
-        memory.balanced = missing | memory.balanced
+        memory.balanced, memory.balanced_problem = missing | memory.balanced, error
+        memory.balanced_until = now + RETRY_BALANCERS
     else:
-        memory.balanced = missing | found
+        memory.balanced, memory.balanced_problem = missing | found, None
+        memory.balanced_until = now + BALANCERS_KEPT
 
 
 def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, state: EcsService | AwsError) -> Look:
@@ -103,12 +106,13 @@ def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, s
     groups: tuple[TargetGroup, ...] = protected.status.service.target_groups if protected.status.service else ()
     if isinstance(state, EcsService):
         groups = _target_groups(memory, state) if presets else ()
-    watch = memory.watch(protected.key, (generation, groups), lambda: build_watch(protected, groups))
+    watch = memory.watch(protected.key, (generation, groups), partial(build_watch, protected, groups))
     if isinstance(state, AwsError):
         return Look(now, generation, watch, problem=state, target_groups=groups)
     _, history = memory.histories.get(protected.key, (None, ()))
     seen = ServiceLook(state, now, history, minute=context.settings.minute)
-    return Look(now, generation, watch, state=seen, target_groups=groups)
+    unknown = memory.balanced_problem if any(not group.load_balancer for group in groups) else None
+    return Look(now, generation, watch, state=seen, problem=unknown, target_groups=groups)
 
 
 def _target_groups(memory: ScopeMemory, service: EcsService) -> tuple[TargetGroup, ...]:

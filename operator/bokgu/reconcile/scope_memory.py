@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bokgu.api.observed import BalancedGroup, Metric, ServiceDeployment
+from bokgu.api.observed import AwsError, BalancedGroup, Metric, ServiceDeployment
 from bokgu.core.watch import Watch
 
 Key = tuple[str, str, str]
@@ -15,7 +15,8 @@ class ScopeMemory:
     """What a scope keeps between its passes. Losing it costs calls.
 
     `looked_at` holds (generation, time) of the last look at each object; `watches` and `histories` what was made or
-    listed, with what it was made from; `balanced` the target groups by ARN; `refused` the metrics that CloudWatch
+    listed, with what it was made from; `balanced` the target groups by ARN, believed
+    until `balanced_until`, and `balanced_problem` why they are not known; `refused` the metrics that CloudWatch
     does not understand.
     """
 
@@ -23,7 +24,8 @@ class ScopeMemory:
     watches: dict[Key, tuple[Hashable, Watch]] = field(default_factory=dict)
     histories: dict[Key, tuple[Hashable, tuple[ServiceDeployment, ...]]] = field(default_factory=dict)
     balanced: dict[str, BalancedGroup] = field(default_factory=dict)
-    balanced_at: datetime | None = None
+    balanced_until: datetime | None = None
+    balanced_problem: AwsError | None = None
     refused: set[Metric] = field(default_factory=set)
 
     def watch(self, key: Key, made_from: Hashable, make: Callable[[], Watch]) -> Watch:
