@@ -242,9 +242,12 @@ def protected_service(*, status: Raw | None = None, meta: Raw | None = None, **s
     )
 
 
-def target_group(name: str = "blue", *, balancer: str = "app/web/1a2b", shared: bool = False) -> TargetGroup:
-    arn = f"arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0123"
-    return TargetGroup(arn=arn, load_balancer=balancer, shared=shared)
+def target_group(
+    name: str = "blue", *, balancer: str = "app/web/1a2b", shared: bool = False, pair: str | None = None
+) -> TargetGroup:
+    base = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup"
+    other = None if pair is None else f"{base}/{pair}/0123"
+    return TargetGroup(arn=f"{base}/{name}/0123", load_balancer=balancer, shared=shared, pair=other)
 
 
 def preset_watch(*presets: str, groups: Iterable[TargetGroup] = (), period: str = "1m", **spec: Any) -> Watch:

@@ -174,7 +174,6 @@ def test_a_service_that_needs_itself_does_no_harm() -> None:
     assert lead(trouble("a"), trouble("b", service="web"), dependencies={"api": ["api"], "web": ["web"]}) is None
 
 
-@pytest.mark.xfail(strict=True, reason="any open incident of a dependency folds all of its dependents, however minor")
 def test_a_minor_incident_of_a_dependency_does_not_hide_an_outage() -> None:
     busy = trouble("busy", service="db", type_="resource_exhaustion", severity="medium", begun=-24 * 60 * MINUTE)
     outage = trouble("outage", severity="critical")

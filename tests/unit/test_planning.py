@@ -215,9 +215,6 @@ def test_a_step_is_good_exactly_where_the_detector_sees_no_breach(comparison: Co
     assert good is not breaches(one.conditions[0], value, "0")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a plan counts as good below the lowest threshold, the trouble as over only below clear"
-)
 def test_a_step_is_good_only_where_the_detector_lets_the_trouble_end() -> None:
     """Between the two the plan completes as Recovered, and is escalated as Relapsed when the watch ends."""
     one = watch(condition={"clearThreshold": "0.02"})

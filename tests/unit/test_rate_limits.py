@@ -166,9 +166,6 @@ def test_with_the_default_quotas_every_call_gets_through(clock: Time, name: str)
     assert len(play(clock, *single, *bulk, most=60)) == len(single) + len(bulk)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TimeoutError, reason="the reserve plus one token is more than a burst of one holds"
-)
 @pytest.mark.parametrize("rate", [0.5, 1.0, 1.5])
 def test_a_small_quota_does_not_stop_bulk_reads_for_ever(clock: Time, rate: float) -> None:
     """`BOKGU_AWS_QUOTAS=ecs=1`: describing the services would never return."""

@@ -80,7 +80,13 @@ def test_when_all_detectors_are_deleted_nobody_says_that_it_is_over() -> None:
     assert said() is None
 
 
-@pytest.mark.parametrize("state", ["Clear", "Unknown", "Firing"])
+def test_one_that_never_spoke_about_a_filed_incident_need_not_be_waited_for() -> None:
+    filed = incident(source={"kind": "Manual"})
+    assert said(voice("a", "Clear"), voice("b", "Unknown"), one=filed) is CLEAR
+    assert said(voice("b", "Unknown"), one=filed) is UNKNOWN
+
+
+@pytest.mark.parametrize("state", ["Clear", "Firing"])
 def test_an_incident_that_a_person_filed_is_judged_by_all_that_measure_its_type(state: str) -> None:
     filed = incident(source={"kind": "Manual"})
     assert said(voice("a", "Clear"), voice("b", state), one=filed) == DetectionState(state)
@@ -94,12 +100,12 @@ def test_a_preset_and_the_ecs_event_of_the_same_name_are_one_voice() -> None:
     ]
 
 
-def test_the_longest_firing_speaks_and_the_latest_clear() -> None:
+def test_the_latest_firing_speaks_and_the_latest_clear() -> None:
     first = merge_voices(incident(), [opener("Firing", NOW), voice("b", "Firing", LATER, **OWNED)])
     last = merge_voices(incident(), [opener("Clear", NOW), voice("b", "Clear", LATER, **OWNED)])
     assert first
     assert last
-    assert (first.since, last.since) == (LATER, NOW)
+    assert (first.since, last.since) == (max(NOW, LATER), max(NOW, LATER))
 
 
 # Reports of alarms and alerts
@@ -169,7 +175,8 @@ def test_clear_means_that_everybody_concerned_became_clear_after_it_began(
     merged = merge_voices(one, voices)
     concerned = [v.detection for v in concerned_voices(one, voices)]
     if merged and merged.state is CLEAR:
-        assert all(d.state is CLEAR and d.since > BEGUN for d in concerned)
+        spoken_up = [d for d in concerned if any(owned for _, _, owned in spoken) or d.state is not UNKNOWN]
+        assert all(d.state is CLEAR and d.since > BEGUN for d in spoken_up)
     if any(d.state is FIRING for d in concerned):
         assert merged
         assert merged.state is FIRING

@@ -48,7 +48,9 @@ class IncidentSource(ApiModel):
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
         default=None, description="Name of the Detector, the alarm, or the alert that opened it."
     )
-    condition: Word | None = Field(default=None, description="Condition of that Detector or preset; of an alert its fingerprint.")
+    condition: Word | None = Field(
+        default=None, description="Condition of that Detector or preset; of an alert its fingerprint."
+    )
 
 
 class IncidentSpec(ApiModel):

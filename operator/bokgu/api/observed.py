@@ -43,6 +43,7 @@ class EcsService:
     read_at: datetime
     grace_seconds: int = 0
     target_groups: tuple[str, ...] = ()
+    target_pairs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def primary(self) -> Deployment | None:

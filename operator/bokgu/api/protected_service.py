@@ -48,7 +48,7 @@ class ApiGatewayReference(ApiModel):
     rules: ClassVar[tuple[dict[str, str], ...]] = (
         {"rule": "self.type != 'HTTP' || has(self.id)", "message": "an HTTP API is named by its id"},
         {
-            "rule": "self.type != 'REST' || (has(self.name) && (self.name.matches('[ -~]') || has(self.id)))",
+            "rule": "self.type != 'REST' || (has(self.name) && (self.name.matches('[!-~]') || has(self.id)))",
             "message": "a REST API is named by its name; one without ASCII characters by its id too, because CloudWatch"
             " drops all others",
         },
@@ -223,6 +223,7 @@ class TargetGroup(ApiModel):
 
     arn: Arn = Field(description="ARN of the target group.")
     load_balancer: Line = Field(default="", description="LoadBalancer dimension of its metrics, such as app/web/1a2b.")
+    pair: Arn | None = Field(default=None, description="The other target group of a blue/green pair.")
     shared: bool = Field(
         default=False,
         description="Whether the load balancer serves other services too, so that its errors prove little.",
@@ -264,7 +265,7 @@ class ProtectedServiceStatus(ApiModel):
         default=None,
         description="The one plan that may change the service now. Freed when that plan is over, never by time.",
     )
-    detections: Annotated[tuple[Detection, ...], Field(max_length=64)] = Field(
+    detections: Annotated[tuple[Detection, ...], Field(max_length=128)] = Field(
         default=(), description="What the presets say; written when it changes."
     )
     summary: Line | None = Field(default=None, description="Tasks running of tasks wanted, such as 3/3.")

@@ -1,5 +1,6 @@
 """AWS's quotas on how often its APIs may be called, as far as they bind us."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,9 @@ quotas", "Request throttling for the Amazon ECS API". UpdateService has 5 a seco
 account: we take one. Load balancers publish no figure; ten is what their APIs are seen to stand [experience]."""
 
 
+_RATE = re.compile(r"(\w+)=(\d+(?:\.\d+)?)")
+
+
 def parse_quotas(text: str) -> Mapping[str, Quota]:
     """Read `GetMetricData=25,ecs=10`: calls a second by operation or service; the defaults stay for others.
 
@@ -31,8 +35,8 @@ def parse_quotas(text: str) -> Mapping[str, Quota]:
     """
     quotas = dict(DEFAULT_QUOTAS)
     for part in text.split(","):
-        name, equals, rate = part.strip().partition("=")
-        if not name or not equals or not float(rate) > 0:
+        found = _RATE.fullmatch(part.strip())
+        if found is None or not float(found[2]):
             raise ValueError(f"{part.strip()!r} is not NAME=CALLS_A_SECOND, such as GetMetricData=25")
-        quotas[name] = Quota(float(rate), max(1.0, float(rate)))
+        quotas[found[1]] = Quota(float(found[2]), max(1.0, float(found[2])))
     return quotas

@@ -92,20 +92,27 @@ def _service(raw: dict[str, Any], now: datetime) -> EcsService:
         read_at=now,
         grace_seconds=raw.get("healthCheckGracePeriodSeconds", 0),
         target_groups=_target_groups(raw),
+        target_pairs=_target_pairs(raw),
     )
 
 
 def _target_groups(raw: dict[str, Any]) -> tuple[str, ...]:
     """ARNs of all target groups that may take the service's traffic, sorted: blue/green swaps a pair of them, and task
     sets name their own."""
-    balancers = [
-        *raw.get("loadBalancers", ()),
-        *(b for t in raw.get("taskSets", ()) for b in t.get("loadBalancers", ())),
-    ]
-    pairs = (
-        (b.get("targetGroupArn"), b.get("advancedConfiguration", {}).get("alternateTargetGroupArn")) for b in balancers
-    )
-    return tuple(sorted({arn for pair in pairs for arn in pair if arn}))
+    sets = (b for t in raw.get("taskSets", ()) for b in t.get("loadBalancers", ()))
+    named = {b["targetGroupArn"] for b in (*raw.get("loadBalancers", ()), *sets) if "targetGroupArn" in b}
+    return tuple(sorted(named | _target_pairs(raw).keys()))
+
+
+def _target_pairs(raw: dict[str, Any]) -> dict[str, str]:
+    """The other half of each target group of a blue/green pair (API_AdvancedConfiguration), both ways."""
+    pairs: dict[str, str] = {}
+    for balancer in raw.get("loadBalancers", ()):
+        one = balancer.get("targetGroupArn")
+        other = balancer.get("advancedConfiguration", {}).get("alternateTargetGroupArn")
+        if one and other:
+            pairs |= {one: other, other: one}
+    return pairs
 
 
 def _deployment(raw: dict[str, Any]) -> Deployment:

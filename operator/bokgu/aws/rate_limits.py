@@ -57,7 +57,7 @@ class RateLimits:
         begun = time.monotonic()
         if bulk:
             async with bucket.queue:
-                await self._take(bucket, min(float(RESERVE), quota.burst / 2))
+                await self._take(bucket, max(0.0, min(float(RESERVE), quota.burst / 2, quota.burst - 1)))
         else:
             await self._take(bucket, 0.0)
         waited = time.monotonic() - begun

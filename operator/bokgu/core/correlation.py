@@ -106,7 +106,9 @@ def _broken_dependency(incident: Incident, ends: Ends, dependencies: Dependencie
     broken = [
         (o, end)
         for o, end in ends
-        if _service(o) in needed and _service(incident) not in _reach(_service(o), dependencies)
+        if _service(o) in needed
+        and _service(incident) not in _reach(_service(o), dependencies)
+        and not _lesser(o, incident)
     ]
     first, leader = min(broken, key=lambda pair: (_begun(pair[0]), pair[0].metadata.name), default=(None, None))
     if first is None or leader is None:

@@ -109,6 +109,54 @@ def m_of_n(condition: DetectorCondition, severity: Severity) -> tuple[int, int]:
     )
 
 
+def evaluate_watch(
+    watch: Watch,
+    series: SeriesByName,
+    *,
+    firing: frozenset[str],
+    now: datetime,
+    errors: Mapping[str, Exception] | None = None,
+) -> dict[str, Reading]:
+    """What every condition of the watch says, by its name; `firing` names those that fired before.
+
+    The halves of a blue/green pair are judged together: the one that takes no traffic is idle, not broken.
+    """
+    readings = {
+        c.name: evaluate_condition(watch, c, series, was_firing=c.name in firing, now=now, errors=errors)
+        for c in watch.conditions
+    }
+    conditions = {c.name: c for c in watch.conditions}
+    idle = {
+        name
+        for name, other in watch.halves.items()
+        if readings[name].state is DetectionState.FIRING
+        and _is_idle(watch, conditions[name], conditions[other], readings[other], series=series, now=now)
+    }
+    rest = Reading(DetectionState.CLEAR, None, None, "the other half of the pair takes the traffic")
+    return readings | dict.fromkeys(idle, rest)
+
+
+def _is_idle(
+    watch: Watch,
+    half: DetectorCondition,
+    other: DetectorCondition,
+    reading: Reading,
+    *,
+    series: SeriesByName,
+    now: datetime,
+) -> bool:
+    """Whether the other half of the pair is the one in use: it alone has healthy targets, or any datapoints."""
+    if half.comparison.startswith("Less"):
+        return reading.state is DetectionState.CLEAR
+    end = now - watch.settle
+    start = end - parse_duration(half.clear_after) - watch.period(half)
+    return not _has_data(watch, half, series, start, end) and _has_data(watch, other, series, start, end)
+
+
+def _has_data(watch: Watch, condition: DetectorCondition, series: SeriesByName, start: datetime, end: datetime) -> bool:
+    return any(value is not None for _, value in measure_condition(watch, condition, series, start, end))
+
+
 def evaluate_condition(
     watch: Watch,
     condition: DetectorCondition,

@@ -8,12 +8,23 @@ from bokgu.api.fields import bounded
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentStatus
 from bokgu.api.meta import Condition, TimelineEntry, find_condition, is_true, set_condition
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
-from bokgu.api.vocabulary import DetectionState, IncidentPhase, OperationPhase, PlanPhase, SourceKind, Verdict
+from bokgu.api.vocabulary import (
+    DetectionState,
+    IncidentPhase,
+    IncidentType,
+    OperationPhase,
+    PlanPhase,
+    SourceKind,
+    Verdict,
+)
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
 from bokgu.core.finding import fingerprint
 from bokgu.core.planning import NoPlan
 
 MAX_TIMELINE = 64
+
+RELAPSED = "Relapsed"
+"""Reason of an incident whose trouble came back after a plan that had completed."""
 
 RECURRED = "Recurred"
 """Event of the timeline: the trouble began again while the incident was open."""
@@ -39,7 +50,7 @@ class Standing:
     `problem` is (reason, message) of what keeps the incident from being classified; `no_plan` why there is no plan.
     `plan` is the current plan as the API server has it, `entry` its line in `status.plans[]` when it was just created.
     `suppression` names the incident that this one is folded into; `relapse_watch` is how long the trouble must stay
-    away until the incident is resolved.
+    away until the incident is resolved, `clears_within` how long a detection needs to say that it is away.
     """
 
     now: datetime
@@ -51,6 +62,7 @@ class Standing:
     no_plan: NoPlan | None
     suppression: Suppression | None = None
     relapse_watch: timedelta = timedelta()
+    clears_within: timedelta | None = None
 
 
 def is_over(incident: Incident) -> bool:
@@ -58,20 +70,38 @@ def is_over(incident: Incident) -> bool:
     return incident.status.phase is IncidentPhase.RESOLVED
 
 
-def cleared(detection: Detection | None, plan: RecoveryPlan | None) -> bool:
+def cleared(incident: Incident, detection: Detection | None, plan: RecoveryPlan | None) -> bool:
     """Whether the trouble has gone away with no plan at work: by itself, by ECS, or by a person."""
     at_work = plan is not None and plan.status.started_at is not None and not plan.status.phase.terminal
-    return detection is not None and detection.state is DetectionState.CLEAR and not at_work
+    return _gone_since(incident, detection) is not None and not at_work
 
 
-def calm_since(standing: Standing) -> datetime | None:
+def _gone_since(incident: Incident, detection: Detection | None) -> datetime | None:
+    """Since when the symptom is away. Silence after it had gone is no relapse; corrupted data does not heal by silence:
+    a person looks, and deletes the incident."""
+    if incident.spec.type is IncidentType.DATA_CORRUPTION:
+        return None
+    if detection is not None and detection.state is DetectionState.CLEAR:
+        return detection.since
+    silent = detection is None or detection.state is DetectionState.UNKNOWN
+    return incident.status.mitigated_at if silent else None
+
+
+def calm_since(incident: Incident, standing: Standing) -> datetime | None:
     """Since when the trouble has been gone: cleared by itself, or proven gone by a plan that completed. None while it
     is there, or may be."""
     plan, detection = standing.plan, standing.detection
-    clear = detection is not None and detection.state is DetectionState.CLEAR
+    gone = _gone_since(incident, detection)
     if plan is not None and plan.status.phase is PlanPhase.COMPLETED and plan.status.finished_at:
-        return max(plan.status.finished_at, detection.since) if clear and detection else plan.status.finished_at
-    return detection.since if detection and cleared(detection, plan) else None
+        if gone is None and has_relapsed(incident):
+            return None
+        return max(plan.status.finished_at, gone or plan.status.finished_at)
+    return gone if cleared(incident, detection, plan) else None
+
+
+def has_relapsed(incident: Incident) -> bool:
+    """Whether the trouble came back after a plan that had completed."""
+    return any(e.event == "Escalated" and e.message.startswith(RELAPSED) for e in incident.status.timeline)
 
 
 def find_relapse(standing: Standing) -> str | None:
@@ -83,7 +113,8 @@ def find_relapse(standing: Standing) -> str | None:
         return None
     if detection.since > plan.status.finished_at:
         return "the trouble has come back since"
-    if standing.now - plan.status.finished_at >= standing.relapse_watch > timedelta():
+    patience = min(standing.relapse_watch, standing.clears_within or standing.relapse_watch)
+    if standing.now - plan.status.finished_at >= patience > timedelta():
         return "the trouble is still there"
     return None
 
@@ -91,7 +122,7 @@ def find_relapse(standing: Standing) -> str | None:
 def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
     """The status that says all of that."""
     old, now = incident.status, standing.now
-    phase, reason, message = _phase(old.plans, standing)
+    phase, reason, message = _phase(incident, standing)
     resolved_at = (old.resolved_at or now) if phase is IncidentPhase.RESOLVED else None
     status = old.model_copy(
         update={
@@ -112,16 +143,16 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
     return status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
 
 
-def _phase(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPhase, str | None, str]:
+def _phase(incident: Incident, standing: Standing) -> tuple[IncidentPhase, str | None, str]:
     """(phase, reason, message): the reason says why it is blocked, escalated, or how it was resolved."""
-    plan, no_plan = standing.plan, standing.no_plan
+    plans, plan, no_plan = incident.status.plans, standing.plan, standing.no_plan
     name, how = (plans[-1].name, plans[-1].outcome) if plans else ("", None)
     how = plan.status.phase if plan else how
     if how is PlanPhase.COMPLETED and (relapse := find_relapse(standing)):
-        return IncidentPhase.ESCALATED, "Relapsed", f"plan {name} completed, and {relapse}"
-    if (calm := calm_since(standing)) is not None:
+        return IncidentPhase.ESCALATED, RELAPSED, f"plan {name} completed, and {relapse}"
+    if (calm := calm_since(incident, standing)) is not None:
         reason, message = "Recovered", f"plan {name} completed"
-        if how is not PlanPhase.COMPLETED:
+        if how is not PlanPhase.COMPLETED or has_relapsed(incident):
             begun = next((p.name for p in plans if p.started_at), None)
             how_cleared = f"after plan {begun} had begun, not by its completion" if begun else "without a plan of ours"
             reason, message = "Cleared", f"the trouble went away {how_cleared}"
@@ -133,10 +164,12 @@ def _phase(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[Inciden
     if standing.problem:
         reason, message = standing.problem
         return IncidentPhase.CLASSIFIED if standing.classification else IncidentPhase.DETECTED, reason, message
-    if plan is not None and plan.status.phase in _PHASE_OF_PLAN:
+    if plan is not None and plan.status.phase in _PHASE_OF_PLAN and how is not PlanPhase.COMPLETED:
         phase = _PHASE_OF_PLAN[plan.status.phase]
         new = plan.status.phase is PlanPhase.PENDING  # What it will say in a moment, said now: one write less.
         return phase, "ApprovalsMissing" if new else plan.status.reason, ""
+    if how is PlanPhase.COMPLETED:
+        return IncidentPhase.ESCALATED, RELAPSED, "the trouble came back, and nobody says whether it has gone"
     if plans and how is not None:
         why = f": {plan.status.reason}" if plan else ""
         return IncidentPhase.ESCALATED, f"Plan{how}", f"plan {name} ended as {how}{why}"

@@ -219,7 +219,7 @@ def _validation(action: Action, facts: PlanningFacts) -> Validation | None:
     hold = CLEAN_PERIODS[action] * period
     settle = facts.watch.settle
     above = facts.condition.comparison.startswith("Greater")
-    limit = lowest_threshold(facts.condition.thresholds)
+    limit = facts.condition.clear_threshold or lowest_threshold(facts.condition.thresholds)
     good = _OPPOSITE[facts.condition.comparison]
     return Validation(
         type=ValidationType.METRIC,

@@ -286,7 +286,7 @@ def _log_corruption(subject: Subject) -> Part:
         query=query.name,
         comparison=Comparison.GREATER_THAN_OR_EQUAL,
         thresholds=Thresholds(high="1"),
-        evaluation_periods=1,
+        evaluation_periods=5,  # One sign is enough, also in a minute that came late or was skipped.
         datapoints_to_alarm=1,
         treat_missing_data=MissingData.NOT_BREACHING,
         clear_after=subject.periods(5),
@@ -325,8 +325,8 @@ def build_watch(protected: ProtectedService, target_groups: tuple[TargetGroup, .
     presets = tuple(dict.fromkeys(spec.detection.presets))
     parts = [SERVICE_PRESETS[p](Subject(spec)) for p in presets if p in SERVICE_PRESETS]
     balancers: set[str] = set()
-    for number, group in enumerate(sorted(target_groups, key=lambda g: g.arn), start=1):
-        subject = Subject(spec, group, "" if number == 1 else f"_{number}")
+    for group, suffix in _suffixed(target_groups):
+        subject = Subject(spec, group, suffix)
         for preset in presets:
             if preset not in BALANCER_PRESETS or not group.load_balancer:
                 continue
@@ -335,6 +335,7 @@ def build_watch(protected: ProtectedService, target_groups: tuple[TargetGroup, .
             parts.append(BALANCER_PRESETS[preset](subject))
         balancers.add(group.load_balancer)
     queries = {query.name: query for part in parts for query in part.queries}
+    conditions = tuple(condition for part in parts for condition in part.conditions)
     return Watch(
         kind=SourceKind.PRESET,
         name=protected.metadata.name,
@@ -343,8 +344,27 @@ def build_watch(protected: ProtectedService, target_groups: tuple[TargetGroup, .
         interval=parse_duration(spec.detection.interval),
         settle=parse_duration(spec.detection.settle),
         queries=tuple(queries.values()),
-        conditions=tuple(condition for part in parts for condition in part.conditions),
+        conditions=conditions,
+        halves=_halves({c.name for c in conditions}, target_groups),
     )
+
+
+def _halves(names: set[str], target_groups: tuple[TargetGroup, ...]) -> dict[str, str]:
+    """The conditions of a blue/green pair, each with the same one on the other half."""
+    suffixes = {g.arn: suffix for g, suffix in _suffixed(target_groups)}
+    base = {name.rpartition("_")[0] if name.rpartition("_")[2].isdecimal() else name for name in names}
+    found: dict[str, str] = {}
+    for group in target_groups:
+        if group.pair in suffixes:
+            mine, other = suffixes[group.arn], suffixes[group.pair]
+            found |= {n + mine: n + other for n in base if {n + mine, n + other} <= names}
+    return found
+
+
+def _suffixed(target_groups: tuple[TargetGroup, ...]) -> list[tuple[TargetGroup, str]]:
+    """The target groups in a fixed order, with what tells them apart in names."""
+    ordered = sorted(target_groups, key=lambda g: g.arn)
+    return [(group, "" if number == 1 else f"_{number}") for number, group in enumerate(ordered, start=1)]
 
 
 def find_inapplicable(presets: Iterable[Preset], target_groups: tuple[TargetGroup, ...]) -> dict[Preset, str]:

@@ -16,6 +16,8 @@ from bokgu.core.detection import Reading
 
 AFTER_GRACE = 2
 """Minutes beyond the health check grace period in which a new deployment is left alone."""
+START_UP = 5
+"""Minutes that tasks have to start when more are wanted than before: Fargate takes two [experience]."""
 LASTING = {Severity.CRITICAL: 1, Severity.HIGH: 1, Severity.MEDIUM: 10}
 """Minutes for which tasks must be missing."""
 CALM = 5
@@ -39,7 +41,7 @@ class ServiceLook:
     """One look at a service.
 
     `deployments` are the latest service deployments, newest first; `waits_at` names the lifecycle hook that a
-    deployment waits at; `stopped_tasks` is None where nobody has asked for them. `minute` is how long a
+    deployment waits at, "" for none; it and `stopped_tasks` are None where nobody has asked. `minute` is how long a
     minute of the windows and of ECS's own grace period is: shorter only in a world that runs faster.
     """
 
@@ -80,46 +82,76 @@ def find_excuse(service: EcsService) -> str | None:
 def in_grace(look: ServiceLook) -> bool:
     """Whether a deployment is so young that missing tasks prove nothing yet."""
     primary = look.service.primary
+    young = primary is not None and look.now < primary.created_at + _grace(look)
+    return young and primary is not None and primary.rollout_state == "IN_PROGRESS"
+
+
+def _grace(look: ServiceLook) -> timedelta:
+    """How long a new deployment is left alone."""
     grace = timedelta(seconds=look.service.grace_seconds) + timedelta(minutes=AFTER_GRACE)
-    scaled = grace * (look.minute / timedelta(minutes=1))
-    return primary is not None and primary.rollout_state == "IN_PROGRESS" and look.now < primary.created_at + scaled
+    return grace * (look.minute / timedelta(minutes=1))
 
 
 def evaluate_running(look: ServiceLook, memory: Memory, was_firing: bool) -> Judgement:
     """Tasks that are wanted and do not run: none left is critical, half or more missing is high, any is medium."""
     service = look.service
+    wanted = _wanted_since(look, memory)
     if excuse := find_excuse(service):
-        return Judgement(Reading(DetectionState.CLEAR, None, None, excuse))
+        return Judgement(Reading(DetectionState.CLEAR, None, None, excuse), wanted)
     value, message = float(service.running_count), f"{service.running_count} of {service.desired_count} tasks run"
     held = Reading(DetectionState.FIRING if was_firing else DetectionState.CLEAR, None, value, message)
-    seen = _missing_severities(service)
+    seen = _missing_severities(service.running_count, _due_count(look, wanted))
     if seen and in_grace(look):
-        return Judgement(held)
+        # One young deployment after the other must not hide an outage for ever.
+        young = memory.get("young", look.now)
+        if look.now - young < _grace(look) + LASTING[Severity.MEDIUM] * look.minute:
+            return Judgement(held, {"young": young} | wanted)
+        return Judgement(Reading(DetectionState.FIRING, seen[0], value, message), {"young": young} | wanted)
     if seen:
         since: dict[str, datetime] = {severity: memory.get(severity, look.now) for severity in seen}
         lasting = [s for s in seen if look.now - since[s] >= LASTING[s] * look.minute]
         reading = Reading(DetectionState.FIRING, lasting[0], value, message) if lasting else held
-        return Judgement(reading, since)
+        return Judgement(reading, since | wanted)
     calm = memory.get("calm", look.now)
     over = not was_firing or look.now - calm >= CALM * look.minute
-    return Judgement(Reading(DetectionState.CLEAR, None, value) if over else held, {"calm": calm})
+    return Judgement(Reading(DetectionState.CLEAR, None, value) if over else held, {"calm": calm} | wanted)
 
 
-def _missing_severities(service: EcsService) -> tuple[Severity, ...]:
+_WANTED = "wanted "
+
+
+def _wanted_since(look: ServiceLook, memory: Memory) -> dict[str, datetime]:
+    """Since when so many tasks, or more, are wanted, by `wanted N`."""
+    desired = look.service.desired_count
+    known = {k: at for k, at in memory.items() if k.startswith(_WANTED) and int(k.removeprefix(_WANTED)) < desired}
+    name = f"{_WANTED}{desired}"
+    return known | {name: memory.get(name, look.now)}
+
+
+def _due_count(look: ServiceLook, wanted: Memory) -> int:
+    """How many tasks must have started by now: of a number that has just grown, the one before."""
+    counts = sorted((int(name.removeprefix(_WANTED)), at) for name, at in wanted.items())
+    due = [count for count, at in counts if look.now - at >= START_UP * look.minute]
+    return max(due, default=counts[0][0])
+
+
+def _missing_severities(running: int, desired: int) -> tuple[Severity, ...]:
     """Every severity that the number of running tasks reaches, the worst first."""
-    running, desired = service.running_count, service.desired_count
     found = []
-    if running == 0:
+    if running == 0 < desired:
         found.append(Severity.CRITICAL)
-    if running * 2 <= desired:
+    if running * 2 <= desired and running < desired:
         found.append(Severity.HIGH)
     if running < desired:
         found.append(Severity.MEDIUM)
     return tuple(found)
 
 
-def evaluate_deployment(look: ServiceLook, _memory: Memory, _was_firing: bool) -> Judgement:
-    """A deployment that failed is high; one that ECS rolls back, or that does not end, is medium."""
+def evaluate_deployment(look: ServiceLook, _memory: Memory, was_firing: bool) -> Judgement:
+    """A deployment that failed is high; one that ECS rolls back, or that does not end, is medium.
+
+    Whether one that does not end waits at a hook must have been asked; until then it stays as it was.
+    """
     service, primary = look.service, look.service.primary
     latest = look.deployments[0] if look.deployments else None
     if (excuse := find_excuse(service)) or primary is None:
@@ -137,6 +169,8 @@ def evaluate_deployment(look: ServiceLook, _memory: Memory, _was_firing: bool) -
     limit = max([SLOW_DEPLOYMENT * look.minute, *(3 * _percentile_95(d) for d in [_durations(look)] if d)])
     if look.now - primary.created_at <= limit:
         return Judgement(Reading(DetectionState.CLEAR))
+    if look.waits_at is None:
+        return Judgement(Reading(DetectionState.FIRING if was_firing else DetectionState.CLEAR))
     minutes = int((look.now - primary.created_at) / look.minute)
     message = f"the deployment has not ended for {minutes} minutes"
     return Judgement(Reading(DetectionState.FIRING, Severity.MEDIUM, float(minutes), message))

@@ -35,12 +35,19 @@ def merge_voices(incident: Incident, voices: Iterable[Voice]) -> Detection | Non
     spoken += [r for r in reports if _speaks_of(r, incident)]
     by_state = {state: [d for d in spoken if d.state is state] for state in DetectionState}
     if firing := by_state[DetectionState.FIRING]:
-        return min(firing, key=lambda d: d.since)
-    if unknown := by_state[DetectionState.UNKNOWN]:
+        return max(firing, key=lambda d: d.since)
+    clear = by_state[DetectionState.CLEAR]
+    unknown = by_state[DetectionState.UNKNOWN]
+    if unknown and not (clear and _is_borrowed(incident, concerned)):
         return unknown[0]
     if len(spoken) < len(concerned) + len(reports):
         return None  # Somebody has not spoken since the incident began.
-    return max(by_state[DetectionState.CLEAR], key=lambda d: d.since, default=None)
+    return max(clear, key=lambda d: d.since, default=None)
+
+
+def _is_borrowed(incident: Incident, concerned: list[Voice]) -> bool:
+    """Whether none of them has ever spoken about this incident: then one that knows nothing need not be waited for."""
+    return not any(_opened(incident, v) or _owns(incident, v) for v in concerned)
 
 
 def name_source(source: IncidentSource) -> str:

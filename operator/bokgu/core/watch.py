@@ -1,6 +1,7 @@
 """A watch: the metrics of one service and the conditions on them, whether a Detector or presets ask for it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 
@@ -29,6 +30,8 @@ class Watch:
     settle: timedelta
     queries: tuple[Query, ...]
     conditions: tuple[DetectorCondition, ...]
+    halves: Mapping[str, str] = field(default_factory=dict)
+    """Conditions on one half of a blue/green pair, each with the same condition on the other half, by name."""
 
     def period(self, condition: DetectorCondition) -> timedelta:
         """Length of the condition's datapoints."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from bokgu.api.detector import Detection
 from bokgu.api.meta import UidReference
 from bokgu.api.vocabulary import DetectionState, IncidentType, Preset, SourceKind
-from bokgu.core.detection import Reading, describe_breach, evaluate_condition, update_detection
+from bokgu.core.detection import Reading, describe_breach, evaluate_watch, update_detection
 from bokgu.core.finding import Finding
 from bokgu.core.look import Look
 from bokgu.core.service_state import STATE_CONDITIONS, evaluate_states, find_excuse, in_grace
@@ -19,11 +19,10 @@ async def judge_metrics(
     """What the watch's conditions say, opening incidents for those that fire. Raises KubeError."""
     before = {d.condition: d for d in old}
     found = []
+    firing = frozenset(name for name, d in before.items() if _fires(d))
+    readings = evaluate_watch(look.watch, look.series, firing=firing, errors=look.errors, now=look.at)
     for condition in look.watch.conditions:
-        was = before.get(condition.name)
-        reading = evaluate_condition(
-            look.watch, condition, look.series, was_firing=_fires(was), errors=look.errors, now=look.at
-        )
+        was, reading = before.get(condition.name), readings[condition.name]
         if condition.type is IncidentType.SERVICE_DOWN and look.watch.kind is SourceKind.PRESET:
             reading = _excused(look, reading, was_firing=_fires(was))
         finding = None

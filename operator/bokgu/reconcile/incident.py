@@ -59,14 +59,16 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     ended = status.phase in {IncidentPhase.RESOLVED, IncidentPhase.ESCALATED} - {incident.status.phase}
     if await context.write_status(Incident, raw, status) and ended:
         INCIDENTS_ENDED.labels(incident.spec.type, status.phase).inc()
-    return _next_pass(status.phase, standing)
+    return _next_pass(incident, status.phase, standing)
 
 
-def _next_pass(phase: IncidentPhase, standing: Standing) -> timedelta | None:
+def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> timedelta | None:
     """When to look again though nothing says so: what blocks may have gone, the relapse watch ends."""
-    calm = calm_since(standing)
+    calm = calm_since(incident, standing)
     if phase is IncidentPhase.VERIFYING and calm is not None:
-        return max(timedelta(), calm + standing.relapse_watch - standing.now)
+        patience = min(standing.relapse_watch, standing.clears_within or standing.relapse_watch)
+        ends = [calm + wait - standing.now for wait in (patience, standing.relapse_watch)]
+        return min((end for end in ends if end > timedelta()), default=timedelta())
     waiting = standing.problem or (standing.no_plan and standing.no_plan.wait) or standing.suppression
     return RETRY if waiting else None
 
@@ -84,9 +86,10 @@ async def _look(context: Context, incident: Incident) -> Standing:
         no_plan=None,
         suppression=around.suppression,
         relapse_watch=around.relapse_watch,
+        clears_within=_clears_within(around.measured),
     )
     protected = around.protected
-    if incident.status.plans or cleared(around.detection, plan) or around.suppression:
+    if incident.status.plans or cleared(incident, around.detection, plan) or around.suppression:
         return standing
     if protected is None:
         name = incident.spec.service_ref.name
@@ -136,6 +139,14 @@ def _look_around(context: Context, incident: Incident) -> Around:
         suppression=_find_suppression(context, incident),
         relapse_watch=parse_duration(watch),
     )
+
+
+def _clears_within(measured: Measured | None) -> timedelta | None:
+    """How long after the trouble has gone its detection says so, with twice the time for stragglers."""
+    if measured is None:
+        return None
+    watch, condition = measured.watch, measured.condition
+    return 2 * (parse_duration(condition.clear_after) + watch.settle + watch.interval + 2 * watch.period(condition))
 
 
 def _state_voices(protected: ProtectedService, incident: Incident) -> list[Voice]:

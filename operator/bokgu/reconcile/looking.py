@@ -119,7 +119,12 @@ def _target_groups(memory: ScopeMemory, service: EcsService) -> tuple[TargetGrou
     mine = set(service.target_groups)
     groups = (memory.balanced[arn] for arn in service.target_groups if arn in memory.balanced)
     return tuple(
-        TargetGroup(arn=group.arn, load_balancer=group.load_balancer, shared=not group.siblings <= mine)
+        TargetGroup(
+            arn=group.arn,
+            load_balancer=group.load_balancer,
+            pair=service.target_pairs.get(group.arn),
+            shared=not group.siblings <= mine,
+        )
         for group in groups
     )
 
@@ -150,16 +155,20 @@ HEALTHY = "HealthyHostCount"
 
 
 def _silent_groups(look: Look) -> dict[str, str]:
-    """Target groups about whose healthy targets CloudWatch says nothing, by the name of the query."""
-    groups = {}
-    for name, source in look.watch.sources.items():
-        if not isinstance(source, Metric) or (source.namespace, source.name) != (ELB, HEALTHY):
-            continue
-        series = look.series.get(name)
-        if series is not None and not series.points:
-            short = dict(source.dimensions)["TargetGroup"]
-            groups[name] = next(g.arn for g in look.target_groups if g.arn.endswith(f":{short}"))
-    return groups
+    """Target groups about whose healthy targets CloudWatch says nothing, by the name of the query. The idle half of a
+    blue/green pair is not meant to have any."""
+    short = {group.arn.rpartition(":")[2]: group.arn for group in look.target_groups}
+    queries = {
+        short[dict(source.dimensions)["TargetGroup"]]: name
+        for name, source in look.watch.sources.items()
+        if isinstance(source, Metric) and (source.namespace, source.name) == (ELB, HEALTHY)
+    }
+    heard = {arn for arn, name in queries.items() if (series := look.series.get(name)) and series.points}
+    return {
+        queries[group.arn]: group.arn
+        for group in look.target_groups
+        if group.arn in queries and queries[group.arn] in look.series and not {group.arn, group.pair} & heard
+    }
 
 
 def _hears_no_targets(look: Look) -> bool:
@@ -233,7 +242,7 @@ async def see_details(
     state = replace(state, deployments=memory.histories[protected.key][1])
     current = state.service.current_service_deployment
     if Preset.ECS_DEPLOYMENT in presets and is_slow(state) and current:
-        state = replace(state, waits_at=await fetch_waiting_hook(context.aws, target, current))
+        state = replace(state, waits_at=await fetch_waiting_hook(context.aws, target, current) or "")
     if Preset.ECS_CRASH_LOOP in presets and suggests_crashes(state):
         state = replace(state, stopped_tasks=await fetch_stopped_tasks(context.aws, target))
     return state
