@@ -7,7 +7,7 @@ ECS only with running tasks ("Amazon ECS CloudWatch metrics").
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bokgu.api.detector import (
     DatapointsToAlarm,
@@ -336,16 +336,26 @@ def build_watch(protected: ProtectedService, target_groups: tuple[TargetGroup, .
         balancers.add(group.load_balancer)
     queries = {query.name: query for part in parts for query in part.queries}
     conditions = tuple(condition for part in parts for condition in part.conditions)
+    return replace(
+        empty_watch(protected),
+        queries=tuple(queries.values()),
+        conditions=conditions,
+        halves=_halves({c.name for c in conditions}, target_groups),
+    )
+
+
+def empty_watch(protected: ProtectedService) -> Watch:
+    """The watch of a ProtectedService that asks CloudWatch nothing: only the service's state is looked at."""
+    detection = protected.spec.detection
     return Watch(
         kind=SourceKind.PRESET,
         name=protected.metadata.name,
         namespace=protected.metadata.namespace,
         service=protected.metadata.name,
-        interval=parse_duration(spec.detection.interval),
-        settle=parse_duration(spec.detection.settle),
-        queries=tuple(queries.values()),
-        conditions=conditions,
-        halves=_halves({c.name for c in conditions}, target_groups),
+        interval=parse_duration(detection.interval),
+        settle=parse_duration(detection.settle),
+        queries=(),
+        conditions=(),
     )
 
 

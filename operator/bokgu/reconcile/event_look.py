@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from bokgu.api.detector import Detection
-from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
@@ -17,8 +16,8 @@ from bokgu.api.vocabulary import DetectionState, SourceKind
 from bokgu.aws.ecs import fetch_services
 from bokgu.core.follow_up import decide_next_look
 from bokgu.core.look import Look
+from bokgu.core.presets import empty_watch
 from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
-from bokgu.core.watch import Watch
 from bokgu.kube.client import KubeError
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_states
@@ -70,7 +69,7 @@ async def _look(context: Context, key: Key, asked_at: datetime) -> Result:
     if protected is None or seen is None:
         return Result.IGNORED
     before = {i.metadata.uid for i in context.find_related(Incident, key[1], key[2])}
-    look = Look(now, protected.metadata.generation, _empty_watch(protected), state=seen)
+    look = Look(now, protected.metadata.generation, empty_watch(protected), state=seen)
     old = protected.status.detections
     said = await judge_states(context, key, look, STATE_CONDITIONS, old, kind=SourceKind.ECS_EVENT)
     firing = [d for d in said if d.state is DetectionState.FIRING]
@@ -96,21 +95,6 @@ async def _see(context: Context, protected: ProtectedService, now: datetime) -> 
     detection = spec.detection.model_copy(update={"presets": tuple(STATE_CONDITIONS)})
     curious = protected.model_copy(update={"spec": spec.model_copy(update={"detection": detection})})
     return await see_details(context, curious, state, memory)
-
-
-def _empty_watch(protected: ProtectedService) -> Watch:
-    """A watch that measures nothing: only the state is looked at."""
-    name, detection = protected.metadata.name, protected.spec.detection
-    return Watch(
-        kind=SourceKind.PRESET,
-        name=name,
-        namespace=protected.metadata.namespace,
-        service=name,
-        interval=parse_duration(detection.interval),
-        settle=parse_duration(detection.settle),
-        queries=(),
-        conditions=(),
-    )
 
 
 async def _store(context: Context, key: Key, firing: Iterable[Detection]) -> None:

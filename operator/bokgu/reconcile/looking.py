@@ -17,7 +17,7 @@ from bokgu.aws.ecs import fetch_service_deployments, fetch_services, fetch_stopp
 from bokgu.aws.elb import count_healthy_targets, fetch_target_groups
 from bokgu.aws.series import fetch_sources
 from bokgu.core.look import Look
-from bokgu.core.presets import ELB, build_watch
+from bokgu.core.presets import ELB, build_watch, empty_watch
 from bokgu.core.service_state import ServiceLook, find_excuse, in_grace, is_slow, suggests_crashes
 from bokgu.core.watch import Source, watch_of
 from bokgu.reconcile.context import Context, Key
@@ -106,7 +106,11 @@ def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, s
     groups: tuple[TargetGroup, ...] = protected.status.service.target_groups if protected.status.service else ()
     if isinstance(state, EcsService):
         groups = _target_groups(memory, state) if presets else ()
-    watch = memory.watch(protected.key, (generation, groups), partial(build_watch, protected, groups))
+    try:
+        watch = memory.watch(protected.key, (generation, groups), partial(build_watch, protected, groups))
+    except ValueError as error:  # What admission let through must not blind the others of the scope (S12).
+        watch = memory.watch(protected.key, generation, partial(empty_watch, protected))
+        state = AwsError("detection", "InvalidPreset", str(error), sent=False)
     if isinstance(state, AwsError):
         return Look(now, generation, watch, problem=state, target_groups=groups)
     _, history = memory.histories.get(protected.key, (None, ()))
