@@ -57,11 +57,13 @@ def test_s12_unknown_incident_type_is_refused_at_admission(world: World) -> None
     assert '"high_error_rate"' in refused.stderr
 
 
-def test_s12_service_that_aws_does_not_describe_says_why_and_stops_no_other(scene: Scene) -> None:
+def test_s12_account_that_does_not_answer_says_why_and_stops_no_other(scene: Scene) -> None:
     world = scene.world
-    world.simulator.add_fault("DescribeServices", resource='"silent"', count=10_000)
-    world.simulator.add_fault("GetMetricData", resource="silent", count=10_000)
-    world.apply(protected_service("silent"), detector("silent"), incident("silent", "silent"))
+    account = world.simulator.at("333333333333")
+    for operation in ("DescribeServices", "GetMetricData"):
+        account.reset_connection(operation, count=10_000)
+    role = "arn:aws:iam::333333333333:role/bokgu"
+    world.apply(protected_service("silent", roleArn=role), detector("silent"), incident("silent", "silent"))
     wait_for(
         lambda: condition(world, "protectedservices", "silent", "Ready").get("status") == "False",
         30,
@@ -119,3 +121,38 @@ def test_s12_detector_that_names_a_missing_query_is_refused_at_admission(world: 
     wrong["spec"]["conditions"][0]["ratio"]["numerator"] = "eror"
     refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(wrong), check=False)
     assert "every query that a condition names must be in spec.queries" in refused.stderr
+
+
+def test_s12_ratio_of_two_periods_is_refused_at_admission(world: World) -> None:
+    wrong = detector("any")
+    wrong["spec"]["queries"][0]["period"] = "5s"
+    refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(wrong), check=False)
+    assert "the two queries of a ratio must have the same period" in refused.stderr
+
+
+def test_s12_interval_that_skips_periods_is_refused_at_admission(world: World) -> None:
+    refused = world.control_plane.kubectl(
+        "create", "-f", "-", input=json.dumps(detector("any", interval="4s")), check=False
+    )
+    assert "some would never be looked at" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"detection": {"presets": ["sqs-age"]}}, "preset sqs-age needs detection.queue"),
+        ({"detection": {"presets": ["alb-latency"]}}, "preset alb-latency needs detection.latencyLimit"),
+        ({"detection": {"presets": ["log-corruption"]}}, "preset log-corruption needs detection.corruption"),
+        ({"detection": {"presets": ["apigw-rest"]}}, "preset apigw-rest needs spec.apiGateway of type REST"),
+        ({"detection": {"corruption": {"pattern": "bad"}}}, "detection.corruption.pattern needs spec.logGroup"),
+        ({"detection": {"presets": ["alb-everything"]}}, "Unsupported value"),
+        ({"apiGateway": {"type": "REST", "name": "주문"}}, "a REST API is named by its name"),
+        ({"apiGateway": {"type": "HTTP", "name": "orders"}}, "an HTTP API is named by its id"),
+    ],
+)
+def test_s12_preset_that_lacks_what_it_needs_is_refused_at_admission(
+    world: World, spec: dict[str, object], message: str
+) -> None:
+    wrong = protected_service("any", **spec)
+    refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(wrong), check=False)
+    assert message in refused.stderr

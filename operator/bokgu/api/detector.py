@@ -181,6 +181,17 @@ class DetectorSpec(ApiModel):
             " && self.queries.all(q, self.queries.exists_one(p, p.name == q.name))",
             "message": "names of queries and of conditions must be unique",
         },
+        {
+            "rule": "self.conditions.all(c, !has(c.ratio) || self.queries.all(n, n.name != c.ratio.numerator"
+            " || self.queries.all(d, d.name != c.ratio.denominator || d.period == n.period)))",
+            "message": "spec.conditions: the two queries of a ratio must have the same period",
+        },
+        {
+            "rule": "self.conditions.all(c, self.queries.all(q, !((has(c.query) && q.name == c.query)"
+            " || (has(c.ratio) && q.name == c.ratio.denominator)) || duration(self.interval).getSeconds()"
+            " <= c.evaluationPeriods * duration(q.period).getSeconds()))",
+            "message": "spec.interval must not be longer than evaluationPeriods periods: some would never be looked at",
+        },
     )
 
     service_ref: NameReference = Field(description="The ProtectedService that is watched.")

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -27,8 +28,9 @@ from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.event_look import look_at
 from bokgu.reconcile.reporting import Reporter, Result
 
-BATCHES = 4
-"""Batches of a queue that are handled at once, while the next one is received."""
+BATCHES = 32
+"""Batches of a queue that are handled at once, while the next one is received: looks at many services take long under
+their quota, and alarms must not wait behind them."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds without receiving after an error; doubled while it lasts."""
 UNKNOWN = "Unknown"
@@ -64,6 +66,7 @@ class EventDoor:
     def __init__(self, context: Context, reporter: Reporter, queue: EventQueue) -> None:
         self._context, self._reporter, self._queue = context, reporter, queue
         self._slots = asyncio.Semaphore(BATCHES)
+        self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._pause = 0.0
 
     async def run(self) -> None:
@@ -170,8 +173,13 @@ class EventDoor:
         found = ecs_event.find_services(event, reason, self._services()) if reason else []
         for protected in found:
             if protected.key not in looks:
-                looks[protected.key] = asyncio.create_task(look_at(self._context, protected.key, heard_at))
+                looks[protected.key] = asyncio.create_task(self._look_once(protected.key, heard_at))
         return await _all(looks[protected.key] for protected in found)
+
+    async def _look_once(self, key: Key, heard_at: datetime) -> Result:
+        """Look, after any look of another batch: what that one saw may be late enough."""
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            return await look_at(self._context, key, heard_at)
 
     def _services(self) -> list[ProtectedService]:
         return self._context.readable(ProtectedService, self._context.objects.all(ProtectedService.plural))
