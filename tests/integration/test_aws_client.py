@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -11,8 +12,9 @@ import pytest
 from bokgu.api.meta import Target
 from bokgu.api.observed import AwsError
 from bokgu.api.recovery_plan import AwsRequest
-from bokgu.aws.client import AwsClient
+from bokgu.aws.client import READ_TIMEOUT, AwsClient, _Call
 from bokgu.aws.ecs import fetch_service, send_request
+from bokgu.aws.sqs import LONGEST_POLL, delete_messages, receive_messages
 from tests.simulator.harness import CLUSTER, SERVICE, Scene
 from tests.simulator.server import SimulatorServer
 from tests.world.world import free_port
@@ -109,3 +111,50 @@ def test_s3_assumed_role_session_is_named_after_the_step(stage: Scene) -> None:
     (update,) = stage.control.calls("UpdateService", since=since)
     assert update.role_session_name == "bokgu-p-1-1"
     assert update.access_key_id != "operator"
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_long_poll_holds_nobody_up(stage: Scene) -> None:
+    sqs = stage.client("sqs")
+    url = sqs.create_queue(QueueName="silent")["QueueUrl"]
+
+    async def look_meanwhile(aws: AwsClient) -> None:
+        poll = asyncio.create_task(receive_messages(aws, url, region="us-east-1"))
+        await asyncio.sleep(0.3)
+        await asyncio.wait_for(fetch_service(aws, TARGET, datetime.now(UTC)), 3)
+        assert not poll.done()
+        poll.cancel()
+
+    begun = time.monotonic()
+    call(stage.server.url, look_meanwhile)
+    assert time.monotonic() - begun < 5
+    sqs.delete_queue(QueueUrl=url)
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_long_poll_may_take_as_long_as_it_does() -> None:
+    aws = AwsClient("http://127.0.0.1:1", 1)
+    config = aws._client(_Call("sqs", "ReceiveMessage", {}, "us-east-1", None, waits=LONGEST_POLL)).meta.config
+    assert config.read_timeout == LONGEST_POLL + READ_TIMEOUT
+    aws.close()
+
+
+@pytest.mark.usefixtures("credentials")
+def test_messages_say_when_they_were_sent_and_are_deleted_by_their_receipts(stage: Scene) -> None:
+    sqs = stage.client("sqs")
+    url = sqs.create_queue(QueueName="spoken", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
+    begun = datetime.now(UTC)
+    sqs.send_message(QueueUrl=url, MessageBody="hello")
+
+    async def receive_and_delete(aws: AwsClient) -> None:
+        (message,) = await receive_messages(aws, url, region="us-east-1")
+        assert (message.body, message.receive_count) == ("hello", 1)
+        assert abs((message.sent_at - begun).total_seconds()) < 5
+        assert await delete_messages(aws, url, [message], region="us-east-1") == {}
+        wrong = replace(message, receipt="no receipt")
+        assert await delete_messages(aws, url, [wrong], region="us-east-1") == {message.id: "ReceiptHandleIsInvalid"}
+
+    call(stage.server.url, receive_and_delete)
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+    assert answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "0"
+    sqs.delete_queue(QueueUrl=url)

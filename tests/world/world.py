@@ -277,8 +277,16 @@ class World:
     @cached_property
     def ecs(self) -> Any:
         """A boto3 client, as a person at the AWS console would be one."""
+        return self._client("ecs")
+
+    @cached_property
+    def cloudwatch(self) -> Any:
+        """Another one."""
+        return self._client("cloudwatch")
+
+    def _client(self, service: str) -> Any:
         session = boto3.Session(aws_access_key_id="person", aws_secret_access_key="x", region_name=REGION)
-        return session.client("ecs", endpoint_url=self.aws_url, config=Config(retries={"total_max_attempts": 1}))
+        return session.client(service, endpoint_url=self.aws_url, config=Config(retries={"total_max_attempts": 1}))
 
     def register(self, family: str = SERVICE, **variables: object) -> str:
         """Register a task definition that behaves as the variables say; its ARN."""

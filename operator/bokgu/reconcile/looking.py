@@ -17,7 +17,7 @@ from bokgu.aws.ecs import fetch_service_deployments, fetch_services, fetch_stopp
 from bokgu.aws.elb import count_healthy_targets, fetch_target_groups
 from bokgu.aws.series import fetch_sources
 from bokgu.core.look import Look
-from bokgu.core.presets import ELB, build_watch, empty_watch
+from bokgu.core.presets import BALANCER_PRESETS, ELB, build_watch, empty_watch
 from bokgu.core.service_state import ServiceLook, find_excuse, in_grace, is_slow, suggests_crashes
 from bokgu.core.watch import Source, watch_of
 from bokgu.reconcile.context import Context, Key
@@ -52,8 +52,7 @@ async def begin_looks(
     """Describe the services, and say what CloudWatch is to be asked."""
     now = context.clock()
     states = await _describe(context, scope, services, now)
-    watched = [p for p in services if p.spec.detection.presets]
-    arns = {arn for p in watched if isinstance(s := states[p.key], EcsService) for arn in s.target_groups}
+    arns = {arn for p in services if isinstance(s := states[p.key], EcsService) for arn in s.target_groups}
     await _learn_balancers(context, scope, memory, arns, now)
     looks: dict[Key, Look] = {}
     for protected in services:
@@ -105,7 +104,7 @@ def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, s
     generation, presets = protected.metadata.generation, protected.spec.detection.presets
     groups: tuple[TargetGroup, ...] = protected.status.service.target_groups if protected.status.service else ()
     if isinstance(state, EcsService):
-        groups = _target_groups(memory, state) if presets else ()
+        groups = _target_groups(memory, state)
     try:
         watch = memory.watch(protected.key, (generation, groups), partial(build_watch, protected, groups))
     except ValueError as error:  # What admission let through must not blind the others of the scope (S12).
@@ -115,7 +114,8 @@ def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, s
         return Look(now, generation, watch, problem=state, target_groups=groups)
     _, history = memory.histories.get(protected.key, (None, ()))
     seen = ServiceLook(state, now, history, minute=context.settings.minute)
-    unknown = memory.balanced_problem if any(not group.load_balancer for group in groups) else None
+    blind = any(not group.load_balancer for group in groups) and not BALANCER_PRESETS.keys().isdisjoint(presets)
+    unknown = memory.balanced_problem if blind else None
     return Look(now, generation, watch, state=seen, problem=unknown, target_groups=groups)
 
 
