@@ -65,6 +65,20 @@ class ApiGatewayReference(ApiModel):
         default=None, description="Stage; default: all stages."
     )
 
+    @property
+    def dimensions(self) -> dict[str, str]:
+        """Dimensions of the API's metrics.
+
+        REST APIs are named by ApiName, of which CloudWatch keeps ASCII only, and by their id where nothing is left;
+        HTTP APIs by ApiId ("Amazon API Gateway dimensions and metrics").
+        """
+        if self.type is ApiType.HTTP:
+            named = {"ApiId": self.id or ""}
+        else:
+            kept = "".join(c for c in self.name or "" if c.isascii())
+            named = {"ApiName": kept if kept.strip() else self.id or self.name or ""}
+        return named | ({"Stage": self.stage} if self.stage else {})
+
 
 class WorkQueue(ApiModel):
     """The SQS queue that the service works off."""

@@ -176,18 +176,13 @@ def _behind_balancer(names: Mapping[str, str], services: list[ProtectedService])
 
 
 def _has_api(protected: ProtectedService, names: Mapping[str, str]) -> bool:
-    """Metrics of REST APIs are named by ApiName, those of HTTP APIs by ApiId; all may be of one stage.
-
-    CloudWatch drops all but ASCII from ApiName, and takes the id where nothing is left ("Amazon API Gateway dimensions
-    and metrics").
-    """
+    """Whether the metric is of its API, of the same stage where both name one."""
     api = protected.spec.api_gateway
     if api is None or (api.stage and names.get("Stage", api.stage) != api.stage):
         return False
     if "ApiId" in names:
         return names["ApiId"] == api.id
-    published = "".join(c for c in api.name or "" if c.isascii()) or api.id
-    return "ApiName" in names and names["ApiName"] in {published, api.name}
+    return "ApiName" in names and names["ApiName"] in {api.dimensions.get("ApiName"), api.name}
 
 
 def _unique(services: Iterable[ProtectedService]) -> list[ProtectedService]:

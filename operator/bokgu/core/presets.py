@@ -70,6 +70,11 @@ class Subject:
             "TargetGroup": self.target_group.arn.rsplit(":", 1)[-1],
         }
 
+    @property
+    def api(self) -> dict[str, str]:
+        """Dimensions of the metrics of its API Gateway API; admission sees to it that there is one."""
+        return self.spec.api_gateway.dimensions if self.spec.api_gateway else {}
+
     def query(self, name: str, namespace: str, metric: str, dimensions: dict[str, str], stat: str = "Sum") -> Query:
         """A query at the pace of the presets."""
         return Query(
@@ -185,23 +190,16 @@ def _alb_latency(subject: Subject) -> Part:
 
 def _apigw_rest(subject: Subject) -> Part:
     """`5XXError` has the average as its rate already (API Gateway Developer Guide, "dimensions and metrics")."""
-    api = subject.spec.api_gateway
-    name = (api and api.name) or ""
-    ascii_only = "".join(c for c in name if c.isascii())
-    published = ascii_only if ascii_only.strip() else (api and api.id) or name
-    dimensions = {"ApiName": published} | ({"Stage": api.stage} if api and api.stage else {})
-    rate = subject.query("api_errors", "AWS/ApiGateway", "5XXError", dimensions, "Average")
-    count = subject.query("api_requests", "AWS/ApiGateway", "Count", dimensions, "SampleCount")
+    rate = subject.query("api_errors", "AWS/ApiGateway", "5XXError", subject.api, "Average")
+    count = subject.query("api_requests", "AWS/ApiGateway", "Count", subject.api, "SampleCount")
     return Part(
         (rate, count), (subject.error_rate("api_error_rate", errors=rate.name, requests=count.name, ratio=False),)
     )
 
 
 def _apigw_http(subject: Subject) -> Part:
-    api = subject.spec.api_gateway
-    dimensions = {"ApiId": (api and api.id) or ""} | ({"Stage": api.stage} if api and api.stage else {})
-    errors = subject.query("api_errors", "AWS/ApiGateway", "5xx", dimensions)
-    count = subject.query("api_requests", "AWS/ApiGateway", "Count", dimensions)
+    errors = subject.query("api_errors", "AWS/ApiGateway", "5xx", subject.api)
+    count = subject.query("api_requests", "AWS/ApiGateway", "Count", subject.api)
     return Part((errors, count), (subject.error_rate("api_error_rate", errors=errors.name, requests=count.name),))
 
 
