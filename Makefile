@@ -11,13 +11,16 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down world-% aws controlplane test test-unit lint type crds verify bench lock clean
+.PHONY: help demo scenario up down world-% aws controlplane test test-unit lint type crds verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: controlplane ## play three incidents to their ends on a real control plane and a simulated AWS
 	@$(PY) -m tests.world demo
+
+scenario: controlplane ## NAME=15 or NAME=pause-hook: play a failure of tests/scenarios and watch; without a name, list them
+	@$(PY) -m tests.scenarios $(NAME)
 
 up: controlplane ## start the same world and leave it running, to play with
 	@$(PY) -m tests.world up

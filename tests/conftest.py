@@ -5,8 +5,12 @@ from itertools import count
 
 import pytest
 
+from tests.scenarios.tally import pytest_terminal_summary
 from tests.world.scene import Scene
 from tests.world.world import World
+
+# A hook. In a conftest of its own folder it would be unknown to the process that hands out tests and sums up.
+__all__ = ["pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")

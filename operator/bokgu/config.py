@@ -72,10 +72,10 @@ class Settings:
     """Port of the same."""
 
     workers: int = field(default=8, metadata={"env": "BOKGU_WORKERS", "parse": _positive})
-    """Objects reconciled at the same time."""
+    """Objects of one kind reconciled at the same time."""
 
     aws_threads: int = field(default=16, metadata={"env": "BOKGU_AWS_THREADS", "parse": _positive})
-    """AWS calls under way at the same time."""
+    """AWS calls under way at the same time, for each API in each region; bulk reads are counted apart."""
 
     aws_quotas: Mapping[str, Quota] = field(
         default_factory=lambda: DEFAULT_QUOTAS, metadata={"env": "BOKGU_AWS_QUOTAS", "parse": parse_quotas}

@@ -590,3 +590,16 @@ def test_the_onset_is_the_first_of_the_last_run(rates: tuple[float | None, ...],
     points = tuple((NOW + i * MINUTE, rate) for i, rate in enumerate(rates))
     expected = None if began is None else NOW + began * MINUTE
     assert find_onset(watch().conditions[0], points) == expected
+
+
+def test_a_look_that_was_overtaken_changes_nothing() -> None:
+    """An event looked, and fired, after the look of the schedule had begun, whose Clear comes later."""
+    fired = update_detection(None, "deployment", Reading(FIRING, Severity.HIGH), NOW)
+    assert update_detection(fired, "deployment", Reading(CLEAR), NOW - MINUTE) is fired
+    assert update_detection(fired, "deployment", Reading(CLEAR), NOW + MINUTE).state is CLEAR
+
+
+def test_why_nothing_is_wrong_is_worth_a_write() -> None:
+    clear = update_detection(None, "deployment", Reading(CLEAR), NOW)
+    waiting = update_detection(clear, "deployment", Reading(CLEAR, None, None, "waits at a hook"), NOW + MINUTE)
+    assert (waiting.message, waiting.since) == ("waits at a hook", NOW)

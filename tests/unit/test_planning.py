@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.unit.facts import (
     protected_service,
     revision_arn,
     service,
+    service_deployment,
     task_definition,
     watch,
 )
@@ -256,3 +258,23 @@ def test_s12_the_longest_input_that_the_schema_admits_still_gives_a_plan(changes
     plan = built(**changes)
     assert read_back(plan).spec == plan.spec
     assert len(plan.metadata.name) <= 253
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes_ago", "reason"),
+    [
+        ("ROLLBACK_REQUESTED", None, "EcsRollsBack"),
+        ("ROLLBACK_IN_PROGRESS", None, "EcsRollsBack"),
+        ("ROLLBACK_SUCCESSFUL", 4, "EcsRolledBack"),
+        ("ROLLBACK_SUCCESSFUL", 11, None),
+        ("SUCCESSFUL", 4, None),
+    ],
+)
+def test_where_ecs_rolls_back_by_itself_it_is_waited_for(
+    status: str, minutes_ago: int | None, reason: str | None
+) -> None:
+    ended = None if minutes_ago is None else NOW - minutes_ago * MINUTE
+    latest = replace(service_deployment(2, NOW - 20 * MINUTE, status), finished_at=ended)
+    plan = build_plan(planning(deployments=(latest,), patience=10 * MINUTE))
+    found = (plan.reason, plan.wait) if isinstance(plan, NoPlan) else (None, True)
+    assert found == (reason, True)

@@ -400,3 +400,18 @@ def test_a_calm_service_is_clear(evaluate: Callable[[ServiceLook, Memory, bool],
     judgement = evaluate(look(), {}, False)
     reading: Reading = judgement.reading  # type: ignore[attr-defined]
     assert reading.state is CLEAR
+
+
+def test_tasks_that_fail_their_health_checks_are_a_crash_loop_too() -> None:
+    """The scheduler ends them: without their reason they look like any scaling in."""
+    killed = [
+        replace(
+            stopped_task(n),
+            stop_code="ServiceSchedulerInitiated",
+            reason="Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:...)",
+        )
+        for n in range(3)
+    ]
+    scaled_in = [replace(task, reason="Scaling activity initiated by (deployment ecs-svc/1)") for task in killed]
+    assert crashes(look(stopped_tasks=tuple(killed))) is Severity.HIGH
+    assert crashes(look(stopped_tasks=tuple(scaled_in))) is None

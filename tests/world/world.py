@@ -42,6 +42,7 @@ TOKEN_LIFETIME = timedelta(hours=24)
 
 OPERATOR_SETTINGS = {
     "BOKGU_MINUTE": "1s",
+    "BOKGU_AWS_QUOTAS": "ecs=1200,UpdateService=60,GetMetricData=3000,FilterLogEvents=300,elbv2=600",
     "BOKGU_SERVICE_POLL": "1s",
     "BOKGU_STEP_POLL": "1s",
     "BOKGU_CONSISTENCY_DELAY": "3s",

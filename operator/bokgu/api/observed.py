@@ -144,6 +144,10 @@ class Series:
     points: tuple[tuple[datetime, float], ...]
     period: int
 
+    def since(self, moment: datetime) -> "Series":
+        """Only the periods that begin then or later."""
+        return Series(tuple(point for point in self.points if point[0] >= moment), self.period)
+
     @cached_property
     def by_moment(self) -> Mapping[datetime, float]:
         """The value of each period that has one."""

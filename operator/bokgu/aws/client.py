@@ -1,14 +1,16 @@
-"""AWS calls: one shared Session, a bounded thread pool, explicit timeouts, errors that say whether a call may have had
+"""AWS calls: shared Sessions, bounded threads, explicit timeouts, errors that say whether a call may have had
 an effect.
 
-A Session costs about 117 ms and 11 MB, a client on it 2 ms, so there is one Session and clients are kept.
+A Session costs about 117 ms and 11 MB, most of it the models of AWS's APIs, a client on it 2 ms. So there is one
+Session for the operator itself, one for each role in each region, which reads the models of the first, and clients are
+kept.
 """
 
 import asyncio
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock, Thread
@@ -46,6 +48,9 @@ PASSING = frozenset(
 )
 """Codes of calls that were not carried out and may be made again later."""
 
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
+"""Codes by which AWS refuses a role's credentials before their time, such as after "revoke sessions" (IAM)."""
+
 _NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ParamValidationError)
 
 
@@ -62,24 +67,35 @@ class _Call:
     session_name: str | None = None
     deadline: float | None = None
     waits: int = 0
+    bulk: bool = False
+
+    @property
+    def lane(self) -> tuple[str, str, bool]:
+        """Calls of one lane share threads: an API that hangs in one region holds up nothing else, and bulk reads of it
+        hold up no others."""
+        return (self.service, self.region, self.bulk)
 
 
 class AwsClient:
     """Makes AWS calls for all accounts and regions."""
 
     def __init__(self, endpoint_url: str | None, threads: int, quotas: Mapping[str, Quota] = DEFAULT_QUOTAS) -> None:
-        """`endpoint_url` replaces the address of every AWS API; `threads` bounds the calls under way; `quotas` their
-        rate."""
+        """`endpoint_url` replaces the address of every AWS API; `threads` bounds the calls under way in a lane and
+        `quotas` their rate."""
         self._endpoint_url = endpoint_url
         self._limits = RateLimits(quotas)
         self._session = _new_session()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="aws")
+        self._slots: dict[tuple[str, str, bool], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(threads))
         self._lock = Lock()
         self._clients: dict[tuple[str, str, str | None, int], Any] = {}
+        self._roles: dict[tuple[str, str], boto3.Session] = {}
+        self._role_locks: dict[tuple[str, str], Lock] = defaultdict(Lock)
 
     def close(self) -> None:
-        """Wait for calls under way and release the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Close idle connections. Calls under way are not waited for: nobody asks for their answers any more."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
 
     async def read(
         self,
@@ -97,38 +113,13 @@ class AwsClient:
         It waits while the account's quota is used up; `bulk` reads let all others go first.
         """
         await self._limits.acquire(account_of(role_arn), region, service, operation, bulk=bulk)
-        return await self._run(_Call(service, operation, arguments, region, role_arn))
+        return await self._run(_Call(service, operation, arguments, region, role_arn, bulk=bulk))
 
     async def poll(
         self, service: str, operation: str, arguments: Mapping[str, Any], *, region: str, seconds: int
     ) -> dict[str, Any]:
-        """Make a call, once, that AWS may answer only after so many seconds. Raises AwsError.
-
-        It has a thread of its own, which holds nobody up: neither the other calls, nor the end of the process.
-        """
-        call = _Call(service, operation, arguments, region, None, waits=seconds)
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
-
-        def settle(result: dict[str, Any] | BaseException) -> None:
-            if answer.done():
-                return  # Cancelled.
-            if isinstance(result, BaseException):
-                answer.set_exception(result)
-            else:
-                answer.set_result(result)
-
-        def run() -> None:
-            result: dict[str, Any] | BaseException
-            try:
-                result = self._make(call)
-            except BaseException as error:
-                result = error
-            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-                loop.call_soon_threadsafe(settle, result)
-
-        Thread(target=run, name=f"aws-poll-{operation}", daemon=True).start()
-        return await answer
+        """Make a call, once, that AWS may answer only after so many seconds; no bound holds it up. Raises AwsError."""
+        return await self._start(_Call(service, operation, arguments, region, None, waits=seconds))
 
     async def write(
         self,
@@ -153,7 +144,38 @@ class AwsClient:
         return await self._run(_Call(service, operation, arguments, region, role_arn, session_name, deadline))
 
     async def _run(self, call: _Call) -> dict[str, Any]:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._make, call)
+        slots = self._slots[call.lane]
+        await slots.acquire()
+        answer = self._start(call)
+        # The thread gives the slot back, not who waits for it: a call goes on when nobody wants its answer any more.
+        answer.add_done_callback(lambda _: slots.release())
+        return await asyncio.shield(answer)
+
+    def _start(self, call: _Call) -> asyncio.Future[dict[str, Any]]:
+        """Make the call in a thread of its own, which does not hold up the end of the process."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
+
+        def settle(result: dict[str, Any] | BaseException) -> None:
+            if answer.done():
+                return  # Cancelled.
+            if isinstance(result, BaseException):
+                answer.set_exception(result)
+                answer.exception()  # It is no defect that nobody waits for it any more.
+            else:
+                answer.set_result(result)
+
+        def run() -> None:
+            result: dict[str, Any] | BaseException
+            try:
+                result = self._make(call)
+            except BaseException as error:
+                result = error
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+                loop.call_soon_threadsafe(settle, result)
+
+        Thread(target=run, name=f"aws-{call.operation}", daemon=True).start()
+        return answer
 
     def _make(self, call: _Call) -> dict[str, Any]:
         begun, code = time.monotonic(), "OK"
@@ -166,6 +188,8 @@ class AwsClient:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+            if code in EXPIRED:
+                self._forget(call)
             message = error.response["Error"].get("Message", "")
             raise AwsError(call.operation, code, message, sent=status >= 500) from error
         except _NEVER_SENT as error:
@@ -181,15 +205,16 @@ class AwsClient:
 
     def _client(self, call: _Call) -> Any:
         """A kept client for reads; for a write a client of its own, whose session carries the name."""
-        with self._lock:  # Creating clients on a shared Session is not thread-safe (boto3 documentation).
-            if call.session_name:
-                return self._new_client(call, call.session_name, retries=0)
-            key = (call.service, call.region, call.role_arn, call.waits)
-            if key not in self._clients:
-                self._clients[key] = self._new_client(call, "bokgu-read", retries=0 if call.waits else 2)
-            return self._clients[key]
+        if call.session_name:
+            return self._new_client(call, self._open_session(call), call.session_name, retries=0)
+        key = (call.service, call.region, call.role_arn, call.waits)
+        if (kept := self._clients.get(key)) is not None:
+            return kept
+        client = self._new_client(call, self._open_session(call), "bokgu-read", retries=0 if call.waits else 2)
+        with self._lock:
+            return self._clients.setdefault(key, client)
 
-    def _new_client(self, call: _Call, session_name: str, *, retries: int) -> Any:
+    def _new_client(self, call: _Call, session: boto3.Session, session_name: str, *, retries: int) -> Any:
         config = Config(
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT + call.waits,
@@ -197,36 +222,62 @@ class AwsClient:
             user_agent_extra=f"bokgu/{session_name}",
             max_pool_connections=32,
         )
-        session = self._session if call.role_arn is None else self._assume(call.role_arn, session_name, call.region)
-        return session.client(call.service, region_name=call.region, endpoint_url=self._endpoint_url, config=config)
+        with self._lock:  # Creating clients on a shared Session is not thread-safe (boto3 documentation).
+            return session.client(call.service, region_name=call.region, endpoint_url=self._endpoint_url, config=config)
+
+    def _open_session(self, call: _Call) -> boto3.Session:
+        """The operator's own session, or one of the call's role: kept for reads, a new one for each write."""
+        if call.role_arn is None:
+            return self._session
+        if call.session_name:
+            return self._assume(call.role_arn, call.session_name, call.region)
+        key = (call.role_arn, call.region)
+        with self._lock:
+            lock = self._role_locks[key]
+        with lock:  # One lock each: a role that hangs holds up no other.
+            if key not in self._roles:
+                self._roles[key] = self._assume(call.role_arn, "bokgu-read", call.region)
+            return self._roles[key]
+
+    def _forget(self, call: _Call) -> None:
+        """Let the next read assume the role anew."""
+        if call.role_arn is None or call.session_name:
+            return
+        with self._lock:
+            self._roles.pop((call.role_arn, call.region), None)
+            for key in [key for key in self._clients if key[1:3] == (call.region, call.role_arn)]:
+                del self._clients[key]
 
     def _assume(self, role_arn: str, session_name: str, region: str) -> boto3.Session:
         """A session of the role, whose credentials renew themselves; the first ones are there on return."""
-        core = self._session._session  # noqa: SLF001 - botocore's own session; boto3 has no way to assume a role
-        source = core.get_credentials()
+        with self._lock:
+            source = self._session.get_credentials()
         if source is None:
             raise NoCredentialsError
-        config = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+        sts = self._client(_Call("sts", "AssumeRole", {}, region, None))
         fetcher = AssumeRoleCredentialFetcher(
-            client_creator=lambda name, **options: core.create_client(
-                name, endpoint_url=self._endpoint_url, config=config, **{"region_name": region, **options}
-            ),
+            client_creator=lambda *_, **__: sts,
             source_credentials=source,
             role_arn=role_arn,
             extra_args={"RoleSessionName": session_name},
         )
         credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
         credentials.get_frozen_credentials()
-        assumed = _new_session()
-        assumed._session._credentials = credentials  # noqa: SLF001 - as above
+        assumed = _new_session(self._session)
+        assumed._session._credentials = credentials  # noqa: SLF001 - boto3 has no way to assume a role
         return assumed
 
 
-def _new_session() -> boto3.Session:
-    """A session that reads timestamps a dozen times faster: botocore asks for the local time zone at each of them."""
+def _new_session(models: boto3.Session | None = None) -> boto3.Session:
+    """A session that reads timestamps a dozen times faster: botocore asks for the local time zone at each of them.
+
+    It shares the APIs' models of the other session.
+    """
     session = boto3.Session()
-    factory = session._session.get_component("response_parser_factory")  # noqa: SLF001 - boto3 has no way to set it
-    factory.set_parser_defaults(timestamp_parser=_read_timestamp)
+    core = session._session  # noqa: SLF001 - boto3 has no way to set these
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_read_timestamp)
+    if models is not None:
+        core.register_component("data_loader", models._session.get_component("data_loader"))  # noqa: SLF001 - as above
     return session
 
 

@@ -1,14 +1,16 @@
 """Amazon CloudWatch: raw datapoints, as many metrics in a call as it takes."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from bokgu.api.observed import AwsError, Metric, Series
 from bokgu.aws.client import AwsClient
 
 MAX_QUERIES = 500
 """Queries of one GetMetricData call (API_GetMetricData)."""
+MAX_DATAPOINTS = 100_800
+"""Datapoints of one page of its answer (API_GetMetricData)."""
 
 INVALID = frozenset({"ValidationError", "ValidationException", "InvalidParameterValue", "InvalidParameterCombination"})
 """Codes by which CloudWatch refuses a whole call because of one query in it."""
@@ -23,6 +25,7 @@ async def fetch_metrics(
     *,
     region: str,
     role_arn: str | None,
+    bulk: bool,
     refused: set[Metric] | None = None,
 ) -> Answers:
     """Datapoints of each metric from its start to `end`, in ceil(metrics / 500) calls where CloudWatch does not page.
@@ -33,13 +36,13 @@ async def fetch_metrics(
     it is asked alone from then on.
     """
     lonely = set() if refused is None else refused & starts.keys()
-    ordered = sorted(starts.keys() - lonely, key=lambda m: (starts[m], m))
-    packs = [ordered[i : i + MAX_QUERIES] for i in range(0, len(ordered), MAX_QUERIES)]
+    packs = [*pack_metrics({m: start for m, start in starts.items() if m not in lonely}, end)]
     packs += [[metric] for metric in sorted(lonely)]
 
     async def fetch(pack: Sequence[Metric]) -> Answers:
         try:
-            return await _fetch_pack(aws, pack, min(starts[m] for m in pack), end, region=region, role_arn=role_arn)
+            start = min(starts[m] for m in pack)
+            return await _fetch_pack(aws, pack, start, end, region=region, role_arn=role_arn, bulk=bulk)
         except AwsError as error:
             if error.code in INVALID and len(pack) == 1 and refused is not None:
                 refused.update(pack)
@@ -56,8 +59,35 @@ async def fetch_metrics(
     return answers
 
 
+def pack_metrics(starts: Mapping[Metric, datetime], end: datetime) -> Iterator[list[Metric]]:
+    """The metrics in as few calls as it takes. A call has one start for all its metrics, so one that reaches back far
+    is kept apart from those that would then bring more datapoints than a page holds."""
+    pack: list[Metric] = []
+    datapoints = 0.0
+    reach = timedelta()
+    for metric in sorted(starts, key=lambda m: (starts[m], m)):
+        more = reach / timedelta(seconds=metric.period)
+        if pack and (len(pack) == MAX_QUERIES or datapoints + more > MAX_DATAPOINTS):
+            yield pack
+            pack, datapoints = [], 0.0
+        if not pack:
+            reach = end - starts[metric]
+            more = reach / timedelta(seconds=metric.period)
+        pack.append(metric)
+        datapoints += more
+    if pack:
+        yield pack
+
+
 async def _fetch_pack(
-    aws: AwsClient, pack: Sequence[Metric], start: datetime, end: datetime, *, region: str, role_arn: str | None
+    aws: AwsClient,
+    pack: Sequence[Metric],
+    start: datetime,
+    end: datetime,
+    *,
+    region: str,
+    role_arn: str | None,
+    bulk: bool,
 ) -> Answers:
     ids = {f"q{index}": metric for index, metric in enumerate(pack)}
     points: dict[Metric, list[tuple[datetime, float]]] = {metric: [] for metric in pack}
@@ -69,7 +99,7 @@ async def _fetch_pack(
         "ScanBy": "TimestampAscending",
     }
     while True:
-        answer = await aws.read("cloudwatch", "GetMetricData", request, region=region, role_arn=role_arn, bulk=True)
+        answer = await aws.read("cloudwatch", "GetMetricData", request, region=region, role_arn=role_arn, bulk=bulk)
         token = answer.get("NextToken")
         for result in answer["MetricDataResults"]:
             metric, status = ids[result["Id"]], result["StatusCode"]
@@ -85,11 +115,6 @@ async def _fetch_pack(
     for metric, found in points.items():
         answers.setdefault(metric, Series(tuple(found), metric.period))
     return answers
-
-
-def find_errors(answers: Mapping[Metric, Series | AwsError], metrics: Iterable[Metric]) -> AwsError | None:
-    """The first of these metrics' errors, or None where all were answered."""
-    return next((a for m in metrics if isinstance(a := answers.get(m), AwsError)), None)
 
 
 def _query(id_: str, metric: Metric) -> dict[str, object]:

@@ -130,14 +130,20 @@ def _deployment(raw: dict[str, Any]) -> Deployment:
     )
 
 
-async def fetch_service_deployments(aws: AwsClient, target: Target) -> tuple[ServiceDeployment, ...]:
-    """The latest service deployments, at most 20, newest first (ListServiceDeployments; AWS keeps 90 days)."""
+async def fetch_service_deployments(
+    aws: AwsClient, target: Target, *, bulk: bool = False
+) -> tuple[ServiceDeployment, ...]:
+    """The latest service deployments, at most 20, newest first (ListServiceDeployments; AWS keeps 90 days).
+
+    `bulk`: let the reads of recoveries go first. Raises AwsError.
+    """
     answer = await aws.read(
         "ecs",
         "ListServiceDeployments",
         {"cluster": target.cluster, "service": target.service, "maxResults": 20},
         region=target.region,
         role_arn=target.role_arn,
+        bulk=bulk,
     )
     return tuple(
         ServiceDeployment(
@@ -195,8 +201,13 @@ def _stopped_task(raw: dict[str, Any]) -> StoppedTask:
     )
 
 
-async def fetch_service_revisions(aws: AwsClient, target: Target, arns: tuple[str, ...]) -> dict[str, ServiceRevision]:
-    """Those service revisions, by ARN, at most 20 (DescribeServiceRevisions). Unknown ones are left out."""
+async def fetch_service_revisions(
+    aws: AwsClient, target: Target, arns: tuple[str, ...], *, bulk: bool = False
+) -> dict[str, ServiceRevision]:
+    """Those service revisions, by ARN, at most 20 (DescribeServiceRevisions). Unknown ones are left out.
+
+    `bulk` as for `fetch_service_deployments`. Raises AwsError.
+    """
     if not arns:
         return {}
     answer = await aws.read(
@@ -205,6 +216,7 @@ async def fetch_service_revisions(aws: AwsClient, target: Target, arns: tuple[st
         {"serviceRevisionArns": list(arns[:20])},
         region=target.region,
         role_arn=target.role_arn,
+        bulk=bulk,
     )
     return {
         raw["serviceRevisionArn"]: ServiceRevision(

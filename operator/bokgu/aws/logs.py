@@ -3,17 +3,30 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from bokgu.api.observed import LogMetric, Series
+from bokgu.api.observed import AwsError, LogMetric, Series
 from bokgu.aws.client import AwsClient
 
 MAX_PAGES = 10
-"""Pages of one count: 100,000 matches are reason enough, and five calls a second serve a whole account."""
+"""Pages of one count: five calls a second serve a whole account."""
+ENOUGH = 10_000
+"""Matches that are reason enough where there are more pages."""
 
 
 async def count_matches(
-    aws: AwsClient, metric: LogMetric, start: datetime, end: datetime, *, region: str, role_arn: str | None
+    aws: AwsClient,
+    metric: LogMetric,
+    start: datetime,
+    end: datetime,
+    *,
+    region: str,
+    role_arn: str | None,
+    bulk: bool,
 ) -> Series:
-    """Matching events in each period of [start, end) that has any, oldest first. Raises AwsError."""
+    """Matching events in each period of [start, end) that has any, oldest first.
+
+    Raises AwsError; code Incomplete where most pages were searched in vain (API_FilterLogEvents: a page ends when
+    enough was searched, found or not): what was not searched is not free of matches.
+    """
     counts: Counter[int] = Counter()
     request = {
         "logGroupName": metric.log_group,
@@ -22,11 +35,15 @@ async def count_matches(
         "endTime": int(end.timestamp() * 1000),
     }
     for _ in range(MAX_PAGES):
-        answer = await aws.read("logs", "FilterLogEvents", request, region=region, role_arn=role_arn, bulk=True)
+        answer = await aws.read("logs", "FilterLogEvents", request, region=region, role_arn=role_arn, bulk=bulk)
         for event in answer.get("events", ()):
             counts[event["timestamp"] // 1000 // metric.period * metric.period] += 1
         if not (token := answer.get("nextToken")):
             break
         request["nextToken"] = token
+    else:
+        if counts.total() < ENOUGH:
+            text = f"{metric.log_group} has more events than {MAX_PAGES} pages hold: count them with a metric filter"
+            raise AwsError("FilterLogEvents", "Incomplete", text, sent=False)
     points = tuple((datetime.fromtimestamp(t, UTC), float(n)) for t, n in sorted(counts.items()))
     return Series(points, metric.period)

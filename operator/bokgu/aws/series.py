@@ -19,23 +19,26 @@ async def fetch_sources(
     *,
     region: str,
     role_arn: str | None,
+    bulk: bool = True,
     refused: set[Metric] | None = None,
 ) -> dict[Source, Series | AwsError]:
     """Datapoints of each source from its start to `end`; an AwsError in the place of what AWS did not answer.
 
-    `refused` as for `fetch_metrics`.
+    `bulk`: let the reads of recoveries go first; `refused` as for `fetch_metrics`.
     """
     metrics = {m: start for m, start in starts.items() if isinstance(m, Metric)}
     patterns = {p: start for p, start in starts.items() if isinstance(p, LogMetric)}
 
     async def count(pattern: LogMetric) -> Series | AwsError:
         try:
-            return await count_matches(aws, pattern, patterns[pattern], end, region=region, role_arn=role_arn)
+            return await count_matches(
+                aws, pattern, patterns[pattern], end, region=region, role_arn=role_arn, bulk=bulk
+            )
         except AwsError as error:
             return error
 
     answers, counts = await asyncio.gather(
-        fetch_metrics(aws, metrics, end, region=region, role_arn=role_arn, refused=refused),
+        fetch_metrics(aws, metrics, end, region=region, role_arn=role_arn, bulk=bulk, refused=refused),
         asyncio.gather(*(count(pattern) for pattern in patterns)),
     )
     found: dict[Source, Series | AwsError] = {metric: answer for metric, answer in answers.items()}  # noqa: C416 - widens the type of the keys
@@ -52,8 +55,12 @@ async def fetch_series(
     start: datetime,
     end: datetime,
 ) -> dict[str, Series]:
-    """Datapoints in [start, end) by name. Raises AwsError where AWS did not answer all of it whole."""
-    answers = await fetch_sources(aws, dict.fromkeys(sources.values(), start), end, region=region, role_arn=role_arn)
+    """Datapoints in [start, end) by name, for one incident or plan: before all that is only watched.
+
+    Raises AwsError where AWS did not answer all of it whole.
+    """
+    starts = dict.fromkeys(sources.values(), start)
+    answers = await fetch_sources(aws, starts, end, region=region, role_arn=role_arn, bulk=False)
     found = {}
     for name, source in sources.items():
         answer = answers[source]

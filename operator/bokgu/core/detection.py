@@ -262,12 +262,15 @@ def _is_calm(watch: Watch, condition: DetectorCondition, series: SeriesByName, e
 
 
 def update_detection(old: Detection | None, condition: str, reading: Reading, now: datetime) -> Detection:
-    """The status entry of a condition. It equals the old one unless state or severity changed: values alone are not
-    worth a write."""
+    """The status entry of a condition. It equals the old one unless state or severity changed, or why nothing is wrong:
+    values alone are not worth a write."""
+    if old and now < old.since:
+        return old  # It was seen before what is said by now: looks overtake each other.
     severity = reading.severity
     if reading.state is DetectionState.FIRING and old and old.severity:
         severity = max((s for s in (old.severity, severity) if s), key=lambda s: s.rank)
-    if old and old.state is reading.state and old.severity is severity:
+    same_reason = reading.state is not DetectionState.CLEAR or (old and old.message == bounded(reading.message))
+    if old and old.state is reading.state and old.severity is severity and same_reason:
         return old
     return Detection(
         condition=condition,

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from bokgu.api.fields import bounded
 from bokgu.api.protected_service import ProtectedService
 from bokgu.core.event import Event, MalformedMessage, WireModel, lives_in, read_model, short_name
+from bokgu.core.service_state import failed_by_itself
 
 TASK = "ECS Task State Change"
 DEPLOYMENT = "ECS Deployment State Change"
 ACTION = "ECS Service Action"
 DETAIL_TYPES = frozenset({TASK, DEPLOYMENT, ACTION})
 
-FAILURES = frozenset(
-    {"TaskFailedToStart", "EssentialContainerExited", "SpotInterruption", "TerminationNotice", "InfrastructureHealth"}
-)
-"""Stop codes of tasks that nobody wanted to end (API_Task of Amazon ECS)."""
+TAKEN_AWAY = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
+"""Stop codes of tasks that AWS took away (API_Task of Amazon ECS)."""
 WORTH_A_LOOK = frozenset({"WARN", "ERROR"})
 
 
@@ -76,12 +75,11 @@ def find_reason(event: Event) -> Reason | None:
 
 
 def _of_task(task: TaskDetail) -> Reason | None:
-    """Tasks that ended by themselves, or that ECS ended for failing their health checks."""
+    """Tasks that ended by themselves, failed their health checks, or were taken away."""
     kind, _, service = task.group.partition(":")
-    unhealthy = task.stop_code == "ServiceSchedulerInitiated" and "health check" in task.stopped_reason
     if kind != "service" or not service or task.last_status != "STOPPED":
         return None
-    if task.stop_code not in FAILURES and not unhealthy:
+    if task.stop_code not in TAKEN_AWAY and not failed_by_itself(task.stop_code, task.stopped_reason):
         return None
     return Reason(short_name(task.cluster_arn), service, bounded(f"{task.stop_code}: {task.stopped_reason}"))
 

@@ -31,13 +31,20 @@ def find_last_known_good(
     for deployment, until in reversed(list(zip(ordered, ends, strict=True))):
         if deployment.status != "SUCCESSFUL" or deployment.finished_at is None:
             continue
-        start = _clean_from(deployment.finished_at, troubled)
-        if start is None:
-            continue
-        end = min([until or now, *(begin for begin, _ in troubled if begin > start)])
-        if end - start >= min_served:
+        if _served_cleanly(deployment.finished_at, until or now, troubled, min_served):
             return GoodRevision(deployment.target_service_revision_arn, deployment.finished_at, until)
     return None
+
+
+def _served_cleanly(begin: datetime, end: datetime, troubled: Sequence[Interval], min_served: timedelta) -> bool:
+    """Whether there is a stretch of `min_served` without an incident: a surge that was mastered taints nobody."""
+    start = _clean_from(begin, troubled)
+    while start is not None and start < end:
+        following = min((at for at, _ in troubled if at > start), default=end)
+        if min(following, end) - start >= min_served:
+            return True
+        start = _clean_from(following, troubled) if following < end else None
+    return False
 
 
 def _clean_from(moment: datetime, troubled: Sequence[Interval]) -> datetime | None:

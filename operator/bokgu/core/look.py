@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bokgu.api.meta import ObjectMeta
 from bokgu.api.observed import AwsError, Series
 from bokgu.api.protected_service import TargetGroup
 from bokgu.core.service_state import ServiceLook
@@ -14,8 +15,9 @@ from bokgu.core.watch import Watch
 class Look:
     """One look at a ProtectedService or a Detector.
 
-    `watch` is what was asked of CloudWatch, `series` what it answered, by query, `errors` what it did not. `state` is
-    the ECS service, None for a Detector and where ECS did not describe it: then `problem` says why.
+    `generation` and `uid` say which spec it follows. `watch` is what is asked of CloudWatch, `series` what it answered,
+    by query, `errors` what it did not; nothing of that means anything before the look is `measured`. `state` is the ECS
+    service, None for a Detector and where ECS did not describe it: then `problem` says why.
     """
 
     at: datetime
@@ -26,3 +28,10 @@ class Look:
     state: ServiceLook | None = None
     problem: AwsError | None = None
     target_groups: tuple[TargetGroup, ...] = ()
+    uid: str = ""
+    measured: bool = False
+
+    def follows(self, metadata: ObjectMeta) -> bool:
+        """Whether it was made for the spec that the object has: an object that was deleted and created again begins at
+        generation 1 once more."""
+        return (self.uid, self.generation) == (metadata.uid, metadata.generation)

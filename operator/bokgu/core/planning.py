@@ -12,7 +12,7 @@ from bokgu.api.detector import DetectorCondition
 from bokgu.api.fields import bounded, format_duration, format_timestamp, parse_duration
 from bokgu.api.incident import Classification, Incident
 from bokgu.api.meta import API_VERSION, NameReference, ObjectMeta, UidReference
-from bokgu.api.observed import EcsService
+from bokgu.api.observed import EcsService, ServiceDeployment
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import (
     FINALIZER,
@@ -67,7 +67,11 @@ class NoPlan:
 
 @dataclass(frozen=True)
 class PlanningFacts:
-    """What a plan is made from."""
+    """What a plan is made from.
+
+    `deployments` are the latest service deployments, newest first; `patience` is how long after a rollback by ECS
+    itself the detection needs to say whether that has helped.
+    """
 
     incident: Incident
     classification: Classification
@@ -76,6 +80,8 @@ class PlanningFacts:
     watch: Watch | None
     condition: DetectorCondition | None
     now: datetime
+    deployments: tuple[ServiceDeployment, ...] = ()
+    patience: timedelta = timedelta()
 
 
 def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
@@ -83,6 +89,8 @@ def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
     classification = facts.classification
     if facts.protected_service.spec.mode is Mode.OBSERVE:
         return NoPlan("ObserveOnly", "the ProtectedService is in mode Observe: nothing is planned", wait=True)
+    if (rolled_back := _wait_for_rollback(facts)) is not None:
+        return rolled_back
     runbook = choose_runbook(classification.root_cause, classification.new_revision_at_fault)
     if runbook is None:
         return NoPlan(
@@ -105,6 +113,23 @@ def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
         steps.append(built)
         risks.extend(_risks(action, built, facts))
     return _assemble(runbook, tuple(steps), tuple(risks), facts)
+
+
+def _wait_for_rollback(facts: PlanningFacts) -> NoPlan | None:
+    """ECS has rolled back by itself: whether that helps is seen before anything else is done."""
+    latest = facts.deployments[0] if facts.deployments else None
+    if latest is None:
+        return None
+    if latest.status in {"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"}:
+        return NoPlan(
+            "EcsRollsBack", "ECS is rolling back by itself: what to do is decided when that has ended", wait=True
+        )
+    ended = latest.status == "ROLLBACK_SUCCESSFUL" and latest.finished_at
+    if ended and facts.now < ended + facts.patience:
+        return NoPlan(
+            "EcsRolledBack", "ECS has just rolled back by itself: it is watched whether that helps", wait=True
+        )
+    return None
 
 
 def plan_name(incident: Incident) -> str:

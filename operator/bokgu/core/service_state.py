@@ -92,6 +92,21 @@ def _grace(look: ServiceLook) -> timedelta:
     return grace * (look.minute / timedelta(minutes=1))
 
 
+def remember_quiet(look: ServiceLook, memory: Memory) -> Memory:
+    """What to remember of a look at which tasks were not meant to run, or to run yet, and since when none was wanted.
+
+    `quiet` is the time of the last look of that kind, `unwanted` of the last one at which none was wanted at all.
+    """
+    unwanted = look.now if find_excuse(look.service) else memory.get("unwanted")
+    starting = unwanted is not None and look.now < unwanted + START_UP * look.minute
+    quiet = look.now if starting or in_grace(look) else memory.get("quiet")
+    primary = look.service.primary
+    if primary is not None and quiet != look.now:  # Also of a deployment that began before anybody looked.
+        settled = primary.created_at + _grace(look)
+        quiet = max(quiet or primary.created_at, settled if settled < look.now else primary.created_at)
+    return {name: at for name, at in (("unwanted", unwanted), ("quiet", quiet)) if at}
+
+
 def evaluate_running(look: ServiceLook, memory: Memory, was_firing: bool) -> Judgement:
     """Tasks that are wanted and do not run: none left is critical, half or more missing is high, any is medium."""
     service = look.service
@@ -215,12 +230,18 @@ def evaluate_crash_loop(look: ServiceLook, _memory: Memory, was_firing: bool) ->
     if look.stopped_tasks is None and suggests_crashes(look):
         return Judgement(Reading(DetectionState.FIRING if was_firing else DetectionState.CLEAR))
     stopped, begin = look.stopped_tasks or (), look.now - CRASH_WINDOW * look.minute
-    crashed = {t.arn for t in stopped if t.stop_code in CRASHES and t.stopped_at >= begin}
+    crashed = {t.arn for t in stopped if failed_by_itself(t.stop_code, t.reason) and t.stopped_at >= begin}
     if len(crashed) < max(3, math.ceil(look.service.desired_count / 2)):
         return Judgement(Reading(DetectionState.CLEAR, None, float(len(crashed))))
     last = max((t for t in stopped if t.arn in crashed), key=lambda t: t.stopped_at)
     message = f"{len(crashed)} tasks ended by themselves in {CRASH_WINDOW} minutes: {last.stop_code}, {last.reason}"
     return Judgement(Reading(DetectionState.FIRING, Severity.HIGH, float(len(crashed)), message))
+
+
+def failed_by_itself(stop_code: str, reason: str) -> bool:
+    """Whether a task ended by itself, or because it failed its health checks: the scheduler ends those, so that only
+    the reason tells ("Stopped tasks error messages", Amazon ECS Developer Guide)."""
+    return stop_code in CRASHES or (stop_code == "ServiceSchedulerInitiated" and "health check" in reason)
 
 
 def suggests_crashes(look: ServiceLook) -> bool:

@@ -47,7 +47,7 @@ class Context:
     """Gateways, settings and the clock, and what this process alone remembers.
 
     `unsent` maps tokens of intents that this process stored and has not sent to the monotonic time of storing; `looks`
-    holds what was seen of an object and waits for its pass; `memories` since when a service has looked bad;
+    holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event. Losing any of it costs a delay, never safety.
     """
 
@@ -62,7 +62,7 @@ class Context:
     started_at: datetime
     unsent: dict[str, float] = field(default_factory=dict)
     looks: dict[Key, Look] = field(default_factory=dict)
-    memories: dict[Key, dict[str, Memory]] = field(default_factory=dict)
+    memories: dict[Key, tuple[str, dict[str, Memory]]] = field(default_factory=dict)
     scopes: dict[Key, ScopeMemory] = field(default_factory=dict)
     follow_ups: dict[Key, FollowUp] = field(default_factory=dict)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
@@ -91,6 +91,14 @@ class Context:
         parsed = kind.model_validate(raw)
         self._parsed[key] = (version, parsed)
         return parsed
+
+    def remember(self, key: Key, service_arn: str) -> dict[str, Memory]:
+        """What is remembered of the service, by condition; nothing where the object was about another one."""
+        about, memories = self.memories.get(key, (service_arn, {}))
+        if about != service_arn:
+            memories = {}
+        self.memories[key] = (service_arn, memories)
+        return memories
 
     def used(self, key: Key, look: Look | None) -> None:
         """The object's pass has dealt with that look; a newer one that came meanwhile stays."""

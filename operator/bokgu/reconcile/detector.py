@@ -26,7 +26,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     elif protected is None:
         name = detector.spec.service_ref.name
         await _write(context, raw, detector, (), ("NotProtected", f"there is no ProtectedService {name}: create it"))
-    elif look is not None and look.generation == detector.metadata.generation:
+    elif look is not None and look.follows(detector.metadata):
         resource = protected.spec.ecs.service
         detections = await judge_metrics(context, look, detector.status.detections, resource=resource)
         error = next(iter(look.errors.values()), None)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from bokgu.api.detector import Detection
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentSource
-from bokgu.api.observed import AwsError, EcsService, Metric, Series
+from bokgu.api.observed import AwsError, EcsService, Metric, Series, ServiceDeployment
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, SourceKind
@@ -27,6 +27,7 @@ from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.watches import Measured, find_measured
 
 RETRY = timedelta(seconds=10)
@@ -117,11 +118,19 @@ async def _look(context: Context, incident: Incident) -> Standing:
         watch=around.measured.watch if around.measured else None,
         condition=around.measured.condition if around.measured else None,
         now=now,
+        deployments=_known_deployments(context, protected),
+        patience=_clears_within(around.measured) or timedelta(),
     )
     planned = build_plan(facts)
     if isinstance(planned, NoPlan):
         return replace(standing, no_plan=planned)
     return replace(standing, entry=await _create_plan(context, planned))
+
+
+def _known_deployments(context: Context, protected: ProtectedService) -> tuple[ServiceDeployment, ...]:
+    """The service deployments that the last look saw, newest first."""
+    memory = context.scopes.get(scope_key(protected))
+    return memory.histories.get(protected.key, (None, ()))[1] if memory else ()
 
 
 def _look_around(context: Context, incident: Incident) -> Around:

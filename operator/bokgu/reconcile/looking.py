@@ -58,9 +58,9 @@ async def begin_looks(
     for protected in services:
         looks[protected.key] = _begin(context, memory, protected, states[protected.key])
     for detector in detectors:
-        generation = detector.metadata.generation
-        watch = memory.watch(detector.key, generation, partial(watch_of, detector))
-        looks[detector.key] = Look(now, generation, watch)
+        uid, generation = detector.metadata.uid, detector.metadata.generation
+        watch = memory.watch(detector.key, (uid, generation), partial(watch_of, detector))
+        looks[detector.key] = Look(now, generation, watch, uid=uid)
     return looks
 
 
@@ -100,23 +100,23 @@ async def _learn_balancers(context: Context, scope: Scope, memory: ScopeMemory, 
 
 
 def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, state: EcsService | AwsError) -> Look:
-    now = context.clock()
-    generation, presets = protected.metadata.generation, protected.spec.detection.presets
+    now, presets = context.clock(), protected.spec.detection.presets
+    uid, generation = protected.metadata.uid, protected.metadata.generation
     groups: tuple[TargetGroup, ...] = protected.status.service.target_groups if protected.status.service else ()
     if isinstance(state, EcsService):
         groups = _target_groups(memory, state)
     try:
-        watch = memory.watch(protected.key, (generation, groups), partial(build_watch, protected, groups))
+        watch = memory.watch(protected.key, (uid, generation, groups), partial(build_watch, protected, groups))
     except ValueError as error:  # What admission let through must not blind the others of the scope (S12).
-        watch = memory.watch(protected.key, generation, partial(empty_watch, protected))
+        watch = memory.watch(protected.key, (uid, generation), partial(empty_watch, protected))
         state = AwsError("detection", "InvalidPreset", str(error), sent=False)
     if isinstance(state, AwsError):
-        return Look(now, generation, watch, problem=state, target_groups=groups)
+        return Look(now, generation, watch, problem=state, target_groups=groups, uid=uid)
     _, history = memory.histories.get(protected.key, (None, ()))
     seen = ServiceLook(state, now, history, minute=context.settings.minute)
     blind = any(not group.load_balancer for group in groups) and not BALANCER_PRESETS.keys().isdisjoint(presets)
     unknown = memory.balanced_problem if blind else None
-    return Look(now, generation, watch, state=seen, problem=unknown, target_groups=groups)
+    return Look(now, generation, watch, state=seen, problem=unknown, target_groups=groups, uid=uid)
 
 
 def _target_groups(memory: ScopeMemory, service: EcsService) -> tuple[TargetGroup, ...]:
@@ -149,7 +149,7 @@ async def measure(context: Context, scope: Scope, memory: ScopeMemory, looks: di
         found = {name: answers[source] for name, source in look.watch.sources.items()}
         series = {name: answer for name, answer in found.items() if isinstance(answer, Series)}
         errors = {name: answer for name, answer in found.items() if isinstance(answer, AwsError)}
-        measured[key] = replace(look, series=series, errors=errors)
+        measured[key] = replace(look, series=series, errors=errors, measured=True)
     silent = [key for key, look in measured.items() if _hears_no_targets(look)]
     asked = await asyncio.gather(*(_ask_targets(context, scope, measured[key]) for key in silent))
     return measured | dict(zip(silent, asked, strict=True))
@@ -241,7 +241,7 @@ async def see_details(
     """
     target, presets = protected.spec.target, protected.spec.detection.presets
     if _is_stale(memory, protected, state.service):
-        deployments = await fetch_service_deployments(context.aws, target)
+        deployments = await fetch_service_deployments(context.aws, target, bulk=True)
         memory.histories[protected.key] = (_shape(state.service), deployments)
     state = replace(state, deployments=memory.histories[protected.key][1])
     current = state.service.current_service_deployment

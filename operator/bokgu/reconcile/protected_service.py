@@ -36,7 +36,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
     look = context.looks.get(key)
-    if look is not None and look.generation == protected.metadata.generation:
+    if look is not None and look.follows(protected.metadata):
         status = await _take_in(context, protected, status, look)
     await context.write_status(ProtectedService, raw, status)
     context.used(key, look)
@@ -79,7 +79,10 @@ async def _judge(context: Context, protected: ProtectedService, look: Look) -> t
     """What the presets say, and the state presets that an ECS event made fire, until they are clear again."""
     old, presets = protected.status.detections, protected.spec.detection.presets
     resource = look.state.service.arn if look.state else protected.spec.ecs.service
-    metrics = await judge_metrics(context, look, old, resource=resource)
+    state_names = {c.name for c in STATE_CONDITIONS.values()}
+    metrics = tuple(d for d in old if d.condition not in state_names)
+    if look.measured:
+        metrics = await judge_metrics(context, look, old, resource=resource)
     firing = {d.condition for d in old if d.state is DetectionState.FIRING}
     asked = [p for p, c in STATE_CONDITIONS.items() if p in presets or c.name in firing]
     if look.state is None:
@@ -102,6 +105,8 @@ def _conditions(context: Context, protected: ProtectedService, look: Look, probl
     conditions = set_condition(
         protected.status.conditions, "Ready", ready, reason, message, now=now, generation=generation
     )
+    if not look.measured:
+        return conditions
     detecting, reason, message = _detecting(protected.spec.detection.presets, look)
     return set_condition(conditions, "Detecting", detecting, reason, message, now=now, generation=generation)
 
@@ -151,7 +156,8 @@ async def _last_known_good(context: Context, protected: ProtectedService, seen: 
     if old and old.service_revision_arn == found.service_revision_arn:
         task_definition: str | None = old.task_definition
     else:
-        revisions = await fetch_service_revisions(context.aws, protected.spec.target, (found.service_revision_arn,))
+        arns = (found.service_revision_arn,)
+        revisions = await fetch_service_revisions(context.aws, protected.spec.target, arns, bulk=True)
         revision = revisions.get(found.service_revision_arn)
         task_definition = revision.task_definition if revision else None
     if task_definition is None:

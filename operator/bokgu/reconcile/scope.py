@@ -5,6 +5,7 @@ seen is laid down as a `Look` for each object, whose own pass decides on it. All
 same moments, the multiples of the interval, so that they share their calls.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +22,9 @@ PLURAL = "scopes"
 
 SOON = timedelta(milliseconds=20)
 """A timer that rings a moment early must not spin."""
+
+PATIENCE = 5.0
+"""Seconds for CloudWatch to answer until what ECS said is handed out without it: outages are seen in ECS alone."""
 
 
 def scope_key(protected: ProtectedService) -> Key:
@@ -46,14 +50,26 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     if due.services or due.detectors:
         scope, now = Scope(region=key[1], role_arn=key[2] or None), context.clock()
-        for one in (*due.services, *due.detectors):
-            memory.looked_at[one.key] = (one.metadata.generation, now)
         looks = await begin_looks(context, scope, memory, due.services, due.detectors)
-        looks = await measure(context, scope, memory, looks)
+        looks = await _measure(context, scope, memory, looks)
         _hand_out(context, looks)
         _hand_out(context, await look_closer(context, memory, due.services, looks))
+        for one in (*due.services, *due.detectors):
+            memory.looked_at[one.key] = (one.metadata.uid, one.metadata.generation, now)
         due = _find_due(context, key, memory)
     return max(due.wait, SOON) if due else None
+
+
+async def _measure(context: Context, scope: Scope, memory: ScopeMemory, looks: dict[Key, Look]) -> dict[Key, Look]:
+    """The same looks, measured. Where CloudWatch takes long, what is known of the services goes ahead."""
+    measuring = asyncio.create_task(measure(context, scope, memory, looks))
+    try:
+        done, _ = await asyncio.wait({measuring}, timeout=PATIENCE)
+        if not done:
+            _hand_out(context, {key: look for key, look in looks.items() if look.state or look.problem})
+        return await measuring
+    finally:
+        measuring.cancel()
 
 
 def _hand_out(context: Context, looks: dict[Key, Look]) -> None:
@@ -69,10 +85,12 @@ def _find_due(context: Context, scope: Key, memory: ScopeMemory) -> Due | None:
     waits: dict[Key, float] = {}
 
     def wait_for(one: ProtectedService | Detector, interval: timedelta) -> float:
-        generation, at = memory.looked_at.get(one.key, (-1, None))
-        if at is None or generation != one.metadata.generation:
+        uid, generation, at = memory.looked_at.get(one.key, ("", 0, None))
+        if at is None or (uid, generation) != (one.metadata.uid, one.metadata.generation):
             return 0.0
         length = interval.total_seconds()
+        if now < at.timestamp():
+            return 0.0  # The clock was set back: until it comes there again nobody would look.
         return max(0.0, (at.timestamp() // length + 1) * length - now)
 
     for protected in context.readable(ProtectedService, context.objects.all(ProtectedService.plural)):

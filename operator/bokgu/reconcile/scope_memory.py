@@ -14,13 +14,12 @@ Key = tuple[str, str, str]
 class ScopeMemory:
     """What a scope keeps between its passes. Losing it costs calls.
 
-    `looked_at` holds (generation, time) of the last look at each object; `watches` and `histories` what was made or
-    listed, with what it was made from; `balanced` the target groups by ARN, believed
-    until `balanced_until`, and `balanced_problem` why they are not known; `refused` the metrics that CloudWatch
-    does not understand.
+    `looked_at` holds (uid, generation, time) of the last look at each object; `watches` and `histories` what was made
+    or listed, with what it was made from; `balanced` the target groups by ARN, believed until `balanced_until`, and
+    `balanced_problem` why they are not known; `refused` the metrics that CloudWatch does not understand.
     """
 
-    looked_at: dict[Key, tuple[int, datetime]] = field(default_factory=dict)
+    looked_at: dict[Key, tuple[str, int, datetime]] = field(default_factory=dict)
     watches: dict[Key, tuple[Hashable, Watch]] = field(default_factory=dict)
     histories: dict[Key, tuple[Hashable, tuple[ServiceDeployment, ...]]] = field(default_factory=dict)
     balanced: dict[str, BalancedGroup] = field(default_factory=dict)
@@ -38,7 +37,6 @@ class ScopeMemory:
 
     def forget_all_but(self, present: Collection[Key]) -> None:
         """Keep nothing of objects that have gone."""
-        for gone in [key for key in self.looked_at if key not in present]:
-            del self.looked_at[gone]
-            self.watches.pop(gone, None)
-            self.histories.pop(gone, None)
+        for kept in (self.looked_at, self.watches, self.histories):
+            for gone in kept.keys() - present:
+                del kept[gone]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bokgu.api.detector import Detection, Detector, DetectorCondition
 from bokgu.api.protected_service import ProtectedService
-from bokgu.core.presets import build_watch
+from bokgu.core.presets import build_watch, empty_watch
 from bokgu.core.watch import Watch, watch_of
 from bokgu.reconcile.context import Context
 
@@ -27,7 +27,11 @@ def find_measured(context: Context, namespace: str, service: str) -> list[Measur
     protected = context.find(ProtectedService, namespace, service)
     if protected is not None and protected.spec.detection.presets:
         groups = protected.status.service.target_groups if protected.status.service else ()
-        found.append((build_watch(protected, groups), protected.status.detections))
+        try:
+            watch = build_watch(protected, groups)
+        except ValueError:  # Its condition `Ready` says so; incidents and plans of the service go on (S12).
+            watch = empty_watch(protected)
+        found.append((watch, protected.status.detections))
     return [
         Measured(watch, condition, next((d for d in detections if d.condition == condition.name), None))
         for watch, detections in found

@@ -1,5 +1,6 @@
 """The workers: take a key, make a pass over its object, say when the next one is needed."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -29,9 +30,24 @@ log = structlog.get_logger()
 
 
 async def work(context: Context, queue: Queue) -> None:
-    """Make passes until the queue is closed. A pass that fails is tried again later; it never stops the others."""
-    while (key := await queue.take()) is not None:
-        await _pass(context, queue, key)
+    """Make passes until the queue is closed. A pass that fails is tried again later; it never stops the others.
+
+    Passes over scopes wait for AWS nearly all the time, a minute or more where it hangs: they keep no worker from the
+    objects.
+    """
+    scopes: set[asyncio.Task[None]] = set()
+    try:
+        while (key := await queue.take()) is not None:
+            if key[0] == scope.PLURAL:
+                task = asyncio.create_task(_pass(context, queue, key))
+                scopes.add(task)
+                task.add_done_callback(scopes.discard)
+            else:
+                await _pass(context, queue, key)
+    finally:
+        for task in scopes:
+            task.cancel()  # A scope only reads: nothing is lost.
+        await asyncio.gather(*scopes, return_exceptions=True)
 
 
 async def _pass(context: Context, queue: Queue, key: Key) -> None:

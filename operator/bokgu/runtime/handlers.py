@@ -61,13 +61,15 @@ def build_announcer(store: Store, enqueue: Callable[[Key], None]) -> Callable[[s
     specs: dict[Key, tuple[str, int]] = {}
 
     def announce(plural: str, body: dict[str, Any], own: bool) -> None:
-        spec = (body["metadata"]["uid"], body["metadata"].get("generation", 0))
-        if plural in _WATCHED and specs.get(key_of(plural, body)) != spec:
-            specs[key_of(plural, body)] = spec
+        own_key, spec = key_of(plural, body), (body["metadata"]["uid"], body["metadata"].get("generation", 0))
+        if store.get(own_key) is None:
+            specs.pop(own_key, None)
+        elif plural in _WATCHED and specs.get(own_key) != spec:
+            specs[own_key] = spec
             for scope in scopes_of(store, plural, body):
                 enqueue(scope)
         for key in related_keys(store, plural, body):
-            if not own or key != key_of(plural, body):
+            if not own or key != own_key:
                 enqueue(key)
 
     return announce

@@ -40,8 +40,9 @@ class Queue:
         if key in self._active:
             self._again.add(key)
             return
-        self._dirty[key] = None
-        QUEUE_DEPTH.set(len(self._dirty))
+        if key not in self._dirty:
+            self._dirty[key] = None
+            QUEUE_DEPTH.inc()
         self._wake.set()
 
     def add_later(self, key: Key, delay: timedelta) -> None:
@@ -58,7 +59,7 @@ class Queue:
             if self._dirty:
                 key = next(iter(self._dirty))
                 del self._dirty[key]
-                QUEUE_DEPTH.set(len(self._dirty))
+                QUEUE_DEPTH.dec()
                 self._active.add(key)
                 self._due_at.pop(key, None)
                 if self._dirty:

@@ -16,11 +16,11 @@ from bokgu.kube.client import KubeClient, KubeError
 from bokgu.metrics import BUILD
 from bokgu.reconcile.approvals import APPROVAL_POLICY
 from bokgu.reconcile.context import Context
-from bokgu.runtime.controller import work
+from bokgu.runtime.controller import PASSES, work
 from bokgu.runtime.doors import open_doors
 from bokgu.runtime.handlers import build_announcer, build_registry, build_settings
 from bokgu.runtime.health import HealthServer
-from bokgu.runtime.queue import Queue
+from bokgu.runtime.queue import Key, Queue
 from bokgu.runtime.resync import resync, resync_forever
 from bokgu.runtime.store import Raw, Store
 
@@ -80,8 +80,12 @@ async def _wait_for_cluster(kube: KubeClient) -> None:
 
 
 async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: asyncio.Event) -> None:
-    store, queue = Store(), Queue()
-    announce = build_announcer(store, queue.add)
+    store, queues = Store(), {plural: Queue() for plural in PASSES}
+
+    def enqueue(key: Key) -> None:
+        queues[key[0]].add(key)
+
+    announce = build_announcer(store, enqueue)
     context = Context(
         kube=kube,
         aws=aws,
@@ -90,10 +94,11 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
         cluster_id=await kube.cluster_id(),
         clock=lambda: datetime.now(UTC),
         announce=announce,
-        enqueue=queue.add,
+        enqueue=enqueue,
         started_at=datetime.now(UTC),
     )
-    workers = [asyncio.create_task(work(context, queue)) for _ in range(settings.workers)]
+    # Workers of their own for each kind: incidents that wait for an AWS that hangs must not keep plans waiting.
+    workers = [asyncio.create_task(work(context, q)) for q in queues.values() for _ in range(settings.workers)]
     resync = asyncio.create_task(resync_forever(kube, store, announce, settings.resync))
     log.info("started", version=__version__, holder=settings.holder)
     try:
@@ -107,7 +112,8 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
                 ready_flag=ready,
             )
     finally:
-        queue.close()
+        for queue in queues.values():
+            queue.close()
         resync.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await resync
