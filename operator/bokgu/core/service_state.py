@@ -20,6 +20,8 @@ START_UP = 5
 """Minutes that tasks have to start when more are wanted than before: Fargate takes two [experience]."""
 LASTING = {Severity.CRITICAL: 1, Severity.HIGH: 1, Severity.MEDIUM: 10}
 """Minutes for which tasks must be missing."""
+JITTER = 0.1
+"""Minutes by which looks that are a minute apart may come early: two of them must do."""
 CALM = 5
 """Minutes for which all tasks must run until the trouble is over."""
 CRASH_WINDOW = 10
@@ -124,7 +126,7 @@ def evaluate_running(look: ServiceLook, memory: Memory, was_firing: bool) -> Jud
         return Judgement(Reading(DetectionState.FIRING, seen[0], value, message), {"young": young} | wanted)
     if seen:
         since: dict[str, datetime] = {severity: memory.get(severity, look.now) for severity in seen}
-        lasting = [s for s in seen if look.now - since[s] >= LASTING[s] * look.minute]
+        lasting = [s for s in seen if look.now - since[s] >= (LASTING[s] - JITTER) * look.minute]
         reading = Reading(DetectionState.FIRING, lasting[0], value, message) if lasting else held
         return Judgement(reading, since | wanted)
     calm = memory.get("calm", look.now)

@@ -151,7 +151,7 @@ async def measure(context: Context, scope: Scope, memory: ScopeMemory, looks: di
         errors = {name: answer for name, answer in found.items() if isinstance(answer, AwsError)}
         measured[key] = replace(look, series=series, errors=errors, measured=True)
     silent = [key for key, look in measured.items() if _hears_no_targets(look)]
-    asked = await asyncio.gather(*(_ask_targets(context, scope, measured[key]) for key in silent))
+    asked = await asyncio.gather(*(_ask_targets(context, scope, memory, measured[key]) for key in silent))
     return measured | dict(zip(silent, asked, strict=True))
 
 
@@ -167,12 +167,18 @@ def _silent_groups(look: Look) -> dict[str, str]:
         for name, source in look.watch.sources.items()
         if isinstance(source, Metric) and (source.namespace, source.name) == (ELB, HEALTHY)
     }
-    heard = {arn for arn, name in queries.items() if (series := look.series.get(name)) and series.points}
+    heard = {arn for arn, name in queries.items() if name in look.series and _has_news(look, look.series[name])}
     return {
         queries[group.arn]: group.arn
         for group in look.target_groups
         if group.arn in queries and queries[group.arn] in look.series and not {group.arn, group.pair} & heard
     }
+
+
+def _has_news(look: Look, series: Series) -> bool:
+    """Whether one of the last two settled periods has a datapoint."""
+    latest = _latest_period(look, series.period)
+    return any(t >= latest - timedelta(seconds=series.period) for t, _ in series.points)
 
 
 def _hears_no_targets(look: Look) -> bool:
@@ -183,8 +189,9 @@ def _hears_no_targets(look: Look) -> bool:
     )
 
 
-async def _ask_targets(context: Context, scope: Scope, look: Look) -> Look:
-    """The look with what the load balancer itself says of its targets, in the place of the missing datapoints."""
+async def _ask_targets(context: Context, scope: Scope, memory: ScopeMemory, look: Look) -> Look:
+    """The look with what the load balancer itself says of its targets, in the place of the missing datapoints: one for
+    each time that it was asked, so that two answers are needed as two datapoints are."""
     series = dict(look.series)
     for name, arn in _silent_groups(look).items():
         try:
@@ -192,15 +199,20 @@ async def _ask_targets(context: Context, scope: Scope, look: Look) -> Look:
         except AwsError as error:
             log.warning("targets are not known", target_group=arn, error=str(error))
             continue
-        series[name] = _constant(float(healthy), series[name].period, look)
+        period = series[name].period
+        begin = look.at - look.watch.lookback
+        answers = {t: value for t, value in memory.answers.get(arn, {}).items() if t >= begin}
+        answers[_latest_period(look, period)] = float(healthy)
+        memory.answers[arn] = answers
+        points = {**answers, **series[name].by_moment}
+        series[name] = Series(tuple(sorted(points.items())), period)
     return replace(look, series=series)
 
 
-def _constant(value: float, period: int, look: Look) -> Series:
-    """The value in each period that the watch looks at."""
+def _latest_period(look: Look, period: int) -> datetime:
+    """Begin of the last whole period that has settled."""
     end = int((look.at - look.watch.settle).timestamp()) // period * period
-    moments = (end - n * period for n in range(int(look.watch.lookback.total_seconds()) // period, 0, -1))
-    return Series(tuple((datetime.fromtimestamp(t, look.at.tzinfo), value) for t in moments), period)
+    return datetime.fromtimestamp(end - period, look.at.tzinfo)
 
 
 async def look_closer(

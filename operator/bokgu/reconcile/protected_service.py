@@ -27,6 +27,9 @@ from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics, judge_states
 from bokgu.reconcile.targets import find_elder
 
+AFTER_START = 15
+"""Minutes: longer than anything must last to be trouble (core.service_state.LASTING)."""
+
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
     """Free the lock if its plan is over; take in what was seen since the last pass."""
@@ -76,15 +79,23 @@ async def _take_in(
 
 
 async def _judge(context: Context, protected: ProtectedService, look: Look) -> tuple[Detection, ...]:
-    """What the presets say, and the state presets that an ECS event made fire, until they are clear again."""
+    """What the presets say, and the state presets that an ECS event made fire, until they are clear again.
+
+    For a while after a start all state presets are asked where events come in: what an event had begun to tell before
+    is known to nobody else (S10). Of two ProtectedServices of one ECS service the younger one detects nothing.
+    """
     old, presets = protected.status.detections, protected.spec.detection.presets
+    if find_elder(context, protected):
+        return ()
     resource = look.state.service.arn if look.state else protected.spec.ecs.service
     state_names = {c.name for c in STATE_CONDITIONS.values()}
     metrics = tuple(d for d in old if d.condition not in state_names)
     if look.measured:
         metrics = await judge_metrics(context, look, old, resource=resource)
     firing = {d.condition for d in old if d.state is DetectionState.FIRING}
-    asked = [p for p, c in STATE_CONDITIONS.items() if p in presets or c.name in firing]
+    settings = context.settings
+    anew = bool(settings.event_queues) and look.at < context.started_at + AFTER_START * settings.minute
+    asked = [p for p, c in STATE_CONDITIONS.items() if anew or p in presets or c.name in firing]
     if look.state is None:
         return (*(d for d in old if d.condition in {STATE_CONDITIONS[p].name for p in asked}), *metrics)
     states = await judge_states(context, protected.key, look, asked, old, kind=SourceKind.PRESET)

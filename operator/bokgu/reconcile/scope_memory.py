@@ -16,7 +16,8 @@ class ScopeMemory:
 
     `looked_at` holds (uid, generation, time) of the last look at each object; `watches` and `histories` what was made
     or listed, with what it was made from; `balanced` the target groups by ARN, believed until `balanced_until`, and
-    `balanced_problem` why they are not known; `refused` the metrics that CloudWatch does not understand.
+    `balanced_problem` why they are not known; `refused` the metrics that CloudWatch does not understand;
+    `answers` how many targets of a target group, by ARN, were healthy when the load balancer was asked.
     """
 
     looked_at: dict[Key, tuple[str, int, datetime]] = field(default_factory=dict)
@@ -26,6 +27,7 @@ class ScopeMemory:
     balanced_until: datetime | None = None
     balanced_problem: AwsError | None = None
     refused: set[Metric] = field(default_factory=set)
+    answers: dict[str, dict[datetime, float]] = field(default_factory=dict)
 
     def watch(self, key: Key, made_from: Hashable, make: Callable[[], Watch]) -> Watch:
         """The watch of an object, made anew only when what it is made from has changed."""

@@ -57,6 +57,10 @@ class AlertDoor:
             return refusal
         try:
             notification = parse_notification(await request.read())
+        except web.HTTPRequestEntityTooLarge:
+            EVENTS.labels(DOOR, "poison").inc()
+            log.warning("notification is too large: set max_alerts of the receiver", limit=MAX_BODY)
+            raise
         except MalformedMessage as error:
             EVENTS.labels(DOOR, "poison").inc()
             log.warning("unreadable notification", error=str(error))

@@ -7,6 +7,7 @@ moves it to the dead-letter queue in the end.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,7 +68,7 @@ class EventDoor:
         self._context, self._reporter, self._queue = context, reporter, queue
         self._slots = asyncio.Semaphore(BATCHES)
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
-        self._pause = 0.0
+        self._pause, self._slowed_at = 0.0, 0.0
 
     async def run(self) -> None:
         """Receive and handle for ever. No error ends it; batches under way are waited for when it is cancelled."""
@@ -109,6 +110,11 @@ class EventDoor:
         return messages
 
     def _slow_down(self) -> None:
+        """Wait longer each time; batches that fail together are one time."""
+        now = time.monotonic()
+        if now - self._slowed_at < self._pause:
+            return
+        self._slowed_at = now
         self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
 
     async def _handle(self, messages: tuple[Message, ...]) -> None:
