@@ -95,13 +95,13 @@ async def _judge(context: Context, protected: ProtectedService, look: Look) -> t
     firing = {d.condition for d in old if d.state is DetectionState.FIRING}
     settings = context.settings
     anew = bool(settings.event_queues) and look.at < context.started_at + AFTER_START * settings.minute
-    asked = [p for p, c in STATE_CONDITIONS.items() if anew or p in presets or c.name in firing]
+    unlisted = [p for p, c in STATE_CONDITIONS.items() if p not in presets and (anew or c.name in firing)]
     if look.state is None:
-        return (*(d for d in old if d.condition in {STATE_CONDITIONS[p].name for p in asked}), *metrics)
-    states = await judge_states(context, protected.key, look, asked, old, kind=SourceKind.PRESET)
-    wanted = {c.name for p, c in STATE_CONDITIONS.items() if p in presets}
-    kept = (d for d in states if d.condition in wanted or d.state is DetectionState.FIRING)
-    return (*kept, *metrics)
+        asked = {STATE_CONDITIONS[p].name for p in (*presets, *unlisted) if p in STATE_CONDITIONS}
+        return (*(d for d in old if d.condition in asked), *metrics)
+    states = await judge_states(context, protected.key, look, presets, old, kind=SourceKind.PRESET)
+    others = await judge_states(context, protected.key, look, unlisted, old, kind=SourceKind.ECS_EVENT)
+    return (*states, *(d for d in others if d.state is DetectionState.FIRING), *metrics)
 
 
 def _conditions(context: Context, protected: ProtectedService, look: Look, problem: AwsError | None) -> Conditions:
