@@ -17,7 +17,7 @@ from tests.scenarios.scenario_files import Entry
 from tests.scenarios.writes import OperatorCall, find_owner
 from tests.world.world import SPEED, World
 
-AT_ONCE = int(os.environ.get("SCENARIOS_AT_ONCE", "32"))
+AT_ONCE = int(os.environ.get("SCENARIOS_AT_ONCE", "20"))
 """Scenarios played at the same time in one world."""
 
 PATIENCE = float(os.environ.get("SCENARIO_PATIENCE", "2"))
