@@ -17,10 +17,10 @@ from tests.scenarios.scenario_files import Entry
 from tests.scenarios.writes import OperatorCall, find_owner
 from tests.world.world import SPEED, World
 
-AT_ONCE = int(os.environ.get("SCENARIOS_AT_ONCE", "20"))
+AT_ONCE = int(os.environ.get("SCENARIOS_AT_ONCE", "12"))
 """Scenarios played at the same time in one world."""
 
-PATIENCE = float(os.environ.get("SCENARIO_PATIENCE", "2"))
+PATIENCE = float(os.environ.get("SCENARIO_PATIENCE", "3"))
 """How much longer than on an idle machine things may take when many play at once."""
 
 
@@ -30,7 +30,7 @@ class FastWorld(World):
     def start_operator(self, settings: Mapping[str, str] | None = None) -> None:
         """Start it with quotas at the pace of the world."""
         quotas = ",".join(f"{name}={quota.rate * SPEED:g}" for name, quota in DEFAULT_QUOTAS.items())
-        super().start_operator({"BOKGU_AWS_QUOTAS": quotas, **(settings or {})})
+        super().start_operator({"BOKGU_AWS_QUOTAS": quotas, "BOKGU_RESYNC": "60s", **(settings or {})})
 
 
 @contextmanager

@@ -35,6 +35,11 @@ class KubeAdmin:
         """Create it."""
         self._core.create_namespace({"metadata": {"name": name}})
 
+    def stop_watching(self, namespace: str) -> None:
+        """Delete what makes the operator look at services of the namespace; what came of it stays."""
+        for plural in ("detectors", "protectedservices"):
+            self._objects.delete_collection_namespaced_custom_object("bokgu.dev", "v1alpha1", namespace, plural)
+
     def put(self, body: Json) -> Json:
         """Create a namespaced object, or give the one that is there this spec."""
         group, version = body["apiVersion"].split("/")

@@ -107,6 +107,8 @@ class Play:
             self._report.problem = f"{type(error).__name__}: {error}"
             self._report.played = False
         finally:
+            # Others still play in this world: the operator need not look at these services any more.
+            self._setting.kube.stop_watching(self._stage.namespace)
             self._stage.close()
         self._report.seconds = time.monotonic() - started
         return self._report

@@ -82,7 +82,7 @@ def test_refused_calls_are_kept_and_lost_ones_are_not(scene: Scene) -> None:
         scene.update(desiredCount=2)
     event = _wait(scene, "EventName", "UpdateService")
     assert json.loads(event["CloudTrailEvent"])["errorCode"] == "AccessDeniedException"
-    updates = [e for e in _look(scene) if e["EventName"] == "UpdateService"]
+    updates = _look(scene, LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "UpdateService"}])
     assert len(updates) == 1
 
 

