@@ -265,5 +265,5 @@ def test_s10_the_incident_of_an_operator_that_died_hears_that_it_is_over(
     )
     old = Detection(condition="errors", state=DetectionState.CLEAR, since=START)
     look = Look(START + timedelta(minutes=2), 1, watch_of(watched), series={"errors": Series((), 60)}, measured=True)
-    (found,) = asyncio.run(judge_metrics(world.context, look, [old], resource="api"))
+    (found,) = asyncio.run(judge_metrics(world.context, watched.key, look, [old], resource="api"))
     assert (found.state, found.since) == (DetectionState.CLEAR, START + timedelta(seconds=since))

@@ -27,6 +27,7 @@ from bokgu.core.watch import Watch
 ELB = "AWS/ApplicationELB"
 ECS = "AWS/ECS"
 INSIGHTS = "ECS/ContainerInsights"
+HEALTHY_HOSTS = "HealthyHostCount"
 
 ERROR_RATES = Thresholds(medium="0.05", high="0.1", critical="0.3")
 """Share of failed requests from where on it is an incident."""
@@ -138,7 +139,7 @@ def _alb_elb_5xx(subject: Subject) -> Part:
 
 
 def _alb_no_target(subject: Subject) -> Part:
-    healthy = subject.query("healthy", ELB, "HealthyHostCount", subject.target, "Maximum")
+    healthy = subject.query("healthy", ELB, HEALTHY_HOSTS, subject.target, "Maximum")
     condition = DetectorCondition(
         name="healthy_targets" + subject.suffix,
         type=IncidentType.SERVICE_DOWN,
@@ -154,7 +155,7 @@ def _alb_no_target(subject: Subject) -> Part:
 
 def _alb_unhealthy(subject: Subject) -> Part:
     unhealthy = subject.query("unhealthy", ELB, "UnHealthyHostCount", subject.target, "Minimum")
-    healthy = subject.query("healthy", ELB, "HealthyHostCount", subject.target, "Maximum")
+    healthy = subject.query("healthy", ELB, HEALTHY_HOSTS, subject.target, "Maximum")
     usual = {
         "type": IncidentType.SERVICE_DOWN,
         "comparison": Comparison.GREATER_THAN_OR_EQUAL,

@@ -116,7 +116,12 @@ def evaluate_running(look: ServiceLook, memory: Memory, was_firing: bool) -> Jud
     if excuse := find_excuse(service):
         return Judgement(Reading(DetectionState.CLEAR, None, None, excuse), wanted)
     value, message = float(service.running_count), f"{service.running_count} of {service.desired_count} tasks run"
-    held = Reading(DetectionState.FIRING if was_firing else DetectionState.CLEAR, None, value, message)
+    # Without a message while it is Clear: how many run changes with every look, and each change would be a write.
+    held = (
+        Reading(DetectionState.FIRING, None, value, message)
+        if was_firing
+        else Reading(DetectionState.CLEAR, None, value)
+    )
     seen = _missing_severities(service.running_count, _due_count(look, wanted))
     if seen and in_grace(look):
         # One young deployment after the other must not hide an outage for ever.

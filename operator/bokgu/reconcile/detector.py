@@ -28,7 +28,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         await _write(context, raw, detector, (), ("NotProtected", f"there is no ProtectedService {name}: create it"))
     elif look is not None and look.follows(detector.metadata):
         resource = protected.spec.ecs.service
-        detections = await judge_metrics(context, look, detector.status.detections, resource=resource)
+        detections = await judge_metrics(context, key, look, detector.status.detections, resource=resource)
         error = next(iter(look.errors.values()), None)
         await _write(context, raw, detector, detections, (error.code, str(error)) if error else None)
     context.used(key, look)

@@ -10,15 +10,16 @@ from functools import partial
 import structlog
 
 from bokgu.api.detector import Detector
-from bokgu.api.observed import AwsError, BalancedGroup, EcsService, Metric, Series
+from bokgu.api.observed import AwsError, BalancedGroup, EcsService, Series
 from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.vocabulary import Preset
 from bokgu.aws.ecs import fetch_service_deployments, fetch_services, fetch_stopped_tasks, fetch_waiting_hook
 from bokgu.aws.elb import count_healthy_targets, fetch_target_groups
 from bokgu.aws.series import fetch_sources
 from bokgu.core.look import Look
-from bokgu.core.presets import BALANCER_PRESETS, ELB, build_watch, empty_watch
-from bokgu.core.service_state import ServiceLook, find_excuse, in_grace, is_slow, suggests_crashes
+from bokgu.core.presets import BALANCER_PRESETS, build_watch, empty_watch
+from bokgu.core.service_state import ServiceLook, is_slow, suggests_crashes
+from bokgu.core.silent_targets import add_answer, find_silent_groups
 from bokgu.core.watch import Source, watch_of
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.scope_memory import ScopeMemory
@@ -96,6 +97,7 @@ async def _learn_balancers(context: Context, scope: Scope, memory: ScopeMemory, 
         memory.balanced_until = now + RETRY_BALANCERS
     else:
         memory.balanced, memory.balanced_problem = missing | found, None
+        memory.answers = {arn: answers for arn, answers in memory.answers.items() if arn in memory.balanced}
         memory.balanced_until = now + BALANCERS_KEPT
 
 
@@ -150,69 +152,21 @@ async def measure(context: Context, scope: Scope, memory: ScopeMemory, looks: di
         series = {name: answer for name, answer in found.items() if isinstance(answer, Series)}
         errors = {name: answer for name, answer in found.items() if isinstance(answer, AwsError)}
         measured[key] = replace(look, series=series, errors=errors, measured=True)
-    silent = [key for key, look in measured.items() if _hears_no_targets(look)]
+    silent = [key for key, look in measured.items() if find_silent_groups(look)]
     asked = await asyncio.gather(*(_ask_targets(context, scope, memory, measured[key]) for key in silent))
     return measured | dict(zip(silent, asked, strict=True))
 
 
-HEALTHY = "HealthyHostCount"
-
-
-def _silent_groups(look: Look) -> dict[str, str]:
-    """Target groups about whose healthy targets CloudWatch says nothing, by the name of the query. The idle half of a
-    blue/green pair is not meant to have any."""
-    short = {group.arn.rpartition(":")[2]: group.arn for group in look.target_groups}
-    queries = {
-        short[dict(source.dimensions)["TargetGroup"]]: name
-        for name, source in look.watch.sources.items()
-        if isinstance(source, Metric) and (source.namespace, source.name) == (ELB, HEALTHY)
-    }
-    heard = {arn for arn, name in queries.items() if name in look.series and _has_news(look, look.series[name])}
-    return {
-        queries[group.arn]: group.arn
-        for group in look.target_groups
-        if group.arn in queries and queries[group.arn] in look.series and not {group.arn, group.pair} & heard
-    }
-
-
-def _has_news(look: Look, series: Series) -> bool:
-    """Whether one of the last two settled periods has a datapoint."""
-    latest = _latest_period(look, series.period)
-    return any(t >= latest - timedelta(seconds=series.period) for t, _ in series.points)
-
-
-def _hears_no_targets(look: Look) -> bool:
-    """Whether targets ought to be there and CloudWatch says nothing: with none registered the metric vanishes."""
-    state = look.state
-    return (
-        state is not None and find_excuse(state.service) is None and not in_grace(state) and bool(_silent_groups(look))
-    )
-
-
 async def _ask_targets(context: Context, scope: Scope, memory: ScopeMemory, look: Look) -> Look:
-    """The look with what the load balancer itself says of its targets, in the place of the missing datapoints: one for
-    each time that it was asked, so that two answers are needed as two datapoints are."""
-    series = dict(look.series)
-    for name, arn in _silent_groups(look).items():
+    """The look with what the load balancer itself says of its targets, where CloudWatch says nothing."""
+    for name, arn in find_silent_groups(look).items():
         try:
             healthy = await count_healthy_targets(context.aws, arn, region=scope.region, role_arn=scope.role_arn)
         except AwsError as error:
             log.warning("targets are not known", target_group=arn, error=str(error))
             continue
-        period = series[name].period
-        begin = look.at - look.watch.lookback
-        answers = {t: value for t, value in memory.answers.get(arn, {}).items() if t >= begin}
-        answers[_latest_period(look, period)] = float(healthy)
-        memory.answers[arn] = answers
-        points = {**answers, **series[name].by_moment}
-        series[name] = Series(tuple(sorted(points.items())), period)
-    return replace(look, series=series)
-
-
-def _latest_period(look: Look, period: int) -> datetime:
-    """Begin of the last whole period that has settled."""
-    end = int((look.at - look.watch.settle).timestamp()) // period * period
-    return datetime.fromtimestamp(end - period, look.at.tzinfo)
+        look, memory.answers[arn] = add_answer(look, name, healthy, memory.answers.get(arn, {}))
+    return look
 
 
 async def look_closer(

@@ -91,7 +91,7 @@ async def _judge(context: Context, protected: ProtectedService, look: Look) -> t
     state_names = {c.name for c in STATE_CONDITIONS.values()}
     metrics = tuple(d for d in old if d.condition not in state_names)
     if look.measured:
-        metrics = await judge_metrics(context, look, old, resource=resource)
+        metrics = await judge_metrics(context, protected.key, look, old, resource=resource)
     firing = {d.condition for d in old if d.state is DetectionState.FIRING}
     settings = context.settings
     anew = bool(settings.event_queues) and look.at < context.started_at + AFTER_START * settings.minute

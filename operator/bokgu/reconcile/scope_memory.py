@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bokgu.api.observed import AwsError, BalancedGroup, Metric, ServiceDeployment
+from bokgu.core.silent_targets import Answers
 from bokgu.core.watch import Watch
 
 Key = tuple[str, str, str]
@@ -27,7 +28,7 @@ class ScopeMemory:
     balanced_until: datetime | None = None
     balanced_problem: AwsError | None = None
     refused: set[Metric] = field(default_factory=set)
-    answers: dict[str, dict[datetime, float]] = field(default_factory=dict)
+    answers: dict[str, Answers] = field(default_factory=dict)
 
     def watch(self, key: Key, made_from: Hashable, make: Callable[[], Watch]) -> Watch:
         """The watch of an object, made anew only when what it is made from has changed."""
