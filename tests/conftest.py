@@ -6,6 +6,9 @@ from itertools import count
 import pytest
 
 from tests.scenarios.tally import pytest_terminal_summary
+from tests.simulator.harness import Scene as SimulatorScene
+from tests.simulator.server import SimulatorServer
+from tests.world.account import Account
 from tests.world.scene import Scene
 from tests.world.world import World
 
@@ -44,3 +47,28 @@ def new_scene(world: World, _numbers: Iterator[int]) -> Iterator[Callable[..., S
 def scene(new_scene: Callable[..., Scene]) -> Scene:
     """A healthy service that may scale out and roll back after approval."""
     return new_scene()
+
+
+@pytest.fixture
+def account(world: World, _numbers: Iterator[int]) -> Iterator[Account]:
+    """An AWS account that no other test feels: a scope of its own."""
+    opened = Account(world, f"{500_000_000_000 + next(_numbers)}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[SimulatorScene]:
+    """A simulator without a world around it, with one stable service, for tests of the AWS gateway."""
+    with SimulatorServer(speed=600) as server:
+        scene = SimulatorScene(server)
+        scene.create_stable()
+        yield scene
+        scene.close()
+
+
+@pytest.fixture
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's own keys, where the gateway looks for them."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "operator")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "simulated")

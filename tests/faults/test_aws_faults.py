@@ -2,52 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from bokgu.api.meta import Target
 from bokgu.api.observed import AwsError, LogMetric, Metric
 from bokgu.aws.client import AwsClient
 from bokgu.aws.ecs import fetch_service
 from bokgu.aws.series import fetch_series, fetch_sources
-from tests.simulator.harness import CLUSTER, SERVICE, Scene
-from tests.simulator.server import SimulatorServer
+from tests.aws_gateway import ROLE, TARGET, THREADS, call
+from tests.simulator.harness import Scene
 
-T = TypeVar("T")
-TARGET = Target(region="us-east-1", cluster=CLUSTER, service=SERVICE)
-ROLE = "arn:aws:iam::123456789012:role/bokgu"
 REGION = "us-east-1"
-THREADS = 2
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Scene]:
-    with SimulatorServer(speed=600) as server:
-        scene = Scene(server)
-        scene.create_stable()
-        yield scene
-        scene.close()
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "operator")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "simulated")
-
-
-def call(stage: Scene, make: Callable[[AwsClient], Awaitable[T]]) -> T:
-    async def run() -> T:
-        aws = AwsClient(stage.server.url, THREADS)
-        try:
-            return await make(aws)
-        finally:
-            aws.close()
-
-    return asyncio.run(run())
+pytestmark = pytest.mark.usefixtures("aws_credentials")
 
 
 def look(aws: AwsClient, role: str | None = None) -> Awaitable[object]:
@@ -71,7 +42,7 @@ def test_an_api_that_hangs_holds_up_neither_the_others_nor_the_end(stage: Scene)
         await asyncio.gather(*hanging, return_exceptions=True)
 
     begun = time.monotonic()
-    call(stage, look_meanwhile)
+    call(stage.server.url, look_meanwhile)
     stage.control.remove_fault(fault)
     assert time.monotonic() - begun < 6
 
@@ -90,7 +61,7 @@ def test_bulk_reads_hold_up_no_single_one_of_the_same_api(stage: Scene) -> None:
             task.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
 
-    call(stage, look_meanwhile)
+    call(stage.server.url, look_meanwhile)
     stage.control.remove_fault(fault)
 
 
@@ -110,7 +81,7 @@ def test_what_a_recovery_measures_goes_before_all_that_is_watched(stage: Scene) 
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 
-    call(stage, measure_meanwhile)
+    call(stage.server.url, measure_meanwhile)
 
 
 def test_a_role_that_hangs_holds_up_no_other(stage: Scene) -> None:
@@ -128,7 +99,7 @@ def test_a_role_that_hangs_holds_up_no_other(stage: Scene) -> None:
         hanging.cancel()
         await asyncio.gather(hanging, return_exceptions=True)
 
-    call(stage, look_meanwhile)
+    call(stage.server.url, look_meanwhile)
     stage.control.remove_fault(fault)
 
 
@@ -143,7 +114,7 @@ def test_credentials_that_are_refused_before_their_time_are_renewed(stage: Scene
         stage.control.clear_faults()
         await look(aws, ROLE)
 
-    call(stage, look_twice)
+    call(stage.server.url, look_twice)
     assert len(stage.control.calls("AssumeRole", since=since)) == 2
 
 
@@ -160,4 +131,4 @@ def test_a_role_costs_little_memory(stage: Scene) -> None:
         return resident() - before
 
     # A Session of its own with models of its own would take 11 MB for each API and role.
-    assert call(stage, look_around) < 60
+    assert call(stage.server.url, look_around) < 60

@@ -1,20 +1,10 @@
 """Detection while AWS hangs, the operator stops, and objects come and go."""
 
 import time
-from collections.abc import Iterator
 
-import pytest
-
-from tests.integration.test_detection import Account, detections, status
+from tests.world.account import Account
 from tests.world.manifests import NAMESPACE, detector
 from tests.world.world import Raw, World, wait_for
-
-
-@pytest.fixture
-def account(world: World, request: pytest.FixtureRequest) -> Iterator[Account]:
-    yield Account(world, f"{abs(hash(request.node.name)) % 10**11 + 10**11:012d}")
-    for kind in ("protectedservices", "detectors"):
-        world.control_plane.kubectl("delete", kind, "--all", "-n", NAMESPACE, "--wait=false")
 
 
 def test_a_detector_that_was_created_again_is_another_one(world: World, account: Account) -> None:
@@ -36,9 +26,9 @@ def test_a_detector_that_was_created_again_is_another_one(world: World, account:
         return made
 
     def state() -> list[str]:
-        return [d["state"] for d in status(world, "fault-again-errors", "detectors").get("detections", [])]
+        return [d["state"] for d in world.status("detectors", "fault-again-errors").get("detections", [])]
 
-    wait_for(lambda: detections(world, "fault-again") == {"running_tasks": "Clear"}, 20, lambda: "nothing is seen")
+    wait_for(lambda: world.detections("fault-again") == {"running_tasks": "Clear"}, 20, lambda: "nothing is seen")
     world.apply(requests_above("1000000"))
     wait_for(lambda: state() == ["Clear"], 20, lambda: f"not clear: {state()}")
     world.control_plane.kubectl("delete", "detector", "fault-again-errors", "-n", NAMESPACE)
@@ -51,7 +41,7 @@ def test_a_cloudwatch_that_hangs_hides_no_outage_and_holds_up_no_end(world: Worl
     account.create("blind", "fault-blind")
     account.protect("blind", "fault-blind", presets=["ecs-running", "ecs-cpu"])
     clear = {"running_tasks": "Clear", "cpu_utilization": "Clear"}
-    wait_for(lambda: detections(world, "fault-blind") == clear, 25, lambda: "not clear")
+    wait_for(lambda: world.detections("fault-blind") == clear, 25, lambda: "not clear")
     fault = account.aws.hang("GetMetricData", count=1000)
     time.sleep(3)  # A pass over the scope has begun and hangs; the next one is half a minute away.
     account.ecs.update_service(cluster="blind", service="fault-blind", desiredCount=3)
@@ -60,9 +50,9 @@ def test_a_cloudwatch_that_hangs_hides_no_outage_and_holds_up_no_end(world: Worl
     took = time.monotonic() - begun
     world.start_operator()
     wait_for(
-        lambda: status(world, "fault-blind").get("summary") == "3/3",
+        lambda: world.status("protectedservices", "fault-blind").get("summary") == "3/3",
         20,
-        lambda: f"ECS is not heard: {status(world, 'fault-blind')}",
+        lambda: f"ECS is not heard: {world.status('protectedservices', 'fault-blind')}",
     )
     account.aws.remove_fault(fault)
     assert (code, took < 15) == (0, True)

@@ -7,7 +7,7 @@ import pytest
 from tests.world import events
 from tests.world.event_queue import DEAD_LETTERS
 from tests.world.manifests import CLUSTER, NAMESPACE, protected_service
-from tests.world.world import Raw, World, wait_for
+from tests.world.world import World, wait_for
 
 DETECTION = {"relapseWatch": "30m"}
 
@@ -24,12 +24,8 @@ def service(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
     world.start_operator()
     world.ecs.update_service(cluster=CLUSTER, service=name, desiredCount=0)
     world.control_plane.kubectl("delete", "protectedservice", name, "-n", NAMESPACE)
-    for found in _incidents(world, name):
+    for found in world.incidents_of(name):
         world.control_plane.kubectl("delete", "incident", found["metadata"]["name"], "-n", NAMESPACE)
-
-
-def _incidents(world: World, service: str) -> list[Raw]:
-    return [i for i in world.all("incidents") if i["spec"]["serviceRef"]["name"] == service]
 
 
 def test_s10_killed_between_storing_and_deleting_opens_one_incident(world: World, service: str) -> None:
@@ -37,13 +33,13 @@ def test_s10_killed_between_storing_and_deleting_opens_one_incident(world: World
     since = max(call.sequence for call in world.simulator.calls())
     world.simulator.add_fault("DeleteMessageBatch", code="ServiceUnavailable", status=503, delay_seconds=8)
     world.events.send(events.alarm("cpu", metrics=[events.cpu_of(service)]))
-    wait_for(lambda: _incidents(world, service), 10, world.operator_log_tail)
+    wait_for(lambda: world.incidents_of(service), 10, world.operator_log_tail)
     wait_for(lambda: world.simulator.calls("DeleteMessageBatch", since=since), 10, world.operator_log_tail)
     world.kill_operator()
     assert world.events.left() >= 1
     world.start_operator()
     wait_for(lambda: world.events.left() == 0, 15, world.operator_log_tail)
-    assert len(_incidents(world, service)) == 1
+    assert len(world.incidents_of(service)) == 1
     assert world.events.left(DEAD_LETTERS) == 0
     duplicates = 'bokgu_events_total{door="Alarm",result="ignored"}'
     assert world.scrape()[duplicates] >= 1
@@ -60,12 +56,12 @@ def test_s10_killed_while_looking_at_the_service_looks_again(world: World, servi
     wait_for(world.events.left, 30, world.operator_log_tail)
     wait_for(lambda: _looks(world, service, since), 30, world.operator_log_tail)
     world.kill_operator()
-    assert _incidents(world, service) == []
+    assert world.incidents_of(service) == []
     world.simulator.clear_faults()
     world.start_operator()
-    wait_for(lambda: _incidents(world, service), 30, world.operator_log_tail)
-    assert {i["spec"]["source"]["kind"] for i in _incidents(world, service)} == {"EcsEvent"}
-    assert len(_incidents(world, service)) == 1
+    wait_for(lambda: world.incidents_of(service), 30, world.operator_log_tail)
+    assert {i["spec"]["source"]["kind"] for i in world.incidents_of(service)} == {"EcsEvent"}
+    assert len(world.incidents_of(service)) == 1
 
 
 def _looks(world: World, service: str, since: int) -> list[object]:

@@ -60,17 +60,13 @@ def service(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
     wait_for(lambda: (world.get("protectedservices", name) or {}).get("status"), 10, world.operator_log_tail)
     yield name
     world.control_plane.kubectl("delete", "protectedservice", name, "-n", NAMESPACE)
-    for found in incidents(world, name):
+    for found in world.incidents_of(name):
         world.control_plane.kubectl("delete", "incident", found["metadata"]["name"], "-n", NAMESPACE)
-
-
-def incidents(world: World, service: str) -> list[Raw]:
-    return [i for i in world.all("incidents") if i["spec"]["serviceRef"]["name"] == service]
 
 
 def reports(world: World, service: str) -> list[tuple[str, str]]:
     """(state, name of the source) of all reports of the newest incident."""
-    found = incidents(world, service)[-1].get("status", {}).get("reports", [])
+    found = world.incidents_of(service)[-1].get("status", {}).get("reports", [])
     return [(r["state"], r["source"]["name"]) for r in found]
 
 
@@ -79,9 +75,9 @@ def test_s12_only_the_token_opens_the_door(world: World, service: str) -> None:
     assert post(world, body, token="wrong")[0] == 401
     assert post(world, body, token="")[0] == 401
     assert post(world, body, token="ünïcode")[0] == 401
-    assert incidents(world, service) == []
+    assert world.incidents_of(service) == []
     assert post(world, body) == (200, "stored\n")
-    assert len(incidents(world, service)) == 1
+    assert len(world.incidents_of(service)) == 1
 
 
 def test_a_renewed_token_counts_at_once(world: World) -> None:
@@ -108,7 +104,7 @@ def test_an_alert_opens_one_incident_however_often_it_comes(world: World, servic
     begun = datetime.now(UTC) - timedelta(seconds=30)
     body = notify(alert(service, at=begun))
     assert [post(world, body)[0] for _ in range(3)] == [200, 200, 200]
-    (found,) = incidents(world, service)
+    (found,) = world.incidents_of(service)
     spec = found["spec"]
     assert (spec["type"], spec["severity"]) == ("high_error_rate", "medium")
     assert spec["source"] == {"kind": DOOR, "name": "Errors", "condition": "b8ec9cbd2ad7b9b6"}
@@ -125,10 +121,10 @@ def test_resolved_alerts_clear_and_old_ones_change_nothing(world: World, service
     assert reports(world, service) == [("Clear", "Errors")]
     post(world, notify(alert(service, at=begun)))
     assert reports(world, service) == [("Clear", "Errors")]
-    assert len(incidents(world, service)) == 1
+    assert len(world.incidents_of(service)) == 1
     post(world, notify(alert(service, at=ended + timedelta(seconds=5))))
     assert reports(world, service) == [("Firing", "Errors")]
-    assert len(incidents(world, service)) == 1
+    assert len(world.incidents_of(service)) == 1
 
 
 def test_another_alert_joins_the_incident_and_may_raise_its_severity(world: World, service: str) -> None:
@@ -136,7 +132,7 @@ def test_another_alert_joins_the_incident_and_may_raise_its_severity(world: Worl
     post(world, notify(alert(service, at=begun)))
     other = alert(service, at=begun, alertname="Worse", severity="critical") | {"fingerprint": "0000000000000000"}
     assert post(world, notify(other))[0] == 200
-    (found,) = incidents(world, service)
+    (found,) = world.incidents_of(service)
     assert found["spec"]["severity"] == "critical"
     assert reports(world, service) == [("Firing", "Worse")]
 
@@ -149,7 +145,7 @@ def test_s12_alerts_about_nobody_are_named_and_the_others_stored(world: World, s
     assert status == 422
     assert "NoService: it has no label bokgu_service" in text
     assert "Absent: there is no ProtectedService absent in shop" in text
-    assert len(incidents(world, service)) == 1
+    assert len(world.incidents_of(service)) == 1
 
 
 def test_s10_alertmanager_sends_again_what_could_not_be_stored(world: World, service: str) -> None:
@@ -161,9 +157,9 @@ def test_s10_alertmanager_sends_again_what_could_not_be_stored(world: World, ser
         wait_for(lambda: post(world, body)[0] == 503, 10, world.operator_log_tail)
     finally:
         world.control_plane.apply(ROOT / "charts/bokgu/templates/account.yaml")
-    before = len(incidents(world, service))
+    before = len(world.incidents_of(service))
     wait_for(lambda: post(world, body)[0] == 200, 20, world.operator_log_tail)
-    assert before <= len(incidents(world, service)) == 1
+    assert before <= len(world.incidents_of(service)) == 1
 
 
 def test_a_real_alertmanager_fires_and_resolves(world: World, service: str, tmp_path: Path) -> None:
@@ -184,11 +180,11 @@ def test_a_real_alertmanager_fires_and_resolves(world: World, service: str, tmp_
     before = world.scrape().get(counted, 0)
     with Alertmanager(tmp_path, {"name": "bokgu", "webhook_configs": [hook]}) as alertmanager:
         alertmanager.send(labels, {"summary": "nobody can pay"})
-        wait_for(lambda: incidents(world, service), 15, alertmanager.log_tail)
-        (found,) = incidents(world, service)
+        wait_for(lambda: world.incidents_of(service), 15, alertmanager.log_tail)
+        (found,) = world.incidents_of(service)
         assert found["spec"]["severity"] == "critical"
         assert found["spec"]["description"] == "alert CheckoutFails: nobody can pay"
         alertmanager.resolve(labels)
         wait_for(lambda: reports(world, service) == [("Clear", "CheckoutFails")], 15, alertmanager.log_tail)
     assert world.scrape()[counted] == before + 1
-    assert len(incidents(world, service)) == 1
+    assert len(world.incidents_of(service)) == 1

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -15,58 +15,29 @@ from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import READ_TIMEOUT, AwsClient, _Call
 from bokgu.aws.ecs import fetch_service, send_request
 from bokgu.aws.sqs import LONGEST_POLL, delete_messages, receive_messages
+from tests.aws_gateway import ROLE, TARGET, call
 from tests.simulator.harness import CLUSTER, SERVICE, Scene
-from tests.simulator.server import SimulatorServer
 from tests.world.world import free_port
 
-T = TypeVar("T")
-TARGET = Target(region="us-east-1", cluster=CLUSTER, service=SERVICE)
 SCALE = AwsRequest(
     service="ecs",
     operation="UpdateService",
     arguments=f'{{"cluster":"{CLUSTER}","desiredCount":5,"service":"{SERVICE}"}}',
 )
-ROLE = "arn:aws:iam::123456789012:role/bokgu"
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Scene]:
-    with SimulatorServer(speed=600) as server:
-        scene = Scene(server)
-        scene.create_stable()
-        yield scene
-        scene.close()
-
-
-@pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "operator")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "simulated")
-
-
-def call(url: str, make: Callable[[AwsClient], Awaitable[T]]) -> T:
-    async def run() -> T:
-        aws = AwsClient(url, 2)
-        try:
-            return await make(aws)
-        finally:
-            aws.close()
-
-    return asyncio.run(run())
 
 
 def scale(aws: AwsClient, target: Target = TARGET) -> Awaitable[Any]:
     return send_request(aws, target, SCALE, "bokgu-p-1-1", time.monotonic() + 5)
 
 
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.usefixtures("aws_credentials")
 def test_unreachable_endpoint_is_known_to_have_had_no_effect() -> None:
     with pytest.raises(AwsError) as caught:
         call(f"http://127.0.0.1:{free_port()}", scale)
     assert (caught.value.code, caught.value.sent) == ("Unreachable", False)
 
 
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.usefixtures("aws_credentials")
 @pytest.mark.parametrize(
     ("fault", "code", "sent"),
     [
@@ -88,14 +59,14 @@ def test_s3_writes_are_made_once_and_say_whether_they_may_have_had_an_effect(
     assert len(stage.control.calls("UpdateService", since=since)) == 1
 
 
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.usefixtures("aws_credentials")
 def test_reads_survive_passing_faults(stage: Scene) -> None:
     stage.control.add_fault("DescribeServices", code="ThrottlingException", count=2)
     service = call(stage.server.url, lambda aws: fetch_service(aws, TARGET, datetime.now(UTC)))
     assert service.arn.endswith(f"service/{CLUSTER}/{SERVICE}")
 
 
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.usefixtures("aws_credentials")
 def test_missing_service_has_a_code_of_its_own(stage: Scene) -> None:
     gone = TARGET.model_copy(update={"service": "gone"})
     with pytest.raises(AwsError) as caught:
@@ -103,7 +74,7 @@ def test_missing_service_has_a_code_of_its_own(stage: Scene) -> None:
     assert caught.value.code == "MISSING"
 
 
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.usefixtures("aws_credentials")
 def test_s3_assumed_role_session_is_named_after_the_step(stage: Scene) -> None:
     since = max(c.sequence for c in stage.control.calls())
     assumed = TARGET.model_copy(update={"role_arn": ROLE})
@@ -113,7 +84,7 @@ def test_s3_assumed_role_session_is_named_after_the_step(stage: Scene) -> None:
     assert update.access_key_id != "operator"
 
 
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.usefixtures("aws_credentials")
 def test_a_long_poll_holds_nobody_up(stage: Scene) -> None:
     sqs = stage.client("sqs")
     url = sqs.create_queue(QueueName="silent")["QueueUrl"]
@@ -131,7 +102,7 @@ def test_a_long_poll_holds_nobody_up(stage: Scene) -> None:
     sqs.delete_queue(QueueUrl=url)
 
 
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.usefixtures("aws_credentials")
 def test_a_long_poll_may_take_as_long_as_it_does() -> None:
     aws = AwsClient("http://127.0.0.1:1", 1)
     config = aws._client(_Call("sqs", "ReceiveMessage", {}, "us-east-1", None, waits=LONGEST_POLL)).meta.config
@@ -139,7 +110,7 @@ def test_a_long_poll_may_take_as_long_as_it_does() -> None:
     aws.close()
 
 
-@pytest.mark.usefixtures("credentials")
+@pytest.mark.usefixtures("aws_credentials")
 def test_messages_say_when_they_were_sent_and_are_deleted_by_their_receipts(stage: Scene) -> None:
     sqs = stage.client("sqs")
     url = sqs.create_queue(QueueName="spoken", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]

@@ -11,27 +11,21 @@ from tests.world.scene import Scene
 from tests.world.world import World, wait_for
 
 
-def condition(world: World, plural: str, name: str, type_: str) -> dict[str, Any]:
-    found = world.get(plural, name) or {}
-    conditions = found.get("status", {}).get("conditions", [])
-    return next((c for c in conditions if c["type"] == type_), {})
-
-
 def test_s12_incident_for_an_unprotected_service_says_so_and_goes_on_when_it_is_protected(world: World) -> None:
     world.apply(incident("orphan", "unknown-service"))
     wait_for(
-        lambda: condition(world, "incidents", "orphan", "Blocked").get("status") == "True",
+        lambda: world.condition("incidents", "orphan", "Blocked").get("status") == "True",
         10,
         lambda: str(world.get("incidents", "orphan")),
     )
-    blocked = condition(world, "incidents", "orphan", "Blocked")
+    blocked = world.condition("incidents", "orphan", "Blocked")
     assert blocked["reason"] == "NotProtected"
     assert "create it" in blocked["message"]
 
     world.create_service("unknown-service")
     world.apply(protected_service("unknown-service"))
     wait_for(
-        lambda: condition(world, "incidents", "orphan", "Classified").get("status") == "True",
+        lambda: world.condition("incidents", "orphan", "Classified").get("status") == "True",
         15,
         lambda: str(world.get("incidents", "orphan")),
     )
@@ -65,18 +59,18 @@ def test_s12_account_that_does_not_answer_says_why_and_stops_no_other(scene: Sce
     role = "arn:aws:iam::333333333333:role/bokgu"
     world.apply(protected_service("silent", roleArn=role), detector("silent"), incident("silent", "silent"))
     wait_for(
-        lambda: condition(world, "protectedservices", "silent", "Ready").get("status") == "False",
+        lambda: world.condition("protectedservices", "silent", "Ready").get("status") == "False",
         30,
         lambda: str(world.get("protectedservices", "silent")),
     )
-    assert condition(world, "protectedservices", "silent", "Ready")["reason"] == "NoAnswer"
+    assert world.condition("protectedservices", "silent", "Ready")["reason"] == "NoAnswer"
     wait_for(
-        lambda: condition(world, "detectors", "silent-errors", "Ready").get("reason") == "NoAnswer",
+        lambda: world.condition("detectors", "silent-errors", "Ready").get("reason") == "NoAnswer",
         30,
         lambda: str(world.get("detectors", "silent-errors")),
     )
     wait_for(
-        lambda: condition(world, "incidents", "silent", "Classified").get("reason") == "NoAnswer",
+        lambda: world.condition("incidents", "silent", "Classified").get("reason") == "NoAnswer",
         30,
         lambda: str(world.get("incidents", "silent")),
     )
@@ -89,7 +83,7 @@ def test_s12_account_that_does_not_answer_says_why_and_stops_no_other(scene: Sce
 def test_s12_service_that_does_not_exist_says_so(world: World) -> None:
     world.apply(protected_service("absent"))
     wait_for(
-        lambda: condition(world, "protectedservices", "absent", "Ready").get("reason") == "MISSING",
+        lambda: world.condition("protectedservices", "absent", "Ready").get("reason") == "MISSING",
         15,
         lambda: str(world.get("protectedservices", "absent")),
     )

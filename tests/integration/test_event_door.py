@@ -23,7 +23,7 @@ class Subject:
         self.world, self.name = world, name
 
     def incidents(self) -> list[Raw]:
-        return [i for i in self.world.all("incidents") if i["spec"]["serviceRef"]["name"] == self.name]
+        return self.world.incidents_of(self.name)
 
     def sources(self) -> list[tuple[str, str]]:
         return sorted((i["spec"]["source"]["kind"], i["spec"]["source"]["name"]) for i in self.incidents())

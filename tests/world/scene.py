@@ -16,7 +16,7 @@ class Scene:
 
     def incidents(self) -> list[Raw]:
         """All incidents of the service, oldest first."""
-        return [i for i in self.world.all("incidents") if i["spec"]["serviceRef"]["name"] == self.service]
+        return self.world.incidents_of(self.service)
 
     def incident(self) -> Raw:
         """The newest incident, or an empty one."""

@@ -248,6 +248,22 @@ class World:
         api = config.new_client_from_config(kubeconfig)  # type: ignore[no-untyped-call]  # generated without types
         return client.CustomObjectsApi(api)
 
+    def status(self, plural: str, name: str) -> Raw:
+        """Status of an object; empty where there is none yet."""
+        return dict((self.get(plural, name) or {}).get("status", {}))
+
+    def condition(self, plural: str, name: str, type_: str) -> Raw:
+        """One condition of an object, or an empty one."""
+        return next((c for c in self.status(plural, name).get("conditions", []) if c["type"] == type_), {})
+
+    def detections(self, name: str) -> dict[str, str]:
+        """State of each detection of a ProtectedService, by its condition."""
+        return {d["condition"]: d["state"] for d in self.status("protectedservices", name).get("detections", [])}
+
+    def incidents_of(self, service: str) -> list[Raw]:
+        """All incidents of a service, oldest first."""
+        return [i for i in self.all("incidents") if i["spec"]["serviceRef"]["name"] == service]
+
     @cached_property
     def gitops(self) -> Path:
         """The account that applies what is in Git."""
