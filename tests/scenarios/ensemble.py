@@ -20,7 +20,7 @@ from tests.world.world import SPEED, World
 AT_ONCE = int(os.environ.get("SCENARIOS_AT_ONCE", "12"))
 """Scenarios played at the same time in one world."""
 
-PATIENCE = float(os.environ.get("SCENARIO_PATIENCE", "3"))
+PATIENCE = float(os.environ.get("SCENARIO_PATIENCE", "2"))
 """How much longer than on an idle machine things may take when many play at once."""
 
 

@@ -20,6 +20,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     def reports(outcome: str) -> list[Any]:
         return [r for r in stats.get(outcome, ()) if getattr(r, "nodeid", "").startswith(_MODULE)]
 
+    # Expected failures are what waits for later issues: their marks come from `waiting` in the scenario's file.
     passed, failed, waiting = reports("passed"), reports("failed") + reports("error"), reports("xfailed")
     if not (passed or failed or waiting):
         return

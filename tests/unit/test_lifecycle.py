@@ -11,8 +11,9 @@ from bokgu.api.meta import UidReference, find_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.correlation import Suppression
-from bokgu.core.lifecycle import MAX_TIMELINE, Standing, build_status, cleared, is_over
+from bokgu.core.lifecycle import Standing, build_status, cleared, is_over
 from bokgu.core.planning import NoPlan
+from bokgu.core.timeline import MAX_TIMELINE
 from tests.unit.facts import (
     DIGEST,
     MINUTE,

@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bokgu.api.detector import Detection
-from bokgu.api.fields import bounded
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentStatus
-from bokgu.api.meta import Condition, TimelineEntry, find_condition, is_true, set_condition
-from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
+from bokgu.api.meta import Condition, find_condition, is_true, set_condition
+from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import (
     DetectionState,
     IncidentPhase,
     IncidentType,
-    OperationPhase,
     PlanPhase,
     SourceKind,
     Verdict,
@@ -20,14 +18,10 @@ from bokgu.api.vocabulary import (
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
 from bokgu.core.finding import fingerprint
 from bokgu.core.planning import NoPlan
-
-MAX_TIMELINE = 64
+from bokgu.core.timeline import RECURRED, build_timeline
 
 RELAPSED = "Relapsed"
 """Reason of an incident whose trouble came back after a plan that had completed."""
-
-RECURRED = "Recurred"
-"""Event of the timeline: the trouble began again while the incident was open."""
 
 FLAPPING = 3
 """Beginnings of the trouble within two relapse watches from where on it flaps."""
@@ -139,7 +133,9 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
             **_occurrences(incident, standing),
         }
     )
-    status = status.model_copy(update={"timeline": _timeline(incident, status, standing, message)})
+    status = status.model_copy(
+        update={"timeline": build_timeline(incident, status, standing.plan, now=standing.now, message=message)}
+    )
     return status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
 
 
@@ -282,67 +278,3 @@ def _find_block(standing: Standing) -> tuple[str, str] | None:
         return standing.no_plan.reason, standing.no_plan.message
     gate = find_condition(standing.plan.status.conditions, "Blocked") if standing.plan else None
     return (gate.reason, gate.message) if gate and is_true((gate,), "Blocked") else None
-
-
-def _timeline(
-    incident: Incident, status: IncidentStatus, standing: Standing, message: str
-) -> tuple[TimelineEntry, ...]:
-    """The entries so far and what is new, in order of time."""
-    now, plan, classification = standing.now, standing.plan, standing.classification
-    begun = incident.spec.detected_at or incident.metadata.creation_timestamp or now
-    old = incident.status.timeline
-    entries = {(e.event, e.message): e for e in old}
-
-    def note(at: datetime, event: str, text: str) -> None:
-        if len(old) >= MAX_TIMELINE and at <= old[0].at:
-            return  # It was there, and had to make room.
-        entries.setdefault((event, bounded(text)), TimelineEntry(at=at, event=event, message=bounded(text)))
-
-    note(begun, "Detected", incident.spec.description or incident.spec.type)
-    if classification and incident.status.classification is None:
-        cause = f"{classification.root_cause} ({classification.confidence} confidence)"
-        facts = "; ".join(e.fact for e in classification.evidence)
-        note(now, "Classified", f"{cause}: {facts}")
-    for entry in status.plans[len(incident.status.plans) :]:
-        note(now, "Planned", entry.name)
-    for item in plan_timeline(plan) if plan else ():
-        note(item.at, item.event, item.message)
-    if status.phase is IncidentPhase.ESCALATED:
-        note(now, "Escalated", f"{status.reason}: {message}")
-    if status.phase is IncidentPhase.RESOLVED:
-        note(now, "Resolved", f"{status.reason}: {message}")
-    if status.occurrences > incident.status.occurrences and status.last_seen_at:
-        note(status.last_seen_at, RECURRED, f"occurrence {status.occurrences}")
-    if status.phase is IncidentPhase.SUPPRESSED:
-        note(now, "Suppressed", f"{status.reason}: {message}")
-    ordered = sorted(entries.values(), key=lambda e: e.at)
-    return tuple(ordered[-MAX_TIMELINE:])
-
-
-def plan_timeline(plan: RecoveryPlan) -> tuple[TimelineEntry, ...]:
-    """What happened in a plan, oldest first."""
-    status, name = plan.status, plan.metadata.name
-    entries: list[tuple[datetime | None, str, str]] = [
-        (a.at, "Approved" if a.decision == "Approve" else "Rejected", f"{a.approver} as {a.role} ({a.verified_by})")
-        for a in status.approvals
-        if a.verified_by
-    ]
-    if status.started_at:
-        entries.append((status.started_at, "RecoveryStarted", name))
-    undone: list[tuple[datetime | None, str, str]] = []
-    for step in status.steps:
-        entries += _operation_entries("Step", step.name, step)
-        if step.rollback:
-            undone += _operation_entries("Undo", step.name, step.rollback)
-    entries += sorted((e for e in undone if e[0]), key=lambda e: e[0] or datetime.max)
-    if status.finished_at:
-        entries.append((status.finished_at, f"Plan{status.phase}", f"{name}: {status.reason}"))
-    return tuple(TimelineEntry(at=at, event=event, message=bounded(text)) for at, event, text in entries if at)
-
-
-def _operation_entries(what: str, name: str, operation: OperationStatus) -> list[tuple[datetime | None, str, str]]:
-    entries: list[tuple[datetime | None, str, str]] = [(operation.started_at, f"{what}Started", name)]
-    ends = {OperationPhase.COMPLETED: "Completed", OperationPhase.FAILED: "Failed", OperationPhase.SKIPPED: "Skipped"}
-    if operation.phase in ends:
-        entries.append((operation.finished_at, f"{what}{ends[operation.phase]}", f"{name}: {operation.output or ''}"))
-    return entries

@@ -8,6 +8,7 @@ ECS only with running tasks ("Amazon ECS CloudWatch metrics").
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bokgu.api.detector import (
     DatapointsToAlarm,
@@ -91,34 +92,53 @@ class Subject:
         """The length of that many datapoints."""
         return format_duration(number * parse_duration(self.spec.detection.period))
 
-    def error_rate(self, name: str, *, errors: str, requests: str, ratio: bool = True) -> DetectorCondition:
-        """The condition on a share of failed requests: a ratio of two queries, or a query that already is a rate."""
-        share = Ratio(numerator=errors, denominator=requests) if ratio else None
-        volumes = [MinVolume(query=requests, sum=ENOUGH_REQUESTS)]
-        if ratio:
-            volumes.append(MinVolume(query=errors, sum=ENOUGH_ERRORS))
+    def condition(
+        self,
+        name: str,
+        type_: IncidentType,
+        measured: Query | Ratio,
+        thresholds: Thresholds,
+        *,
+        m_of_n: tuple[int, int],
+        **more: Any,
+    ) -> DetectorCondition:
+        """A condition at the pace of the presets: over after five calm datapoints, unless `more` says otherwise."""
+        usual: dict[str, Any] = {"clear_after": self.periods(5)}
+        source = {"ratio": measured} if isinstance(measured, Ratio) else {"query": measured.name}
+        datapoints, periods = m_of_n
         return DetectorCondition(
             name=name + self.suffix,
-            type=IncidentType.HIGH_ERROR_RATE,
-            ratio=share,
-            query=None if ratio else errors,
-            thresholds=ERROR_RATES,
-            evaluation_periods=5,
-            datapoints_to_alarm=3,
-            critical_evaluation=SOONER,
-            min_volumes=tuple(volumes),
-            clear_threshold=CALM_ERROR_RATE,
-            clear_after=self.periods(5),
+            type=type_,
+            thresholds=thresholds,
+            datapoints_to_alarm=datapoints,
+            evaluation_periods=periods,
+            **(source | usual | more),
         )
+
+    def error_rate(self, name: str, rate: Query | Ratio, *volumes: MinVolume) -> DetectorCondition:
+        """The condition on a share of failed requests: a ratio of two queries, or a query that already is a rate."""
+        return self.condition(
+            name,
+            IncidentType.HIGH_ERROR_RATE,
+            rate,
+            ERROR_RATES,
+            m_of_n=(3, 5),
+            critical_evaluation=SOONER,
+            min_volumes=volumes,
+            clear_threshold=CALM_ERROR_RATE,
+        )
+
+    def error_ratio(self, name: str, errors: Query, requests: Query) -> DetectorCondition:
+        """The same on two counts, of which there must be enough."""
+        ratio = Ratio(numerator=errors.name, denominator=requests.name)
+        enough = MinVolume(query=requests.name, sum=ENOUGH_REQUESTS), MinVolume(query=errors.name, sum=ENOUGH_ERRORS)
+        return self.error_rate(name, ratio, *enough)
 
 
 def _alb_target_5xx(subject: Subject) -> Part:
     requests = subject.query("requests", ELB, "RequestCount", subject.target)
     errors = subject.query("errors", ELB, "HTTPCode_Target_5XX_Count", subject.target)
-    return Part(
-        (requests, errors),
-        (subject.error_rate("error_rate", errors=errors.name, requests=requests.name),),
-    )
+    return Part((requests, errors), (subject.error_ratio("error_rate", errors, requests),))
 
 
 def _alb_elb_5xx(subject: Subject) -> Part:
@@ -126,29 +146,21 @@ def _alb_elb_5xx(subject: Subject) -> Part:
     balancer = {"LoadBalancer": subject.target["LoadBalancer"]}
     requests = subject.query("balancer_requests", ELB, "RequestCount", balancer)
     errors = subject.query("balancer_errors", ELB, "HTTPCode_ELB_5XX_Count", balancer)
-    condition = DetectorCondition(
-        name="balancer_error_rate" + subject.suffix,
-        type=IncidentType.SERVICE_DOWN,
-        ratio=Ratio(numerator=errors.name, denominator=requests.name, include_numerator=True, min_denominator="20"),
-        thresholds=Thresholds(high="0.1", critical="0.3"),
-        evaluation_periods=3,
-        datapoints_to_alarm=2,
-        clear_after=subject.periods(5),
-    )
+    share = Ratio(numerator=errors.name, denominator=requests.name, include_numerator=True, min_denominator="20")
+    limits = Thresholds(high="0.1", critical="0.3")
+    condition = subject.condition("balancer_error_rate", IncidentType.SERVICE_DOWN, share, limits, m_of_n=(2, 3))
     return Part((requests, errors), (condition,))
 
 
 def _alb_no_target(subject: Subject) -> Part:
     healthy = subject.query("healthy", ELB, HEALTHY_HOSTS, subject.target, "Maximum")
-    condition = DetectorCondition(
-        name="healthy_targets" + subject.suffix,
-        type=IncidentType.SERVICE_DOWN,
-        query=healthy.name,
+    condition = subject.condition(
+        "healthy_targets",
+        IncidentType.SERVICE_DOWN,
+        healthy,
+        Thresholds(critical="0"),
+        m_of_n=(2, 2),
         comparison=Comparison.LESS_THAN_OR_EQUAL,
-        thresholds=Thresholds(critical="0"),
-        evaluation_periods=2,
-        datapoints_to_alarm=2,
-        clear_after=subject.periods(5),
     )
     return Part((healthy,), (condition,))
 
@@ -156,77 +168,61 @@ def _alb_no_target(subject: Subject) -> Part:
 def _alb_unhealthy(subject: Subject) -> Part:
     unhealthy = subject.query("unhealthy", ELB, "UnHealthyHostCount", subject.target, "Minimum")
     healthy = subject.query("healthy", ELB, HEALTHY_HOSTS, subject.target, "Maximum")
-    usual = {
-        "type": IncidentType.SERVICE_DOWN,
-        "comparison": Comparison.GREATER_THAN_OR_EQUAL,
-        "evaluation_periods": 3,
-        "datapoints_to_alarm": 3,
-        "clear_after": subject.periods(5),
-    }
-    some = DetectorCondition(
-        name="unhealthy_targets" + subject.suffix, query=unhealthy.name, thresholds=Thresholds(medium="1"), **usual
+    half = Ratio(numerator=unhealthy.name, denominator=healthy.name, include_numerator=True)
+    judged: tuple[tuple[str, Query | Ratio, Thresholds], ...] = (
+        ("unhealthy_targets", unhealthy, Thresholds(medium="1")),
+        ("unhealthy_share", half, Thresholds(high="0.5")),
     )
-    half = DetectorCondition(
-        name="unhealthy_share" + subject.suffix,
-        ratio=Ratio(numerator=unhealthy.name, denominator=healthy.name, include_numerator=True),
-        thresholds=Thresholds(high="0.5"),
-        **usual,
+    conditions = tuple(
+        subject.condition(
+            name,
+            IncidentType.SERVICE_DOWN,
+            measured,
+            limits,
+            m_of_n=(3, 3),
+            comparison=Comparison.GREATER_THAN_OR_EQUAL,
+        )
+        for name, measured, limits in judged
     )
-    return Part((unhealthy, healthy), (some, half))
+    return Part((unhealthy, healthy), conditions)
 
 
 def _alb_latency(subject: Subject) -> Part:
     latency = subject.query("latency", ELB, "TargetResponseTime", subject.target, "p99")
-    condition = DetectorCondition(
-        name="latency_p99" + subject.suffix,
-        type=IncidentType.RESOURCE_EXHAUSTION,
-        query=latency.name,
-        thresholds=Thresholds(medium=subject.spec.detection.latency_limit),
-        evaluation_periods=5,
-        datapoints_to_alarm=5,
-        clear_after=subject.periods(5),
-    )
-    return Part((latency,), (condition,))
+    limit = Thresholds(medium=subject.spec.detection.latency_limit)
+    return Part((latency,), (_exhaustion(subject, "latency_p99", latency, limit, m_of_n=(5, 5)),))
 
 
 def _apigw_rest(subject: Subject) -> Part:
     """`5XXError` has the average as its rate already (API Gateway Developer Guide, "dimensions and metrics")."""
     rate = subject.query("api_errors", "AWS/ApiGateway", "5XXError", subject.api, "Average")
     count = subject.query("api_requests", "AWS/ApiGateway", "Count", subject.api, "SampleCount")
-    return Part(
-        (rate, count), (subject.error_rate("api_error_rate", errors=rate.name, requests=count.name, ratio=False),)
-    )
+    enough = MinVolume(query=count.name, sum=ENOUGH_REQUESTS)
+    return Part((rate, count), (subject.error_rate("api_error_rate", rate, enough),))
 
 
 def _apigw_http(subject: Subject) -> Part:
     errors = subject.query("api_errors", "AWS/ApiGateway", "5xx", subject.api)
     count = subject.query("api_requests", "AWS/ApiGateway", "Count", subject.api)
-    return Part((errors, count), (subject.error_rate("api_error_rate", errors=errors.name, requests=count.name),))
+    return Part((errors, count), (subject.error_ratio("api_error_rate", errors, count),))
 
 
-def _usage(
-    subject: Subject, name: str, query: Query, *, medium: str, high: str, datapoints: int, ratio: Ratio | None = None
+def _exhaustion(
+    subject: Subject, name: str, measured: Query | Ratio, limits: Thresholds, *, m_of_n: tuple[int, int]
 ) -> DetectorCondition:
-    return DetectorCondition(
-        name=name,
-        type=IncidentType.RESOURCE_EXHAUSTION,
-        query=None if ratio else query.name,
-        ratio=ratio,
-        thresholds=Thresholds(medium=medium, high=high),
-        evaluation_periods=5,
-        datapoints_to_alarm=datapoints,
-        clear_after=subject.periods(5),
-    )
+    return subject.condition(name, IncidentType.RESOURCE_EXHAUSTION, measured, limits, m_of_n=m_of_n)
 
 
 def _ecs_cpu(subject: Subject) -> Part:
     cpu = subject.query("cpu", ECS, "CPUUtilization", subject.service, "Average")
-    return Part((cpu,), (_usage(subject, "cpu_utilization", cpu, medium="85", high="95", datapoints=5),))
+    limits = Thresholds(medium="85", high="95")
+    return Part((cpu,), (_exhaustion(subject, "cpu_utilization", cpu, limits, m_of_n=(5, 5)),))
 
 
 def _ecs_memory(subject: Subject) -> Part:
     memory = subject.query("memory", ECS, "MemoryUtilization", subject.service, "Maximum")
-    return Part((memory,), (_usage(subject, "memory_utilization", memory, medium="90", high="95", datapoints=3),))
+    limits = Thresholds(medium="90", high="95")
+    return Part((memory,), (_exhaustion(subject, "memory_utilization", memory, limits, m_of_n=(3, 5)),))
 
 
 def _ecs_disk(subject: Subject) -> Part:
@@ -235,11 +231,12 @@ def _ecs_disk(subject: Subject) -> Part:
     used = subject.query("disk_used", INSIGHTS, "EphemeralStorageUtilized", subject.service, "Maximum")
     size = subject.query("disk_size", INSIGHTS, "EphemeralStorageReserved", subject.service, "Maximum")
     share = Ratio(numerator=used.name, denominator=size.name)
+    percent, part = Thresholds(medium="85", high="95"), Thresholds(medium="0.85", high="0.95")
     return Part(
         (volume, used, size),
         (
-            _usage(subject, "volume_utilization", volume, medium="85", high="95", datapoints=3),
-            _usage(subject, "disk_utilization", used, medium="0.85", high="0.95", datapoints=3, ratio=share),
+            _exhaustion(subject, "volume_utilization", volume, percent, m_of_n=(3, 5)),
+            _exhaustion(subject, "disk_utilization", share, part, m_of_n=(3, 5)),
         ),
     )
 
@@ -247,14 +244,13 @@ def _ecs_disk(subject: Subject) -> Part:
 def _ecs_restart_in_place(subject: Subject) -> Part:
     """A container restart policy leaves no stopped tasks: only Container Insights with enhanced observability tells."""
     restarts = subject.query("restarts", INSIGHTS, "RestartCount", subject.service)
-    condition = DetectorCondition(
-        name="container_restarts",
-        type=IncidentType.SERVICE_DOWN,
-        query=restarts.name,
+    condition = subject.condition(
+        "container_restarts",
+        IncidentType.SERVICE_DOWN,
+        restarts,
+        Thresholds(medium="1"),
+        m_of_n=(3, 10),
         comparison=Comparison.GREATER_THAN_OR_EQUAL,
-        thresholds=Thresholds(medium="1"),
-        evaluation_periods=10,
-        datapoints_to_alarm=3,
         treat_missing_data=MissingData.NOT_BREACHING,
         clear_after=subject.periods(10),
     )
@@ -267,10 +263,12 @@ def _sqs_age(subject: Subject) -> Part:
         return Part((), ())
     limit = int(parse_duration(queue.max_age).total_seconds())
     age = subject.query("message_age", "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": queue.name}, "Maximum")
-    return Part((age,), (_usage(subject, "oldest_message", age, medium=str(limit), high=str(2 * limit), datapoints=5),))
+    limits = Thresholds(medium=str(limit), high=str(2 * limit))
+    return Part((age,), (_exhaustion(subject, "oldest_message", age, limits, m_of_n=(5, 5)),))
 
 
 def _log_corruption(subject: Subject) -> Part:
+    """One sign is enough, also in a minute that came late or was skipped."""
     sign = subject.spec.detection.corruption
     if sign is None:
         return Part((), ())
@@ -279,16 +277,14 @@ def _log_corruption(subject: Subject) -> Part:
         query = Query(name="corruption", log=log, period=subject.spec.detection.period)
     else:
         query = subject.query("corruption", sign.namespace or "", sign.metric_name or "", {})
-    condition = DetectorCondition(
-        name="corruption_signs",
-        type=IncidentType.DATA_CORRUPTION,
-        query=query.name,
+    condition = subject.condition(
+        "corruption_signs",
+        IncidentType.DATA_CORRUPTION,
+        query,
+        Thresholds(high="1"),
+        m_of_n=(1, 5),
         comparison=Comparison.GREATER_THAN_OR_EQUAL,
-        thresholds=Thresholds(high="1"),
-        evaluation_periods=5,  # One sign is enough, also in a minute that came late or was skipped.
-        datapoints_to_alarm=1,
         treat_missing_data=MissingData.NOT_BREACHING,
-        clear_after=subject.periods(5),
     )
     return Part((query,), (condition,))
 

@@ -1,0 +1,78 @@
+"""The timeline of an incident: what happened to it and in its plans, oldest first."""
+
+from datetime import datetime
+
+from bokgu.api.fields import bounded
+from bokgu.api.incident import Incident, IncidentStatus
+from bokgu.api.meta import TimelineEntry
+from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
+from bokgu.api.vocabulary import IncidentPhase, OperationPhase
+
+MAX_TIMELINE = 64
+
+RECURRED = "Recurred"
+"""Event of the timeline: the trouble began again while the incident was open."""
+
+
+def build_timeline(
+    incident: Incident, status: IncidentStatus, plan: RecoveryPlan | None, *, now: datetime, message: str
+) -> tuple[TimelineEntry, ...]:
+    """The entries so far and what is new, in order of time: `status` is the new one, `message` explains its reason."""
+    classification = status.classification
+    begun = incident.spec.detected_at or incident.metadata.creation_timestamp or now
+    old = incident.status.timeline
+    entries = {(e.event, e.message): e for e in old}
+
+    def note(at: datetime, event: str, text: str) -> None:
+        if len(old) >= MAX_TIMELINE and at <= old[0].at:
+            return  # It was there, and had to make room.
+        entries.setdefault((event, bounded(text)), TimelineEntry(at=at, event=event, message=bounded(text)))
+
+    note(begun, "Detected", incident.spec.description or incident.spec.type)
+    if classification and incident.status.classification is None:
+        cause = f"{classification.root_cause} ({classification.confidence} confidence)"
+        facts = "; ".join(e.fact for e in classification.evidence)
+        note(now, "Classified", f"{cause}: {facts}")
+    for entry in status.plans[len(incident.status.plans) :]:
+        note(now, "Planned", entry.name)
+    for item in plan_timeline(plan) if plan else ():
+        note(item.at, item.event, item.message)
+    if status.phase is IncidentPhase.ESCALATED:
+        note(now, "Escalated", f"{status.reason}: {message}")
+    if status.phase is IncidentPhase.RESOLVED:
+        note(now, "Resolved", f"{status.reason}: {message}")
+    if status.occurrences > incident.status.occurrences and status.last_seen_at:
+        note(status.last_seen_at, RECURRED, f"occurrence {status.occurrences}")
+    if status.phase is IncidentPhase.SUPPRESSED:
+        note(now, "Suppressed", f"{status.reason}: {message}")
+    ordered = sorted(entries.values(), key=lambda e: e.at)
+    return tuple(ordered[-MAX_TIMELINE:])
+
+
+def plan_timeline(plan: RecoveryPlan) -> tuple[TimelineEntry, ...]:
+    """What happened in a plan, oldest first."""
+    status, name = plan.status, plan.metadata.name
+    entries: list[tuple[datetime | None, str, str]] = [
+        (a.at, "Approved" if a.decision == "Approve" else "Rejected", f"{a.approver} as {a.role} ({a.verified_by})")
+        for a in status.approvals
+        if a.verified_by
+    ]
+    if status.started_at:
+        entries.append((status.started_at, "RecoveryStarted", name))
+    undone: list[tuple[datetime | None, str, str]] = []
+    for step in status.steps:
+        entries += _operation_entries("Step", step.name, step)
+        if step.rollback:
+            undone += _operation_entries("Undo", step.name, step.rollback)
+    entries += sorted((e for e in undone if e[0]), key=lambda e: e[0] or datetime.max)
+    if status.finished_at:
+        entries.append((status.finished_at, f"Plan{status.phase}", f"{name}: {status.reason}"))
+    return tuple(TimelineEntry(at=at, event=event, message=bounded(text)) for at, event, text in entries if at)
+
+
+def _operation_entries(what: str, name: str, operation: OperationStatus) -> list[tuple[datetime | None, str, str]]:
+    entries: list[tuple[datetime | None, str, str]] = [(operation.started_at, f"{what}Started", name)]
+    ends = {OperationPhase.COMPLETED: "Completed", OperationPhase.FAILED: "Failed", OperationPhase.SKIPPED: "Skipped"}
+    if operation.phase in ends:
+        entries.append((operation.finished_at, f"{what}{ends[operation.phase]}", f"{name}: {operation.output or ''}"))
+    return entries
