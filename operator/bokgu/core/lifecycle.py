@@ -133,9 +133,8 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
             **_occurrences(incident, standing),
         }
     )
-    status = status.model_copy(
-        update={"timeline": build_timeline(incident, status, standing.plan, now=standing.now, message=message)}
-    )
+    timeline = build_timeline(incident, status, standing.plan, now=now, message=message)
+    status = status.model_copy(update={"timeline": timeline})
     return status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
 
 
