@@ -58,6 +58,11 @@ class Standing:
     relapse_watch: timedelta = timedelta()
     clears_within: timedelta | None = None
 
+    @property
+    def patience(self) -> timedelta:
+        """How long after a plan completed its trouble may still seem to be there."""
+        return min(self.relapse_watch, self.clears_within or self.relapse_watch)
+
 
 def is_over(incident: Incident) -> bool:
     """Whether nothing will change the incident any more."""
@@ -107,8 +112,7 @@ def find_relapse(standing: Standing) -> str | None:
         return None
     if detection.since > plan.status.finished_at:
         return "the trouble has come back since"
-    patience = min(standing.relapse_watch, standing.clears_within or standing.relapse_watch)
-    if standing.now - plan.status.finished_at >= patience > timedelta():
+    if standing.now - plan.status.finished_at >= standing.patience > timedelta():
         return "the trouble is still there"
     return None
 

@@ -67,8 +67,7 @@ def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> 
     """When to look again though nothing says so: what blocks may have gone, the relapse watch ends."""
     calm = calm_since(incident, standing)
     if phase is IncidentPhase.VERIFYING and calm is not None:
-        patience = min(standing.relapse_watch, standing.clears_within or standing.relapse_watch)
-        ends = [calm + wait - standing.now for wait in (patience, standing.relapse_watch)]
+        ends = [calm + wait - standing.now for wait in (standing.patience, standing.relapse_watch)]
         return min((end for end in ends if end > timedelta()), default=timedelta())
     waiting = standing.problem or (standing.no_plan and standing.no_plan.wait) or standing.suppression
     return RETRY if waiting else None
