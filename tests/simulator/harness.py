@@ -101,7 +101,7 @@ class Scene:
         found: list[Json] = self.ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
         return found
 
-    def wait(self, condition: Callable[[Json], bool], seconds: float = 5.0, name: str = SERVICE) -> Json:
+    def wait(self, condition: Callable[[Json], bool], seconds: float = 15.0, name: str = SERVICE) -> Json:
         """The service once `condition` holds; AssertionError after `seconds` of wall time."""
         deadline = time.monotonic() + seconds
         while not condition(service := self.describe(name)):

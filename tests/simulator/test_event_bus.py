@@ -226,7 +226,7 @@ def test_disorder_is_switched_on_from_outside(scene: Scene) -> None:
     route = Route(scene, {"source": ["app"]})
     scene.control.disorder_events(duplicate_share=1.0, max_delay=60)
     route.put(number=1)
-    deadline = time.monotonic() + 4
+    deadline = time.monotonic() + 15
     bodies: list[str] = []
     while len(bodies) < 2 and time.monotonic() < deadline:
         bodies += route.receive(wait=1)

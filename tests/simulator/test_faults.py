@@ -62,7 +62,7 @@ def test_time_out_lasts_as_long_as_the_client_waits(scene: Scene) -> None:
     scene.control.hang("UpdateService")
     with pytest.raises(ReadTimeoutError):
         scene.client("ecs", read_timeout=0.3).update_service(cluster=CLUSTER, service=SERVICE, desiredCount=9)
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 15
     while (call := scene.control.calls("UpdateService")[-1]).result == "OK":
         assert time.monotonic() < deadline, "the server does not see that its client is gone"
         time.sleep(0.02)
@@ -88,7 +88,7 @@ def test_server_closes_although_a_client_is_kept_waiting(scene: Scene) -> None:
         while not (calls := scene.server.journal.find(operation="DescribeClusters")):
             time.sleep(0.01)
         scene.server.close()
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 15
         while calls[-1].result != "NoAnswer":
             assert time.monotonic() < deadline, "the call goes on"
             time.sleep(0.01)
@@ -140,7 +140,7 @@ def test_fault_for_a_time(scene: Scene) -> None:
     """Scenario 78: reads throttled for ten minutes, which are a second here."""
     scene.control.throttle("DescribeServices", seconds=600)
     failures = 0
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while True:
         assert time.monotonic() < deadline, "the fault does not end"
         try:

@@ -137,7 +137,7 @@ def test_what_is_wrong_with_cloudwatch_is_switched_by_the_control_client(minute_
         result: dict[str, Any] = answer["MetricDataResults"][0]
         return result
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while not read()["Values"]:
         assert time.monotonic() < deadline, "nothing was published"
         time.sleep(0.05)

@@ -145,7 +145,7 @@ def _read_metric(scene: Scene, name: str, **dimensions: str) -> dict[str, float]
 
 
 def _wait_metric(scene: Scene, name: str, **dimensions: str) -> dict[str, float]:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while (found := _read_metric(scene, name, **dimensions)) is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -67,7 +67,7 @@ def test_long_poll_ends_with_the_message_and_blocks_nobody(scene: Scene, box: Bo
     started = time.monotonic()
     waiter = threading.Thread(target=lambda: received.extend(box.receive(WaitTimeSeconds=20)))
     waiter.start()
-    deadline = time.monotonic() + 4
+    deadline = time.monotonic() + 15
     while not scene.control.calls("ReceiveMessage") and time.monotonic() < deadline:
         time.sleep(0.01)
     assert scene.ecs.describe_clusters(clusters=[CLUSTER])["clusters"]
@@ -233,7 +233,7 @@ def test_waiting_receivers_do_not_hold_up_the_end(scene: Scene, box: Box) -> Non
     """Closing the simulator sends them home."""
     waiter = threading.Thread(target=lambda: box.receive(WaitTimeSeconds=20))
     waiter.start()
-    deadline = time.monotonic() + 4
+    deadline = time.monotonic() + 15
     while not scene.control.calls("ReceiveMessage") and time.monotonic() < deadline:
         time.sleep(0.01)
     with scene.server.simulation.visit() as place:
