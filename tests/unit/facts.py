@@ -130,7 +130,7 @@ def stopped_task(
     number: int, *, code: str = "EssentialContainerExited", ago: timedelta = MINUTE, now: datetime = NOW
 ) -> StoppedTask:
     """A task that ended `ago` before `now`."""
-    return StoppedTask(f"{ARN}:task/shop/{number}", now - ago, code, "Essential container in task exited", {"api": 1})
+    return StoppedTask(f"{ARN}:task/shop/{number}", now - ago, code, "Essential container in task exited")
 
 
 def series(values: Mapping[int, float], *, until: datetime = NOW, period: int = 60) -> Series:

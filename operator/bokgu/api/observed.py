@@ -85,14 +85,53 @@ class ServiceDeployment:
 
 
 @dataclass(frozen=True)
+class StoppedContainer:
+    """A container of a task that ended (API_Container of Amazon ECS). `exit_code` is None where it never ran, or where
+    nobody saw its end."""
+
+    name: str
+    exit_code: int | None = None
+    reason: str = ""
+    health_status: str = "UNKNOWN"
+
+
+@dataclass(frozen=True)
 class StoppedTask:
-    """A task that ended (API_Task of Amazon ECS). `exit_codes` are by container, None where it never ran."""
+    """A task that ended (API_Task of Amazon ECS).
+
+    `started_at` is None where it never ran. `started_by` is the id of the deployment that started it. `stored`: ECS has
+    forgotten it, and it is told from the event of its end.
+    """
 
     arn: str
     stopped_at: datetime
     stop_code: str
     reason: str
-    exit_codes: Mapping[str, int | None] = field(default_factory=dict)
+    containers: tuple[StoppedContainer, ...] = ()
+    task_definition: str = ""
+    started_by: str = ""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    stopping_at: datetime | None = None
+    zone: str = ""
+    stored: bool = False
+
+
+@dataclass(frozen=True)
+class TaskDefinition:
+    """A task definition (API_TaskDefinition of Amazon ECS). `settings` is what DescribeTaskDefinition says of it."""
+
+    arn: str
+    registered_at: datetime | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of a log; `at` is None where the line does not say when."""
+
+    text: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -106,11 +106,46 @@ class Proof(StrEnum):
 
 
 class RootCause(StrEnum):
-    """The mechanism behind an incident."""
+    """The mechanism behind an incident: the most specific one that the evidence shows."""
 
     BAD_DEPLOYMENT = "BadDeployment"
+    IMAGE_PULL_FAILURE = "ImagePullFailure"
+    OUT_OF_MEMORY = "OutOfMemory"
+    APPLICATION_CRASH = "ApplicationCrash"
+    HEALTH_CHECK_FAILURE = "HealthCheckFailure"
+    CAPACITY_UNAVAILABLE = "CapacityUnavailable"
+    SECRET_OR_CONFIG_FAILURE = "SecretOrConfigFailure"  # noqa: S105 - a word, no secret
+    NETWORK_FAILURE = "NetworkFailure"
+    PERMISSION_DENIED = "PermissionDenied"
+    CPU_SATURATION = "CpuSaturation"
+    MEMORY_SATURATION = "MemorySaturation"
     TRAFFIC_SURGE = "TrafficSurge"
+    DEPENDENCY_FAILURE = "DependencyFailure"
+    THROTTLED = "Throttled"
+    DISK_EXHAUSTED = "DiskExhausted"
+    HOST_OR_SPOT_INTERRUPTION = "HostOrSpotInterruption"
+    HUMAN_ACTION = "HumanAction"
+    DATA_CORRUPTION = "DataCorruption"
     UNKNOWN = "Unknown"
+
+
+class Trait(StrEnum):
+    """What else the evidence shows, where it decides whether an action helps."""
+
+    LOAD_DRIVEN = "LoadDriven"
+    """The load grew with the trouble: more tasks share it."""
+
+    LEAKING = "Leaking"
+    """Memory grows with the uptime of the tasks, whatever the load."""
+
+    ROLLED_BACK_BY_ECS = "RolledBackByEcs"
+    """ECS has already gone back to the revision before, or is about to."""
+
+    SLOW_START = "SlowStart"
+    """Tasks are killed before they are ready: the grace period ends before their start does."""
+
+    ZONAL = "Zonal"
+    """Only tasks of one Availability Zone fail."""
 
 
 class Confidence(StrEnum):

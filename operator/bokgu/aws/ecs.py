@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, Deployment, EcsService, ServiceDeployment, ServiceRevision, StoppedTask
+from bokgu.api.observed import (
+    AwsError,
+    Deployment,
+    EcsService,
+    ServiceDeployment,
+    ServiceRevision,
+    StoppedContainer,
+    StoppedTask,
+    TaskDefinition,
+)
 from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import AwsClient
 
@@ -42,7 +51,7 @@ async def fetch_service(aws: AwsClient, target: Target, now: datetime) -> EcsSer
     if not answer["services"]:
         reason = (answer.get("failures") or [{}])[0].get("reason", "MISSING")
         raise _no_service(reason, target.service, target.cluster)
-    return _service(answer["services"][0], now)
+    return parse_service(answer["services"][0], now)
 
 
 async def fetch_services(
@@ -62,7 +71,7 @@ async def fetch_services(
             half = len(pack) // 2  # One name that ECS cannot read must not hide nine others.
             return await fetch(pack[:half]) | await fetch(pack[half:])
         found: dict[str, EcsService | AwsError] = {name: _no_service("MISSING", name, cluster) for name in pack}
-        return found | {raw["serviceName"]: _service(raw, now) for raw in answer["services"]}
+        return found | {raw["serviceName"]: parse_service(raw, now) for raw in answer["services"]}
 
     answers: dict[str, EcsService | AwsError] = {}
     for part in await asyncio.gather(*(fetch(pack) for pack in packs)):
@@ -70,11 +79,17 @@ async def fetch_services(
     return answers
 
 
+def parse_task_definition(raw: dict[str, Any]) -> TaskDefinition:
+    """A task definition from its API_TaskDefinition."""
+    return TaskDefinition(raw["taskDefinitionArn"], raw.get("registeredAt"), raw)
+
+
 def _no_service(reason: str, service: str, cluster: str) -> AwsError:
     return AwsError("DescribeServices", reason, f"no service {service} in cluster {cluster}", sent=False)
 
 
-def _service(raw: dict[str, Any], now: datetime) -> EcsService:
+def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
+    """A service from its API_Service, read at `now`."""
     return EcsService(
         arn=raw["serviceArn"],
         status=raw["status"],
@@ -188,16 +203,26 @@ async def fetch_stopped_tasks(aws: AwsClient, target: Target) -> tuple[StoppedTa
         return ()
     request = {"cluster": target.cluster, "tasks": listed["taskArns"]}
     answer = await aws.read("ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn, bulk=True)
-    return tuple(_stopped_task(raw) for raw in answer["tasks"] if raw.get("stoppedAt"))
+    return tuple(parse_stopped_task(raw) for raw in answer["tasks"] if raw.get("stoppedAt"))
 
 
-def _stopped_task(raw: dict[str, Any]) -> StoppedTask:
+def parse_stopped_task(raw: dict[str, Any]) -> StoppedTask:
+    """A stopped task from its API_Task."""
     return StoppedTask(
         arn=raw["taskArn"],
         stopped_at=raw["stoppedAt"],
         stop_code=raw.get("stopCode", ""),
         reason=raw.get("stoppedReason", ""),
-        exit_codes={c["name"]: c.get("exitCode") for c in raw.get("containers", ())},
+        containers=tuple(
+            StoppedContainer(c["name"], c.get("exitCode"), c.get("reason", ""), c.get("healthStatus", "UNKNOWN"))
+            for c in raw.get("containers", ())
+        ),
+        task_definition=raw.get("taskDefinitionArn", ""),
+        started_by=raw.get("startedBy", ""),
+        created_at=raw.get("createdAt"),
+        started_at=raw.get("startedAt"),
+        stopping_at=raw.get("stoppingAt"),
+        zone=raw.get("availabilityZone", ""),
     )
 
 
@@ -246,4 +271,4 @@ async def send_request(
         session_name=session_name,
         deadline=deadline,
     )
-    return _service(answer["service"], now)
+    return parse_service(answer["service"], now)

@@ -1,0 +1,30 @@
+"""Evidence: what was gathered about an incident, once, when it was new."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bokgu.api.observed import EcsService, LogLine, Metric, Series, ServiceDeployment, StoppedTask, TaskDefinition
+from bokgu.api.vocabulary import IncidentType
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Facts about one incident, as AWS tells them. Any part may be empty: a new service, a missing permission.
+
+    `detected_at` is when the trouble was seen, `onset` the start of the period in which it began, where a detection
+    knows. `stopped_tasks` are the latest first. `task_definitions` are the one that the service is moving to, then the
+    one before. `deployments` are service deployments, the latest first. `metrics` reach back from detection, `logs` are
+    lines that look like errors. `missing` names the sources that gave no answer, and why.
+    """
+
+    incident_type: IncidentType
+    detected_at: datetime
+    onset: datetime | None = None
+    service: EcsService | None = None
+    stopped_tasks: tuple[StoppedTask, ...] = ()
+    task_definitions: tuple[TaskDefinition, ...] = ()
+    deployments: tuple[ServiceDeployment, ...] = ()
+    metrics: Mapping[Metric, Series] = field(default_factory=dict)
+    logs: tuple[LogLine, ...] = ()
+    missing: tuple[str, ...] = ()
