@@ -103,7 +103,10 @@ class EvidenceItem(ApiModel):
 class Classification(ApiModel):
     """What is wrong, why we think so, and how urgent it is."""
 
-    category: Word = Field(description="Capacity, Deployment or Unknown.")
+    category: Word = Field(
+        description="Application, Capacity, Configuration, Data, Dependency, Deployment, Human, Network, Platform or"
+        " Unknown."
+    )
     root_cause: RootCause = Field(description="The mechanism behind the incident.")
     new_revision_at_fault: bool = Field(description="Whether a newly deployed service revision causes it.")
     confidence: Confidence = Field(description="How sure the diagnosis is.")

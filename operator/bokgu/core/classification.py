@@ -14,9 +14,26 @@ from bokgu.core.runbooks import choose_runbook
 
 CATEGORIES = {
     RootCause.BAD_DEPLOYMENT: "Deployment",
+    RootCause.IMAGE_PULL_FAILURE: "Configuration",
+    RootCause.OUT_OF_MEMORY: "Application",
+    RootCause.APPLICATION_CRASH: "Application",
+    RootCause.HEALTH_CHECK_FAILURE: "Application",
+    RootCause.CAPACITY_UNAVAILABLE: "Capacity",
+    RootCause.SECRET_OR_CONFIG_FAILURE: "Configuration",
+    RootCause.NETWORK_FAILURE: "Network",
+    RootCause.PERMISSION_DENIED: "Configuration",
+    RootCause.CPU_SATURATION: "Capacity",
+    RootCause.MEMORY_SATURATION: "Capacity",
     RootCause.TRAFFIC_SURGE: "Capacity",
+    RootCause.DEPENDENCY_FAILURE: "Dependency",
+    RootCause.THROTTLED: "Dependency",
+    RootCause.DISK_EXHAUSTED: "Capacity",
+    RootCause.HOST_OR_SPOT_INTERRUPTION: "Platform",
+    RootCause.HUMAN_ACTION: "Human",
+    RootCause.DATA_CORRUPTION: "Data",
     RootCause.UNKNOWN: "Unknown",
 }
+"""Who usually has to do with it, in one word."""
 PRIORITIES = {Severity.CRITICAL: 1, Severity.HIGH: 2, Severity.MEDIUM: 3, Severity.LOW: 4}
 PERSON_ESTIMATE = timedelta(hours=1)
 """What an incident usually takes when only a person can help [experience]."""
