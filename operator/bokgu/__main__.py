@@ -1,16 +1,14 @@
 """The `bokgu` command."""
 
 import argparse
-import asyncio
-import os
 import sys
-from pathlib import Path
 
 from bokgu import __version__
-from bokgu.api.crds import write_crds
-from bokgu.config import BadSetting, read_settings
+from bokgu.commands import crds, run
+from bokgu.config import BadSetting
 from bokgu.kube.client import KubeError
-from bokgu.logs import configure_logs
+
+COMMANDS = (run, crds)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,32 +27,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bokgu", description="Recovers incidents on Amazon ECS, with approvals.")
     parser.add_argument("--version", action="version", version=f"bokgu {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser(
-        "run",
-        help="run the operator",
-        description="Run the operator until SIGTERM. The account comes from KUBECONFIG or from the pod; settings come"
-        " from environment variables named BOKGU_…",
-    )
-    run.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    run.set_defaults(command=_run)
-    crds = commands.add_parser("crds", help="write the CustomResourceDefinitions into a folder")
-    crds.add_argument("--out", type=Path, default=Path("crds"), metavar="FOLDER", help="default: %(default)s")
-    crds.set_defaults(command=_crds)
+    for command in COMMANDS:
+        command.add_parser(commands)
     return parser
-
-
-def _run(options: argparse.Namespace) -> int:
-    from bokgu.runtime.run import run_operator  # noqa: PLC0415 - kopf and boto3 take most of a second to import
-
-    configure_logs(options.log_level)
-    asyncio.run(run_operator(read_settings(os.environ)))
-    return 0
-
-
-def _crds(options: argparse.Namespace) -> int:
-    for path in write_crds(options.out):
-        print(path)
-    return 0
 
 
 if __name__ == "__main__":

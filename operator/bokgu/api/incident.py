@@ -27,6 +27,7 @@ from bokgu.api.vocabulary import (
     RootCause,
     Severity,
     SourceKind,
+    Trait,
 )
 
 _RANKS = "{'low': 0, 'medium': 1, 'high': 2, 'critical': 3}"
@@ -108,10 +109,18 @@ class Classification(ApiModel):
         " Unknown."
     )
     root_cause: RootCause = Field(description="The mechanism behind the incident.")
-    new_revision_at_fault: bool = Field(description="Whether a newly deployed service revision causes it.")
+    new_revision_at_fault: bool | None = Field(
+        default=None, description="Whether a newly deployed service revision causes it; absent: it cannot be told."
+    )
     confidence: Confidence = Field(description="How sure the diagnosis is.")
+    traits: Annotated[tuple[Trait, ...], Field(max_length=8)] = Field(
+        default=(), description="What else the evidence shows, where it decides whether an action helps."
+    )
     evidence: Annotated[tuple[EvidenceItem, ...], Field(max_length=16)] = Field(
         default=(), description="The facts that the diagnosis rests on."
+    )
+    ruled_out: Annotated[tuple[Line, ...], Field(max_length=8)] = Field(
+        default=(), description="What it is not, and why, such as: OutOfMemory: memory peaked at 31 %."
     )
     impact_level: Severity = Field(description="What it does to users.")
     required_actions: Annotated[tuple[Word, ...], Field(max_length=8)] = Field(

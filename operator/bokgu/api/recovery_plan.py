@@ -116,7 +116,9 @@ class ClassificationSnapshot(ApiModel):
     """What was known when the plan was made."""
 
     root_cause: RootCause = Field(description="The mechanism behind the incident.")
-    new_revision_at_fault: bool = Field(description="Whether a newly deployed revision causes it.")
+    new_revision_at_fault: bool | None = Field(
+        default=None, description="Whether a newly deployed revision causes it; absent: it cannot be told."
+    )
     confidence: Confidence = Field(description="How sure the diagnosis was.")
     impact_level: Severity = Field(description="What it did to users.")
     incident_type: IncidentType = Field(description="Type of the incident.")

@@ -27,7 +27,7 @@ RUNBOOKS = (
 )
 
 
-def choose_runbook(root_cause: RootCause, new_revision_at_fault: bool) -> BuiltInRunbook | None:
+def choose_runbook(root_cause: RootCause, new_revision_at_fault: bool | None) -> BuiltInRunbook | None:
     """The runbook against that cause, or None: then only a person can help."""
     return next(
         (r for r in RUNBOOKS if r.root_cause is root_cause and r.new_revision_at_fault == new_revision_at_fault), None
