@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario up down world-% aws controlplane test test-unit lint type crds verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-fidelity lint type crds verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ down: $(LOCKED) ## stop that world and remove it
 world-%: $(LOCKED) ## surge, calm, bad-revision, approve: let something happen in that world
 	@$(PY) -m tests.world $*
 
+diagnose: $(LOCKED) ## CASE=file.json: say what is wrong, from facts in a file (docs/diagnosis.md)
+	@$(PY) -m bokgu diagnose --pretty $(CASE)
+
 aws: $(LOCKED) ## start the AWS simulator alone, for any AWS client; AWS_PORT and AWS_SPEED (simulated seconds a second)
 	@$(PY) -m tests.simulator --port $(AWS_PORT) --speed $(AWS_SPEED) --demo
 
@@ -39,6 +42,9 @@ test: controlplane ## run all tests on the real control plane and the simulator
 
 test-unit: $(LOCKED) ## run the tests of the pure core, which need nothing else
 	@$(PY) -m pytest tests/unit
+
+test-fidelity: $(LOCKED) ## BOKGU_TEST_DYNAMODB=http://127.0.0.1:8000: test the history's tables on a DynamoDB Local of your own
+	@BOKGU_TEST_FIDELITY=1 BOKGU_TEST_DYNAMODB=$(BOKGU_TEST_DYNAMODB) $(PY) -m pytest tests/integration/test_history_tables.py
 
 lint: $(LOCKED) ## ruff and import-linter
 	@$(VENV)/bin/ruff check .

@@ -2,18 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
-from tests.scenarios.tally import pytest_terminal_summary
+from tests.diagnosis import corpus
+from tests.scenarios import tally
 from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
 from tests.world.account import Account
 from tests.world.scene import Scene
 from tests.world.world import World
 
-# A hook. In a conftest of its own folder it would be unknown to the process that hands out tests and sums up.
-__all__ = ["pytest_terminal_summary"]
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A hook. In a conftest of its own folder it would be unknown to the process that hands out tests and sums up."""
+    tally.pytest_terminal_summary(terminalreporter)
+    corpus.pytest_terminal_summary(terminalreporter)
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,12 @@ import argparse
 import sys
 
 from bokgu import __version__
-from bokgu.commands import crds, run
+from bokgu.api.history import HistoryError
+from bokgu.commands import crds, diagnose, history, plan, run, runbooks
 from bokgu.config import BadSetting
 from bokgu.kube.client import KubeError
 
-COMMANDS = (run, crds)
+COMMANDS = (run, crds, diagnose, history, plan, runbooks)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.command(options))
     except KeyboardInterrupt:
         return 130
-    except (BadSetting, KubeError, OSError) as error:
+    except (BadSetting, HistoryError, KubeError, OSError) as error:
         print(f"bokgu: {error}", file=sys.stderr)
         return 1
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,42 @@ def _positive_duration(text: str) -> timedelta:
     if not length:
         raise ValueError("must be longer than 0s")
     return length
+
+
+_DAYS = re.compile(r"([0-9]{1,5})d")
+
+
+def _age(text: str) -> timedelta:
+    """A positive length of time, also in days: `30d`."""
+    if found := _DAYS.fullmatch(text):
+        text = f"{int(found[1]) * 24}h"
+    return _positive_duration(text)
+
+
+def _retention(text: str) -> timedelta | None:
+    return None if text == "never" else _age(text)
+
+
+class HistoryBackend(StrEnum):
+    """What keeps the history of incidents."""
+
+    KUBERNETES = "kubernetes"
+    DYNAMODB = "dynamodb"
+
+
+def _history_backend(text: str) -> HistoryBackend:
+    if text not in set(HistoryBackend):
+        raise ValueError(f"must be one of {', '.join(HistoryBackend)}")
+    return HistoryBackend(text)
+
+
+_TABLE_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+def _table_prefix(text: str) -> str:
+    if not _TABLE_PREFIX.fullmatch(text):
+        raise ValueError("a table's name has letters, digits and _ . - only")
+    return text
 
 
 @dataclass(frozen=True)
@@ -124,6 +161,32 @@ class Settings:
     webhook_port: int = field(default=8081, metadata={"env": "BOKGU_WEBHOOK_PORT", "parse": int})
     """Port of Alertmanager's webhook, on `listen_host`."""
 
+    history: HistoryBackend = field(
+        default=HistoryBackend.KUBERNETES, metadata={"env": "BOKGU_HISTORY", "parse": _history_backend}
+    )
+    """What keeps the history: ConfigMaps of the cluster, or tables in DynamoDB."""
+
+    history_table_prefix: str = field(
+        default="bokgu", metadata={"env": "BOKGU_HISTORY_TABLE_PREFIX", "parse": _table_prefix}
+    )
+    """Tables are `<prefix>-<environment>-incidents` and so on; the environment is the ProtectedService's."""
+
+    history_region: str = field(default="", metadata={"env": "BOKGU_HISTORY_REGION"})
+    """Region of the tables; default: that of AWS_REGION."""
+
+    history_role_arn: str | None = field(default=None, metadata={"env": "BOKGU_HISTORY_ROLE_ARN"})
+    """IAM role for the tables; default: the operator's own identity."""
+
+    history_lifetime: timedelta = field(
+        default=timedelta(days=365), metadata={"env": "BOKGU_HISTORY_LIFETIME", "parse": _age}
+    )
+    """How long DynamoDB keeps an incident after it was over."""
+
+    retention: timedelta | None = field(
+        default=timedelta(days=30), metadata={"env": "BOKGU_RETENTION", "parse": _retention}
+    )
+    """How long a resolved Incident, once its history is stored, stays in the cluster; None: for ever."""
+
     holder: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}-{os.getpid()}")
     """Name of this process in intents."""
 
@@ -144,4 +207,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             values[setting.name] = parse(environment[name])
         except ValueError as error:
             raise BadSetting(f"{name}={environment[name]}: {error}") from error
-    return Settings(**values)
+    values.setdefault("history_region", environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "")
+    settings = Settings(**values)
+    if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:
+        raise BadSetting("BOKGU_HISTORY=dynamodb: set BOKGU_HISTORY_REGION or AWS_REGION")
+    return settings

@@ -18,6 +18,15 @@ INCIDENTS_OPENED = Counter(
 INCIDENTS_ENDED = Counter(
     "bokgu_incidents_ended", "Incidents that were resolved or escalated.", ["type", "phase"], registry=REGISTRY
 )
+INCIDENTS_RECORDED = Counter(
+    "bokgu_incidents_recorded", "Incidents whose history was stored.", ["type"], registry=REGISTRY
+)
+INCIDENTS_RETIRED = Counter(
+    "bokgu_incidents_retired",
+    "Resolved incidents that were deleted after their retention.",
+    ["type"],
+    registry=REGISTRY,
+)
 PLANS_CREATED = Counter("bokgu_plans_created", "Recovery plans created.", ["root_cause"], registry=REGISTRY)
 PLANS_FINISHED = Counter("bokgu_plans_finished", "Recovery plans that ended.", ["phase"], registry=REGISTRY)
 STEPS_FINISHED = Counter(

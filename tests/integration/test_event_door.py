@@ -37,6 +37,12 @@ class Subject:
         found = self.world.get("protectedservices", self.name) or {}
         return {d["condition"]: d["state"] for d in found.get("status", {}).get("detections", [])}
 
+    def stops(self) -> list[Raw]:
+        """The tasks whose end is kept."""
+        found = self.world.get("protectedservices", self.name) or {}
+        stops: list[Raw] = found.get("status", {}).get("recentStops", [])
+        return stops
+
     def wait(self, condition: Callable[[], Any], seconds: float = 15) -> None:
         wait_for(
             condition, seconds, lambda: f"{self.incidents()}\n{self.detections()}\n{self.world.operator_log_tail()}"
@@ -327,3 +333,48 @@ def test_events_are_not_believed(world: World, protect: Callable[..., Subject]) 
     subject.wait_emptied()
     assert subject.incidents() == []
     assert subject.detections() == {}
+
+
+def test_how_tasks_ended_is_kept_once_whatever_comes_twice_or_late(
+    world: World, protect: Callable[..., Subject]
+) -> None:
+    subject = protect(real=True)
+    at = datetime.now(UTC).isoformat()
+    early = events.stopped_task(subject.name, stoppedAt=at, containers=[{"name": "app"}])
+    arn = early["detail"]["taskArn"]
+    late = events.stopped_task(subject.name, taskArn=arn, version=5, stoppedAt=at)
+    by_hand = events.stopped_task(subject.name, "UserInitiated", stoppedReason="Task stopped by user", stoppedAt=at)
+    scaled = events.stopped_task(
+        subject.name, "ServiceSchedulerInitiated", stoppedReason="Scaling activity initiated by (deployment x)"
+    )
+    world.events.send(late, early, late, scaled, by_hand)
+    subject.wait_emptied()
+    subject.wait(lambda: len(subject.stops()) == 2)
+    kept = {stop["task"]: stop for stop in subject.stops()}
+    assert (kept[arn]["version"], kept[arn]["exitCode"]) == (5, 1)
+    assert kept[by_hand["detail"]["taskArn"]]["stopCode"] == "UserInitiated"
+    before = world.get("protectedservices", subject.name)
+    world.events.send(early, late, by_hand)
+    subject.wait_emptied()
+    assert world.get("protectedservices", subject.name) == before
+
+
+def test_how_tasks_ended_is_kept_though_ecs_does_not_answer(world: World, protect: Callable[..., Subject]) -> None:
+    subject = protect(real=True)
+    world.simulator.deny("DescribeServices", resource=subject.name, count=1000)
+    try:
+        world.events.send(events.stopped_task(subject.name))
+        subject.wait(subject.stops)
+    finally:
+        world.simulator.clear_faults()
+    subject.wait_emptied()
+
+
+def test_a_task_that_ran_out_of_memory_is_kept(world: World, protect: Callable[..., Subject]) -> None:
+    subject = protect(real=True)
+    world.simulator.disrupt("out-of-memory", cluster=CLUSTER, service=subject.name, count=1)
+    subject.wait(subject.stops)
+    (kept,) = subject.stops()
+    assert (kept["stopCode"], kept["exitCode"]) == ("EssentialContainerExited", 137)
+    assert kept["containerReason"].startswith("OutOfMemoryError")
+    assert kept["zone"].startswith("us-east-1")

@@ -143,7 +143,7 @@ class Stage:
     def _create_service(self, service: PlacedService) -> None:
         made_from = service.made_from
         self.aws.set_load(service.cluster, service.name, made_from.load)
-        options = made_from.container.get("logConfiguration", {}).get("options", {})
+        options = self.fill(made_from.container.get("logConfiguration", {}).get("options", {}))
         if "awslogs-group" in options:
             self.client("logs").create_log_group(logGroupName=options["awslogs-group"])
         definition = self.register(service, FIRST, {}, {}, {})

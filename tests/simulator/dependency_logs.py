@@ -18,10 +18,12 @@ def write_dependency_lines(ecs: Ecs, logs: ContainerLogs, traffic: Traffic) -> N
 
 
 def describe_trouble(dependency: Dependency) -> str | None:
-    """What a caller logs; None while the dependency is well."""
+    """What a caller logs; None while the dependency is well. It costs CPU where callers give up and try again."""
     seconds = f"{dependency.latency_seconds:g} s"
     if dependency.error_ratio > 0:
         return f"ERROR request to {dependency.name} failed: connection timed out after {seconds}"
+    if dependency.latency_seconds > 0 and dependency.cpu_percent > 0:
+        return f"WARN request to {dependency.name}: connection timed out after {seconds}, trying again"
     if dependency.latency_seconds > 0:
         return f"WARN request to {dependency.name} took {seconds}"
     return None

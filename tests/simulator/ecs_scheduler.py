@@ -109,6 +109,9 @@ class Scheduler:
         self._tasks.forget_old(service, now)
         self._ecs.record(service, now)
         due = [task.transition_at for task in service.tasks.values() if task.transition_at is not None]
+        due += [
+            self._tasks.forgets_at(task.stopped_at) for task in service.tasks.values() if task.stopped_at is not None
+        ]
         if service.status == "ACTIVE":
             due += [source.start_not_before for source in service.sources if source.start_not_before > now]
             due += [task.protected_until for task in _alive(service.tasks.values()) if task.protected_until > now]

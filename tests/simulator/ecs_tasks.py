@@ -224,7 +224,11 @@ class TaskLifecycle:
 
     def is_forgotten(self, task: Task, now: float) -> bool:
         """Whether AWS does not show `task` any longer."""
-        return task.stopped_at is not None and task.stopped_at < now - self._clock.wall(STOPPED_TASK_SECONDS)
+        return task.stopped_at is not None and self.forgets_at(task.stopped_at) <= now
+
+    def forgets_at(self, stopped_at: float) -> float:
+        """When AWS shows a task no longer that stopped then."""
+        return stopped_at + self._clock.wall(STOPPED_TASK_SECONDS)
 
     def _step(self, service: Service | None, task: Task, at: float) -> None:
         """Move `task` to its next state, which was due `at`."""

@@ -668,7 +668,6 @@ def test_stopped_tasks_are_shown_for_an_hour(scene: Scene) -> None:
     stopped_at = _wait_stopped(scene)["stoppedAt"].timestamp()
 
     def is_gone(_: Json) -> bool:
-        scene.update(desiredCount=1)
         return bool(scene.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["failures"])
 
     scene.wait(is_gone)

@@ -100,6 +100,9 @@ def test_caller_logs_what_its_dependency_does(aws: ManualWorld) -> None:
     aws.control("PUT", "dependency-state", name="payments", latencySeconds=2)
     aws.run(60)
     assert read()[-1] == "WARN request to payments took 2 s"
+    aws.control("PUT", "dependency-state", name="payments", latencySeconds=5, cpuPercent=40)
+    aws.run(60)
+    assert read()[-1] == "WARN request to payments: connection timed out after 5 s, trying again"
 
 
 def test_alarm_change_reaches_a_queue(scene: Scene) -> None:

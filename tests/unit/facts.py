@@ -12,6 +12,7 @@ from bokgu.api.observed import Deployment, EcsService, Series, ServiceDeployment
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan, Step
+from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import Proof
 from bokgu.core.approval import Judgement, Tally, tally_approvals
 from bokgu.core.lifecycle import Standing
@@ -94,6 +95,7 @@ def service(number: int = 2, *, desired: int = 3, running: int | None = None, **
             events=(),
             tags={},
             read_at=NOW,
+            minimum_healthy_percent=100,
         ),
         **fields,
     )
@@ -221,6 +223,14 @@ def incident(*, status: Raw | None = None, meta: Raw | None = None, **spec: Any)
             },
             "status": status or {},
         }
+    )
+
+
+def runbook(name: str = "ours", **spec: Any) -> Runbook:
+    """A runbook that scales out against anything."""
+    steps = [{"name": "scale-out", "action": "scale_out", "estimatedDuration": "15m"}]
+    return Runbook.model_validate(
+        {"kind": "Runbook", "metadata": metadata(name, f"uid-{name}"), "spec": {"steps": steps, **spec}}
     )
 
 

@@ -58,6 +58,8 @@ def full_plan() -> dict[str, Any]:
         roll_back(description="d", estimatedDuration="15m", requiredResources=["ecs_service"], validation=VALIDATION),
         scale_out(name="more"),
         runbookRef={"name": "bad-deployment"},
+        chosenBecause="it is against BadDeployment",
+        trackRecord="helped 1 of 2 times here",
         classification={
             "rootCause": "BadDeployment",
             "newRevisionAtFault": True,

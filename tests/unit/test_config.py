@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota
-from bokgu.config import BadSetting, EventQueue, Settings, read_settings
+from bokgu.config import BadSetting, EventQueue, HistoryBackend, Settings, read_settings
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -34,6 +34,12 @@ def test_every_setting_has_its_variable() -> None:
             "BOKGU_EVENT_QUEUES": "https://sqs.eu-west-1.amazonaws.com/1/a",
             "BOKGU_WEBHOOK_TOKEN_FILE": "/run/token",
             "BOKGU_WEBHOOK_PORT": "8",
+            "BOKGU_HISTORY": "dynamodb",
+            "BOKGU_HISTORY_TABLE_PREFIX": "ops",
+            "BOKGU_HISTORY_REGION": "eu-west-1",
+            "BOKGU_HISTORY_ROLE_ARN": "arn:aws:iam::123456789012:role/history",
+            "BOKGU_HISTORY_LIFETIME": "90d",
+            "BOKGU_RETENTION": "7d",
         }
     )
     assert settings == Settings(
@@ -54,6 +60,12 @@ def test_every_setting_has_its_variable() -> None:
         event_queues=(EventQueue("https://sqs.eu-west-1.amazonaws.com/1/a", "eu-west-1"),),
         webhook_token_file=Path("/run/token"),
         webhook_port=8,
+        history=HistoryBackend.DYNAMODB,
+        history_table_prefix="ops",
+        history_region="eu-west-1",
+        history_role_arn="arn:aws:iam::123456789012:role/history",
+        history_lifetime=timedelta(days=90),
+        retention=timedelta(days=7),
         holder=settings.holder,
     )
 
@@ -98,3 +110,30 @@ def test_a_queue_has_the_region_of_its_url_or_of_its_prefix(text: str, region: s
     other = "https://sqs.eu-west-2.amazonaws.com/2/b"
     found = read_settings({"BOKGU_EVENT_QUEUES": f"{text}, {other}"}).event_queues
     assert found == (EventQueue(url, region), EventQueue(other, "eu-west-2"))
+
+
+@pytest.mark.parametrize("text", ["never", "90s", "30d"])
+def test_retention_is_a_length_of_time_or_never(text: str) -> None:
+    expected = {"never": None, "90s": timedelta(seconds=90), "30d": timedelta(days=30)}
+    assert read_settings({"BOKGU_RETENTION": text}).retention == expected[text]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("BOKGU_RETENTION", "0d"),
+        ("BOKGU_RETENTION", "a month"),
+        ("BOKGU_HISTORY_LIFETIME", "never"),
+        ("BOKGU_HISTORY", "postgres"),
+        ("BOKGU_HISTORY_TABLE_PREFIX", "a b"),
+    ],
+)
+def test_a_bad_setting_of_the_history_is_named(name: str, text: str) -> None:
+    with pytest.raises(BadSetting, match=name):
+        read_settings({name: text})
+
+
+def test_tables_need_a_region() -> None:
+    with pytest.raises(BadSetting, match="BOKGU_HISTORY_REGION"):
+        read_settings({"BOKGU_HISTORY": "dynamodb"})
+    assert read_settings({"BOKGU_HISTORY": "dynamodb", "AWS_REGION": "eu-west-1"}).history_region == "eu-west-1"

@@ -27,7 +27,7 @@ def test_a_task_that_ended_by_itself_is_a_reason_to_look() -> None:
         ("TaskFailedToStart", {}, True),
         ("SpotInterruption", {}, True),
         ("InfrastructureHealth", {}, True),
-        ("UserInitiated", {}, False),
+        ("UserInitiated", {}, True),
         ("ServiceSchedulerInitiated", {"stoppedReason": "Scaling activity initiated by (deployment ecs-svc/1)"}, False),
         ("ServiceSchedulerInitiated", {"stoppedReason": "Task failed ELB health checks in (target-group x)"}, True),
         ("ServiceSchedulerInitiated", {"stoppedReason": "Task failed container health checks"}, True),

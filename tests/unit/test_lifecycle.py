@@ -12,7 +12,7 @@ from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.correlation import Suppression
 from bokgu.core.lifecycle import Standing, build_status, cleared, is_over
-from bokgu.core.planning import NoPlan
+from bokgu.core.planning_facts import NoPlan
 from bokgu.core.timeline import MAX_TIMELINE
 from tests.unit.facts import (
     DIGEST,
@@ -117,7 +117,7 @@ def test_trouble_that_goes_away_resolves_unless_a_plan_is_at_work(one: RecoveryP
 def test_all_conditions_are_there_from_the_first_visit() -> None:
     status = build_status(incident(), standing(classification=None))
     types = {c.type for c in status.conditions}
-    assert types == {"Classified", "Planned", "Mitigated", "Verified", "Blocked", "Flapping", "Resolved"}
+    assert types == {"Classified", "Planned", "Mitigated", "Verified", "Blocked", "Flapping", "Resolved", "Recorded"}
 
 
 def test_only_a_resolved_incident_is_over() -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -7,11 +8,13 @@ from hypothesis import strategies as st
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan
-from bokgu.api.vocabulary import Action, Comparison, OnFailure, RootCause
+from bokgu.api.vocabulary import Action, Comparison, OnFailure, RootCause, Trait
 from bokgu.core.detection import breaches
-from bokgu.core.planning import NoPlan, PlanningFacts, build_plan, plan_manifest
-from bokgu.core.runbooks import RUNBOOKS, choose_runbook
+from bokgu.core.planning import Decision, build_plan, decide_plan, plan_manifest
+from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.track_record import TrackRecord
 from bokgu.core.verification import parse_expression
+from bokgu.runbooks import load_builtin_runbooks
 from tests.unit.facts import (
     MINUTE,
     NOW,
@@ -20,6 +23,7 @@ from tests.unit.facts import (
     incident,
     protected_service,
     revision_arn,
+    runbook,
     service,
     service_deployment,
     task_definition,
@@ -53,6 +57,7 @@ def planning(**changes: Any) -> PlanningFacts:
             "watch": one,
             "condition": one.conditions[0] if one else None,
             "now": NOW,
+            "runbooks": load_builtin_runbooks(),
             **changes,
         }
     )
@@ -118,11 +123,6 @@ def test_there_is_no_plan_when(changes: dict[str, Any], reason: str, wait: bool)
     assert isinstance(no, NoPlan)
     assert (no.reason, no.wait) == (reason, wait)
     assert no.message
-
-
-def test_s1_without_a_cause_there_is_no_write() -> None:
-    assert all(choose_runbook(RootCause.UNKNOWN, new) is None for new in (False, True))
-    assert {r.root_cause for r in RUNBOOKS} == {RootCause.BAD_DEPLOYMENT, RootCause.TRAFFIC_SURGE}
 
 
 def test_propose_plans_what_is_not_allowed_yet() -> None:
@@ -240,11 +240,6 @@ def test_s1_the_worse_of_severity_and_impact_says_who_must_approve(
     assert plan.spec.required_approvals == roles
 
 
-def test_every_write_comes_with_its_risks() -> None:
-    for cause in (classification(), BAD_DEPLOYMENT):
-        assert len(built(classification=cause).spec.risks) == 2
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -278,3 +273,230 @@ def test_where_ecs_rolls_back_by_itself_it_is_waited_for(
     plan = build_plan(planning(deployments=(latest,), patience=10 * MINUTE))
     found = (plan.reason, plan.wait) if isinstance(plan, NoPlan) else (None, True)
     assert found == (reason, True)
+
+
+# Which runbook
+
+
+LEAK = classification(rootCause="OutOfMemory", traits=["Leaking"])
+LOAD = classification(rootCause="MemorySaturation", traits=["LoadDriven"])
+
+
+def decided(**changes: Any) -> Decision:
+    return decide_plan(planning(**changes))
+
+
+def test_a_leak_is_restarted_with_no_undo_and_verified() -> None:
+    check, step = built(classification=LEAK).spec.steps
+    assert check.action is Action.HEALTH_CHECK
+    assert (step.action, step.rollback, step.on_failure) == (Action.SERVICE_RESTART, None, OnFailure.STOP)
+    assert step.description == "Replace all 3 tasks by new ones of the same revision (api:2)."
+    assert step.validation
+    assert step.validation.for_ == "5m"
+
+
+@pytest.mark.parametrize(("percent", "reason"), [(None, "WouldInterrupt"), (99, "WouldInterrupt"), (100, None)])
+def test_a_leak_is_restarted_only_where_new_tasks_run_before_old_ones_stop(
+    percent: int | None, reason: str | None
+) -> None:
+    plan = build_plan(planning(classification=LEAK, service=service(minimum_healthy_percent=percent)))
+    assert (plan.reason if isinstance(plan, NoPlan) else None) == reason
+
+
+def test_the_advice_of_the_runbook_says_what_a_person_should_do() -> None:
+    slow = classification(rootCause="HealthCheckFailure", traits=["SlowStart"])
+    no = build_plan(planning(classification=slow, service=service(grace_seconds=30)))
+    assert isinstance(no, NoPlan)
+    assert no.reason == "NoSafeAction"
+    assert "healthCheckGracePeriodSeconds for api: it is 30 s" in no.message
+
+
+def test_a_zonal_failure_names_the_zone_that_the_evidence_names() -> None:
+    fact = {"source": "DescribeTasks", "fact": "4 of 4 failing tasks run in eu-central-1b, none in eu-central-1a"}
+    zonal = classification(rootCause="NetworkFailure", traits=["Zonal"], evidence=[fact])
+    no = build_plan(planning(classification=zonal))
+    assert isinstance(no, NoPlan)
+    assert "away from eu-central-1b" in no.message
+
+
+def test_where_a_plan_is_impossible_the_advice_says_what_is_left() -> None:
+    no = build_plan(planning(service=service(desired=10)))
+    assert isinstance(no, NoPlan)
+    assert no.message.startswith("10 tasks are wanted and spec.limits.maxDesiredCount is 10. Raise the maximum")
+
+
+def test_corrupted_data_freezes_the_service_whatever_the_cause() -> None:
+    no = build_plan(planning(classification=LOAD, incident=incident(type="data_corruption")))
+    assert isinstance(no, NoPlan)
+    assert (no.reason, no.wait) == ("NoSafeAction", False)
+    assert "freezes" in no.message
+
+
+def test_the_classic_plan_restarts_and_says_what_it_leaves_out() -> None:
+    ours = protected_service(runbooks=["classic-service-down"])
+    unknown = classification(rootCause="Unknown", confidence="low")
+    plan = built(
+        protected_service=ours,
+        classification=unknown,
+        incident=incident(type="service_down"),
+        service=service(running=0),
+    )
+    check, step = plan.spec.steps
+    assert (check.timeout, check.required_resources, check.validation) == ("5m", ("logs",), None)
+    assert "error_pattern_analysis of logs is left out" in (check.description or "")
+    assert (step.timeout, step.rollback) == ("10m", None)
+    assert "nothing takes it back" in (step.description or "")
+    assert step.validation
+    assert step.validation.criteria == "health_check_pass"
+    assert plan.spec.risks[-1].description.startswith("the runbook acts whatever the cause (Unknown)")
+    assert plan.spec.chosen_because == (
+        "classic-service-down is against whatever the cause is. The ProtectedService names it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("helped", "tried", "gives_way"), [(0, 2, False), (0, 3, True), (1, 3, False), (1, 4, True), (2, 6, False)]
+)
+def test_a_runbook_that_did_not_help_here_gives_way_to_the_next_rung(helped: int, tried: int, gives_way: bool) -> None:
+    name = "memory-saturation-load"
+    found = decided(classification=LOAD, track_records={name: TrackRecord(helped, tried)})
+    assert isinstance(found.outcome, RecoveryPlan)
+    spec = found.outcome.spec
+    assert spec.runbook_ref
+    if gives_way:
+        assert spec.runbook_ref.name == "memory-saturation-restart"
+        assert [g.because.reason for g in found.gave_way] == ["DidNotHelpHere"]
+        assert f"{name} gave way: {name} helped {helped} of {tried} times here" in (spec.chosen_because or "")
+        assert spec.track_record is None
+    else:
+        assert spec.runbook_ref.name == name
+        assert spec.track_record == f"helped {helped} of {tried} times here"
+
+
+def test_where_no_rung_is_left_the_incident_says_so() -> None:
+    records = {"traffic-surge": TrackRecord(0, 3)}
+    no = build_plan(planning(track_records=records))
+    assert isinstance(no, NoPlan)
+    assert (no.reason, no.wait) == ("DidNotHelpHere", False)
+    assert no.message.startswith("traffic-surge helped 0 of 3 times here. Raise the maximum")
+
+
+def test_a_rung_against_other_trouble_is_passed_over() -> None:
+    records = {"out-of-memory-leaking": TrackRecord(0, 3)}
+    found = decided(classification=LEAK, track_records=records)
+    assert isinstance(found.outcome, NoPlan)
+    assert found.outcome.reason == "DidNotHelpHere"
+    assert "LoadDriven" not in found.outcome.message
+    both = classification(rootCause="OutOfMemory", traits=["Leaking", "LoadDriven"])
+    assert built(classification=both, track_records=records).spec.steps[-1].action is Action.SCALE_OUT
+
+
+@pytest.mark.parametrize(("hours", "reason"), [(1, "TooSoon"), (5, "TooSoon"), (6, None), (9, None)])
+def test_a_leak_is_restarted_at_most_once_in_six_hours(hours: int, reason: str | None) -> None:
+    begun = {"out-of-memory-leaking": NOW - hours * 60 * MINUTE}
+    plan = build_plan(planning(classification=LEAK, last_begun=begun))
+    assert (plan.reason if isinstance(plan, NoPlan) else None) == reason
+
+
+def test_what_a_change_of_the_service_would_allow_gives_way_to_nothing() -> None:
+    ours = protected_service(allowedActions=["service_restart"])
+    no = build_plan(planning(classification=LOAD, protected_service=ours))
+    assert isinstance(no, NoPlan)
+    assert (no.reason, no.wait) == ("ActionNotAllowed", True)
+
+
+def test_at_the_maximum_the_next_rung_is_taken() -> None:
+    plan = built(classification=LOAD, protected_service=protected_service(limits={"maxDesiredCount": 3}))
+    assert plan.spec.steps[-1].action is Action.SERVICE_RESTART
+    assert "gave way: 3 tasks are wanted" in (plan.spec.chosen_because or "")
+
+
+def test_a_runbook_of_the_namespace_makes_the_plan_with_its_own_words_and_windows() -> None:
+    step = {
+        "name": "more",
+        "action": "scale_out",
+        "description": "{service} of {cluster}: {desiredCount} → {wantedCount}",
+        "parameters": {"scaleStepPercent": 10},
+        "timeout": "20m",
+        "requiredResources": ["ecs_service", "budget"],
+        "onFailure": "Continue",
+        "validation": {"criteria": "calm", "for": "7m", "timeout": "9m"},
+    }
+    ours = runbook("ours", steps=[step])
+    plan = built(service=service(desired=8), runbooks=(*load_builtin_runbooks(), ours))
+    (found,) = plan.spec.steps
+    assert plan.spec.runbook_ref
+    assert plan.spec.runbook_ref.name == "ours"
+    assert found.description == "api of shop: 8 → 9"
+    assert (found.timeout, found.required_resources, found.on_failure) == ("20m", ("ecs_service", "budget"), "Continue")
+    assert found.validation
+    assert (found.validation.criteria, found.validation.for_, found.validation.timeout) == ("calm", "7m", "9m")
+
+
+def test_s11_a_runbook_never_adds_more_than_the_service_allows() -> None:
+    ours = runbook("ours", steps=[{"name": "a", "action": "scale_out", "parameters": {"scaleStepPercent": 1000}}])
+    parameters = built(service=service(desired=4), runbooks=(ours,)).spec.steps[0].parameters
+    assert parameters
+    assert parameters.desired_count == 6
+
+
+def test_the_longest_templates_still_give_a_plan_or_a_message() -> None:
+    long = "{dependencies}" * 146
+    ours = runbook("ours", steps=[{"name": "a", "action": "scale_out", "description": long}], advice=long[:798])
+    one = protected_service(dependsOn=[f"{i:02}" + "d" * 251 for i in range(32)], limits={"maxDesiredCount": 4})
+    plan = built(runbooks=(ours,), protected_service=one)
+    assert read_back(plan).spec == plan.spec
+    assert isinstance(build_plan(planning(runbooks=(ours,), protected_service=one, service=service(desired=4))), NoPlan)
+
+
+def test_the_whole_takes_as_long_as_its_steps() -> None:
+    assert built().spec.estimated_total_duration == "16m"
+
+
+@given(
+    cause=st.sampled_from(RootCause),
+    new=st.sampled_from([True, False, None]),
+    traits=st.sets(st.sampled_from(Trait)),
+    desired=st.integers(0, 12),
+    percent=st.sampled_from([None, 0, 50, 100]),
+    records=st.dictionaries(
+        st.sampled_from([r.metadata.name for r in load_builtin_runbooks()]),
+        st.integers(0, 6).flatmap(lambda t: st.integers(0, t).map(lambda h: TrackRecord(h, t))),
+        max_size=6,
+    ),
+    shuffle=st.randoms(use_true_random=False),
+)
+def test_same_facts_same_plan_and_never_a_plan_without_a_write(
+    *,
+    cause: RootCause,
+    new: bool | None,
+    traits: set[Trait],
+    desired: int,
+    percent: int | None,
+    records: dict[str, TrackRecord],
+    shuffle: Random,
+) -> None:
+    found = classification(rootCause=cause, newRevisionAtFault=new, traits=sorted(traits))
+    books = list(load_builtin_runbooks())
+    changes: dict[str, Any] = {
+        "classification": found,
+        "service": service(desired=desired, minimum_healthy_percent=percent),
+        "track_records": records,
+    }
+    one = build_plan(planning(**changes))
+    shuffle.shuffle(books)
+    assert one == build_plan(planning(**changes, runbooks=tuple(books)))
+    if isinstance(one, NoPlan):
+        assert one.message
+        return
+    assert read_back(one).spec == one.spec
+    actions = [step.action for step in one.spec.steps]
+    assert any(action.writes for action in actions)
+    assert desired > 0
+    assert new is not None
+    assert all(step.validation for step in one.spec.steps if step.action.writes)
+    if Action.ROLLBACK in actions:
+        assert new
+        assert Trait.ROLLED_BACK_BY_ECS not in traits
+    if Action.SERVICE_RESTART in actions and cause is RootCause.OUT_OF_MEMORY:
+        assert percent == 100

@@ -39,6 +39,7 @@ class World:
         self.context = Context(
             kube=nothing,
             aws=nothing,
+            history=nothing,
             objects=self.store,
             settings=Settings(),
             cluster_id="cluster",

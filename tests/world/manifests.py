@@ -118,7 +118,7 @@ GITOPS_ACCOUNT: list[dict[str, Any]] = [
         "rules": [
             {
                 "apiGroups": ["bokgu.dev"],
-                "resources": ["planapprovals", "protectedservices", "detectors"],
+                "resources": ["planapprovals", "protectedservices", "detectors", "runbooks"],
                 "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
             }
         ],

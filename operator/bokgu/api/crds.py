@@ -17,14 +17,23 @@ from bokgu.api.meta import GROUP, VERSION, Resource
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanSpec
+from bokgu.api.runbook import Runbook
 
-KINDS: tuple[type[Resource], ...] = (Incident, RecoveryPlan, PlanApproval, ProtectedService, Detector)
+KINDS: tuple[type[Resource], ...] = (Runbook, Incident, RecoveryPlan, PlanApproval, ProtectedService, Detector)
+"""All kinds, in the order in which the operator lists them at its start. Runbooks come before incidents: a plan is made
+once, and must not be made from the built-in Runbook while the one that replaces it is not read yet."""
 
-_KEPT = ("type", "format", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
+_KEPT = (
+    "type",
+    "format",
+    "pattern",
+    "enum",
+    *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+)
 
 
 class Unbounded(ValueError):
-    """A string or list without a bound: CEL rules over it would exceed their budget."""
+    """A string, list or map without a bound: CEL rules over it would exceed their budget."""
 
 
 def build_crd(kind: type[Resource]) -> dict[str, Any]:
@@ -134,6 +143,12 @@ def _structural(
     if "exclusiveMinimum" in node or "exclusiveMaximum" in node:
         raise Unbounded(f"{path}: use inclusive bounds")
     match node["type"]:
+        case "object" if "additionalProperties" in node:
+            if "maxProperties" not in node:
+                raise Unbounded(f"{path}: a map needs maxProperties")
+            out["additionalProperties"] = _structural(
+                node["additionalProperties"], definitions, models, f"{path}[]", defaults
+            )
         case "object":
             out["properties"] = {
                 key: _structural(child, definitions, models, f"{path}.{key}", defaults)

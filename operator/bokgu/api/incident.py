@@ -90,7 +90,7 @@ class SimilarIncidents(ApiModel):
     count: int = Field(ge=0, description="How many were found.")
     median_resolution: Duration | None = Field(default=None, description="Median time from detection to resolution.")
     names: Annotated[tuple[ObjectName, ...], Field(max_length=10)] = Field(
-        default=(), description="Their names, newest first."
+        default=(), description="Names of the most alike, these first; an id where there is no name."
     )
 
 

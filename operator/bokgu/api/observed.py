@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class Deployment:
-    """One entry of `deployments[]` of DescribeServices (API_Deployment of Amazon ECS)."""
+    """One entry of `deployments[]` of DescribeServices (API_Deployment of Amazon ECS). `network` is its
+    networkConfiguration."""
 
     id: str
     status: str
@@ -21,6 +22,8 @@ class Deployment:
     rollout_state: str
     rollout_state_reason: str
     created_at: datetime
+    updated_at: datetime | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class EcsService:
     grace_seconds: int = 0
     target_groups: tuple[str, ...] = ()
     target_pairs: Mapping[str, str] = field(default_factory=dict)
+    minimum_healthy_percent: int | None = None
 
     @property
     def primary(self) -> Deployment | None:
@@ -132,6 +136,17 @@ class LogLine:
 
     text: str
     at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """A call that somebody made of an AWS API ("CloudTrail record contents"). `user` is the name of an IAM user or of a
+    role's session, `arguments` the requestParameters."""
+
+    at: datetime
+    user: str
+    operation: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

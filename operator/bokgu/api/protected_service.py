@@ -208,6 +208,11 @@ class ProtectedServiceSpec(ApiModel):
     rollback: RollbackLimits = Field(
         default=RollbackLimits(), description="Which service revision is good enough to return to."
     )
+    runbooks: Annotated[tuple[ObjectName, ...], Field(max_length=8)] = Field(
+        default=(),
+        description="Runbooks that come before all others where they fit, the first one first: Runbooks of the"
+        " namespace, or built-in ones such as classic-service-down. docs/runbooks.md lists them.",
+    )
     api_gateway: ApiGatewayReference | None = Field(
         default=None, description="The API Gateway API in front of the service, if any."
     )
@@ -267,6 +272,27 @@ class KnownRevision(ApiModel):
     served_until: Timestamp | None = Field(default=None, description="When it was replaced; absent while it serves.")
 
 
+class RecentStop(ApiModel):
+    """How a task ended that was not meant to: ECS forgets it after about an hour (API_DescribeTasks)."""
+
+    task: Arn = Field(description="The task.")
+    version: int | None = Field(
+        default=None, ge=0, description="Version of the task in the event that told of it; absent: ECS was asked."
+    )
+    at: Timestamp = Field(description="When it stopped.")
+    started_at: Timestamp | None = Field(default=None, description="When it began to run; absent: it never did.")
+    stop_code: Word | None = Field(default=None, description="ECS's code for it, such as EssentialContainerExited.")
+    reason: Line = Field(default="", description="Why, in the words of ECS.")
+    container: Annotated[str, StringConstraints(max_length=255)] = Field(
+        default="", description="The container that failed, or the first one."
+    )
+    container_reason: Line = Field(default="", description="What ECS says of that container.")
+    exit_code: int | None = Field(default=None, description="Its exit code; absent: it never ran.")
+    deployment_id: Word | None = Field(default=None, description="The deployment that started the task.")
+    task_definition: Arn | None = Field(default=None, description="Its task definition.")
+    zone: Word | None = Field(default=None, description="Its Availability Zone.")
+
+
 class ProtectedServiceStatus(ApiModel):
     """What is known of the service."""
 
@@ -281,6 +307,11 @@ class ProtectedServiceStatus(ApiModel):
     )
     detections: Annotated[tuple[Detection, ...], Field(max_length=128)] = Field(
         default=(), description="What the presets say; written when it changes."
+    )
+    recent_stops: Annotated[tuple[RecentStop, ...], Field(max_length=16)] = Field(
+        default=(),
+        description="Tasks that ended and were not meant to, within a day, the latest first; kept because ECS forgets"
+        " them after about an hour.",
     )
     summary: Line | None = Field(default=None, description="Tasks running of tasks wanted, such as 3/3.")
     conditions: Conditions = ()

@@ -16,13 +16,15 @@ class Quota:
 DEFAULT_QUOTAS: Mapping[str, Quota] = {
     "GetMetricData": Quota(50, 50),
     "FilterLogEvents": Quota(5, 5),
+    "LookupEvents": Quota(2, 2),
     "UpdateService": Quota(1, 1),
     "ecs": Quota(20, 20),
     "elbv2": Quota(10, 10),
 }
-"""By operation, else by service (boto3's name). Sources: "CloudWatch service quotas", "CloudWatch Logs
-quotas", "Request throttling for the Amazon ECS API". UpdateService has 5 a second, shared with every pipeline of the
-account: we take one. Load balancers publish no figure; ten is what their APIs are seen to stand [experience]."""
+"""By operation, else by service (boto3's name). Sources: "CloudWatch service quotas", "CloudWatch Logs quotas",
+"Quotas in AWS CloudTrail", "Request throttling for the Amazon ECS API". UpdateService has 5 a second, shared with every
+pipeline of the account: we take one. Load balancers publish no figure; ten is what their APIs are seen to stand
+[experience]."""
 
 
 _RATE = re.compile(r"(\w+)=(\d+(?:\.\d+)?)")

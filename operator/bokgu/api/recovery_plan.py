@@ -128,6 +128,8 @@ _FROZEN = (
     "incidentRef",
     "serviceRef",
     "runbookRef",
+    "chosenBecause",
+    "trackRecord",
     "classification",
     "preconditions",
     "steps",
@@ -166,6 +168,10 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
         },
         {
+            "rule": "self.steps.all(s, !has(s.validation) || s.validation.type == 'metric')",
+            "message": "spec.steps: only validations of type metric can be carried out",
+        },
+        {
             "rule": "self.steps.all(s, !has(s.rollback) || (s.action == 'rollback_to_previous_version'"
             " && s.rollback.action == 'rollback_to_previous_version'))",
             "message": "spec.steps: only rollback_to_previous_version has a rollback, and it is of the same action",
@@ -175,6 +181,10 @@ class RecoveryPlanSpec(ApiModel):
     incident_ref: UidReference = Field(description="The incident that the plan ends.")
     service_ref: NameReference = Field(description="The ProtectedService that the plan acts on.")
     runbook_ref: NameReference | None = Field(default=None, description="The runbook that the plan was made from.")
+    chosen_because: Text | None = Field(default=None, description="Why that runbook, and which gave way to it.")
+    track_record: Line | None = Field(
+        default=None, description="How often the runbook helped against this root cause on this service."
+    )
     classification: ClassificationSnapshot | None = Field(default=None, description="What was known then.")
     preconditions: Preconditions = Field(description="The world that the plan was made for.")
     steps: Annotated[

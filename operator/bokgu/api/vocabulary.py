@@ -62,6 +62,7 @@ class ValidationType(StrEnum):
     """What proves that a step worked."""
 
     METRIC = "metric"
+    LOG = "log"
 
 
 class OnFailure(StrEnum):

@@ -79,6 +79,15 @@ async def fetch_services(
     return answers
 
 
+async def fetch_task_definition(aws: AwsClient, target: Target, name: str) -> TaskDefinition:
+    """A task definition by its ARN or `family:revision`, also an INACTIVE one. Raises AwsError; code ClientException
+    where there is none (API_DescribeTaskDefinition)."""
+    answer = await aws.read(
+        "ecs", "DescribeTaskDefinition", {"taskDefinition": name}, region=target.region, role_arn=target.role_arn
+    )
+    return parse_task_definition(answer["taskDefinition"])
+
+
 def parse_task_definition(raw: dict[str, Any]) -> TaskDefinition:
     """A task definition from its API_TaskDefinition."""
     return TaskDefinition(raw["taskDefinitionArn"], raw.get("registeredAt"), raw)
@@ -108,6 +117,7 @@ def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
         grace_seconds=raw.get("healthCheckGracePeriodSeconds", 0),
         target_groups=_target_groups(raw),
         target_pairs=_target_pairs(raw),
+        minimum_healthy_percent=raw.get("deploymentConfiguration", {}).get("minimumHealthyPercent"),
     )
 
 
@@ -142,6 +152,8 @@ def _deployment(raw: dict[str, Any]) -> Deployment:
         rollout_state=raw.get("rolloutState", "COMPLETED"),
         rollout_state_reason=raw.get("rolloutStateReason", ""),
         created_at=raw["createdAt"],
+        updated_at=raw.get("updatedAt"),
+        network=raw.get("networkConfiguration", {}),
     )
 
 
@@ -189,21 +201,25 @@ async def fetch_waiting_hook(aws: AwsClient, target: Target, service_deployment_
     return None
 
 
-async def fetch_stopped_tasks(aws: AwsClient, target: Target) -> tuple[StoppedTask, ...]:
-    """The service's stopped tasks, at most 100, that ECS still knows: it keeps them for an hour. Raises AwsError."""
+async def fetch_stopped_tasks(aws: AwsClient, target: Target, *, bulk: bool = False) -> tuple[StoppedTask, ...]:
+    """The service's stopped tasks, at most 100, that ECS still knows: it keeps them for an hour. Latest first.
+
+    `bulk` as for `fetch_service_deployments`. Raises AwsError.
+    """
     listed = await aws.read(
         "ecs",
         "ListTasks",
         {"cluster": target.cluster, "serviceName": target.service, "desiredStatus": "STOPPED", "maxResults": 100},
         region=target.region,
         role_arn=target.role_arn,
-        bulk=True,
+        bulk=bulk,
     )
     if not listed["taskArns"]:
         return ()
     request = {"cluster": target.cluster, "tasks": listed["taskArns"]}
-    answer = await aws.read("ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn, bulk=True)
-    return tuple(parse_stopped_task(raw) for raw in answer["tasks"] if raw.get("stoppedAt"))
+    answer = await aws.read("ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn, bulk=bulk)
+    found = (parse_stopped_task(raw) for raw in answer["tasks"] if raw.get("stoppedAt"))
+    return tuple(sorted(found, key=lambda task: task.stopped_at, reverse=True))
 
 
 def parse_stopped_task(raw: dict[str, Any]) -> StoppedTask:

@@ -42,3 +42,13 @@ async def count_healthy_targets(aws: AwsClient, arn: str, *, region: str, role_a
     )
     health = (target["TargetHealth"]["State"] for target in answer.get("TargetHealthDescriptions", ()))
     return sum(state == "healthy" for state in health)
+
+
+async def fetch_healthy_zones(aws: AwsClient, arn: str, *, region: str, role_arn: str | None) -> frozenset[str]:
+    """The Availability Zones in which the target group has a healthy target now. Raises AwsError."""
+    answer = await aws.read("elbv2", "DescribeTargetHealth", {"TargetGroupArn": arn}, region=region, role_arn=role_arn)
+    return frozenset(
+        target["Target"]["AvailabilityZone"]
+        for target in answer.get("TargetHealthDescriptions", ())
+        if target["TargetHealth"]["State"] == "healthy" and "AvailabilityZone" in target["Target"]
+    )

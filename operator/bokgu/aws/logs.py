@@ -1,15 +1,19 @@
-"""Amazon CloudWatch Logs: how many events match a pattern."""
+"""Amazon CloudWatch Logs: how many events match a pattern, and which."""
 
 from collections import Counter
 from datetime import UTC, datetime
 
-from bokgu.api.observed import AwsError, LogMetric, Series
+from bokgu.api.meta import Target
+from bokgu.api.observed import AwsError, LogLine, LogMetric, Series
 from bokgu.aws.client import AwsClient
 
 MAX_PAGES = 10
 """Pages of one count: five calls a second serve a whole account."""
 ENOUGH = 10_000
 """Matches that are reason enough where there are more pages."""
+
+LINE_PAGES, LINES_A_PAGE = 2, 1000
+"""Pages of one search for lines, and lines of a page."""
 
 
 async def count_matches(
@@ -47,3 +51,40 @@ async def count_matches(
             raise AwsError("FilterLogEvents", "Incomplete", text, sent=False)
     points = tuple((datetime.fromtimestamp(t, UTC), float(n)) for t, n in sorted(counts.items()))
     return Series(points, metric.period)
+
+
+async def fetch_lines(
+    aws: AwsClient, target: Target, log_group: str, pattern: str, within: tuple[datetime, datetime]
+) -> tuple[LogLine, ...]:
+    """The latest events within [start, end] that match the pattern, oldest first; what two calls find, at most 2000.
+
+    Raises AwsError; code Incomplete where both pages were searched in vain and there is more.
+    """
+    found: list[LogLine] = []
+    start, end = within
+    request = {
+        "logGroupName": log_group,
+        "filterPattern": pattern,
+        "startTime": int(start.timestamp() * 1000),
+        "endTime": int(end.timestamp() * 1000),
+        "limit": LINES_A_PAGE,
+        "startFromHead": False,
+    }
+    for _ in range(LINE_PAGES):
+        answer = await aws.read("logs", "FilterLogEvents", request, region=target.region, role_arn=target.role_arn)
+        found += (
+            LogLine(event["message"], datetime.fromtimestamp(event["timestamp"] / 1000, UTC))
+            for event in answer.get("events", ())
+        )
+        if not (token := answer.get("nextToken")):
+            break
+        request["nextToken"] = token
+    else:
+        if not found:
+            text = f"{log_group}: nothing in what {LINE_PAGES} pages searched"
+            raise AwsError("FilterLogEvents", "Incomplete", text, sent=False)
+    return tuple(sorted(found, key=_moment))
+
+
+def _moment(line: LogLine) -> datetime:
+    return line.at or datetime.min.replace(tzinfo=UTC)

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from statistics import median
 
-from bokgu.api.fields import format_duration
+from bokgu.api.fields import bounded, format_duration
 from bokgu.api.incident import Classification, Incident, SimilarIncidents
 from bokgu.api.observed import EcsService
 from bokgu.api.protected_service import ProtectedService
+from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import RootCause, Severity
 from bokgu.core.diagnosis import Diagnosis
-from bokgu.core.runbooks import choose_runbook
+from bokgu.core.runbooks import choose_runbook, estimate_resolution, first_write
 
 CATEGORIES = {
     RootCause.BAD_DEPLOYMENT: "Deployment",
@@ -34,6 +34,15 @@ CATEGORIES = {
     RootCause.UNKNOWN: "Unknown",
 }
 """Who usually has to do with it, in one word."""
+PRODUCTION = "production"
+"""The environment whose incidents matter most."""
+
+_ONE_WORSE = {
+    Severity.LOW: Severity.MEDIUM,
+    Severity.MEDIUM: Severity.HIGH,
+    Severity.HIGH: Severity.HIGH,
+    Severity.CRITICAL: Severity.CRITICAL,
+}
 PRIORITIES = {Severity.CRITICAL: 1, Severity.HIGH: 2, Severity.MEDIUM: 3, Severity.LOW: 4}
 PERSON_ESTIMATE = timedelta(hours=1)
 """What an incident usually takes when only a person can help [experience]."""
@@ -44,64 +53,59 @@ def classify_incident(
     diagnosis: Diagnosis,
     protected_service: ProtectedService,
     service: EcsService | None,
-    similar: Iterable[Incident],
+    similar: SimilarIncidents,
+    *,
+    runbooks: Iterable[Runbook],
+    dependents: int = 0,
 ) -> Classification:
-    """Combine what is wrong with how much it matters. Deterministic: same facts, same classification."""
-    runbook = choose_runbook(diagnosis.root_cause, diagnosis.new_revision_at_fault)
-    impact = classify_impact(incident.spec.severity, service)
-    less_urgent = protected_service.spec.environment != "production"
-    past = find_similar(incident, diagnosis.root_cause, similar)
-    estimate = runbook.estimate if runbook else PERSON_ESTIMATE
+    """Combine what is wrong with how much it matters. Deterministic: same facts, same classification.
+
+    `dependents` counts the ProtectedServices that depend on this one.
+    """
+    environment = protected_service.spec.environment
+    runbook = choose_runbook(
+        runbooks,
+        incident_type=incident.spec.type,
+        root_cause=diagnosis.root_cause,
+        new_revision_at_fault=diagnosis.new_revision_at_fault,
+        traits=diagnosis.traits,
+        labels=protected_service.metadata.labels,
+        environment=environment,
+        named=protected_service.spec.runbooks,
+    )
+    helps = runbook is not None and first_write(runbook) is not None
+    impact = classify_impact(incident.spec.severity, service, environment=environment, dependents=dependents)
+    less_urgent = environment != PRODUCTION
+    estimate = (runbook and estimate_resolution(runbook)) or PERSON_ESTIMATE
     return Classification(
         category=CATEGORIES[diagnosis.root_cause],
         root_cause=diagnosis.root_cause,
         new_revision_at_fault=diagnosis.new_revision_at_fault,
         confidence=diagnosis.confidence,
+        traits=diagnosis.traits,
         evidence=diagnosis.evidence,
+        ruled_out=tuple(bounded(line) for line in diagnosis.ruled_out[:8]),
         impact_level=impact,
-        required_actions=tuple(runbook.actions) if runbook else ("manual",),
+        required_actions=tuple(step.action for step in runbook.spec.steps)[:8] if runbook and helps else ("manual",),
         priority=PRIORITIES[impact] + less_urgent,
-        estimated_resolution_time=past.median_resolution or format_duration(estimate),
-        similar_incidents=past,
+        estimated_resolution_time=similar.median_resolution or format_duration(estimate),
+        similar_incidents=similar,
     )
 
 
-def classify_impact(severity: Severity, service: EcsService | None) -> Severity:
-    """The declared severity, raised by the share of tasks that is lost: half of them is high, all is critical."""
-    impact = severity
+def classify_impact(
+    severity: Severity, service: EcsService | None, *, environment: str = PRODUCTION, dependents: int = 0
+) -> Severity:
+    """The declared severity, raised by what is lost and by who needs it; never lowered.
+
+    All tasks lost is critical, half of them high; outside production both are high at most. A service that others
+    depend on is one level worse, up to high.
+    """
+    worst = severity
     if service and service.desired_count:
         if service.running_count == 0:
-            impact = Severity.CRITICAL
+            worst = Severity.CRITICAL if environment == PRODUCTION else Severity.HIGH
         elif service.running_count * 2 <= service.desired_count:
-            impact = max(severity, Severity.HIGH, key=lambda s: s.rank)
-    return impact
-
-
-def find_similar(incident: Incident, root_cause: RootCause, others: Iterable[Incident]) -> SimilarIncidents:
-    """Resolved incidents of the same type and cause, those of the same service first, then the newest."""
-    found = [
-        other
-        for other in others
-        if other.metadata.uid != incident.metadata.uid
-        and other.spec.type is incident.spec.type
-        and other.status.resolved_at
-        and other.status.classification
-        and other.status.classification.root_cause is root_cause
-    ]
-    found.sort(
-        key=lambda o: (
-            o.spec.service_ref.name != incident.spec.service_ref.name,
-            -(o.status.resolved_at.timestamp() if o.status.resolved_at else 0),
-        )
-    )
-    lengths = [
-        (end - since).total_seconds()
-        for o in found
-        if (end := o.status.mitigated_at or o.status.resolved_at)  # Without the relapse watch.
-        and (since := o.spec.detected_at or o.metadata.creation_timestamp)
-    ]
-    return SimilarIncidents(
-        count=len(found),
-        median_resolution=format_duration(timedelta(seconds=median(lengths))) if lengths else None,
-        names=tuple(o.metadata.name for o in found[:10]),
-    )
+            worst = Severity.HIGH
+    raised = (severity, worst, _ONE_WORSE[severity]) if dependents else (severity, worst)
+    return max(raised, key=lambda level: level.rank)

@@ -1,147 +1,212 @@
 """Diagnosis: evidence to a root cause.
 
-Rules are small and stand in one table, the most specific first; each names what it looks at and what it concludes.
-Where two causes fit equally well, the answer is Unknown: no cause, no write.
+Rules stand in one table, the most specific mechanism first; the first one that concludes decides. Where two causes fit
+equally well, none does: no cause, no write.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from statistics import median
+from dataclasses import replace
 
-from bokgu.api.fields import bounded, format_decimal
-from bokgu.api.incident import EvidenceItem
-from bokgu.api.observed import Series, ServiceDeployment
-from bokgu.api.vocabulary import Confidence, RootCause
+from bokgu.api.fields import format_decimal
+from bokgu.api.vocabulary import Confidence, RootCause, Trait
+from bokgu.core.case import Case
+from bokgu.core.causes import ending, health, load, revision, starting, surroundings
+from bokgu.core.causes.ruled_out import rule_out
+from bokgu.core.causes.verdict import Diagnosis, quote, quote_move
+from bokgu.core.ecs_messages import START_FAILURES
+from bokgu.core.evidence import Evidence
 
-LOOKBACK = timedelta(minutes=30)
-"""How far back metrics and deployments are looked at."""
+__all__ = ["RULES", "Diagnosis", "Rule", "diagnose"]
 
-SURGE_RATIO = 1.5
-"""Traffic that grew by half is a surge; less is the usual swing of a day [experience, not a figure of AWS]."""
-
-BUSY_CPU = 70.0
-"""Percent of CPU from where on tasks are busy: the usual target of target tracking policies."""
-
-MIN_BASELINE = 3
-"""Datapoints before the onset below which nothing is said about what is normal."""
+MAX_EVIDENCE, MAX_RULED_OUT = 16, 8
+"""Lines that the status of an Incident holds."""
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What was gathered about an incident.
-
-    `onset` is the start of the period, `period` long, in which the trouble began. `missing` names the sources that
-    gave no answer, and why.
-    """
-
-    onset: datetime | None
-    deployments: tuple[ServiceDeployment, ...]
-    requests: Series | None
-    cpu: Series | None
-    period: timedelta = timedelta(minutes=1)
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """The verdict, and the facts that it rests on."""
-
-    root_cause: RootCause
-    new_revision_at_fault: bool
-    confidence: Confidence
-    evidence: tuple[EvidenceItem, ...]
-
-
-@dataclass(frozen=True)
 class Rule:
-    """One cause: its name, and the check that concludes it or says nothing."""
+    """What it looks at, in words, the check that names a cause or says nothing, and the causes that it can name."""
 
-    name: str
-    check: Callable[[Evidence], Diagnosis | None]
-
-
-def diagnose(evidence: Evidence) -> Diagnosis:
-    """The first rule that concludes decides. Missing sources lower the confidence by one."""
-    found = next((d for rule in RULES if (d := rule.check(evidence))), None) or _unknown(evidence)
-    gaps = tuple(_item("Evidence", f"not available: {gap}") for gap in evidence.missing)
-    confidence = _lower(found.confidence) if evidence.missing else found.confidence
-    return Diagnosis(found.root_cause, found.new_revision_at_fault, confidence, found.evidence + gaps)
-
-
-def traffic_growth(evidence: Evidence) -> float | None:
-    """Requests since the onset divided by requests before it (medians); None where either is too thin."""
-    if evidence.requests is None or evidence.onset is None:
-        return None
-    before = [value for t, value in evidence.requests.points if t < evidence.onset]
-    since = [value for t, value in evidence.requests.points if t >= evidence.onset]
-    if len(before) < MIN_BASELINE or not since or not median(before):
-        return None
-    return median(since) / median(before)
-
-
-def new_deployment(evidence: Evidence) -> ServiceDeployment | None:
-    """The last deployment, if it began shortly before the trouble did and there was a revision before it."""
-    if evidence.onset is None or len(evidence.deployments) < 2:
-        return None
-    begin, end = evidence.onset - LOOKBACK, evidence.onset + evidence.period
-    recent = [d for d in evidence.deployments if begin <= d.created_at < end]
-    return max(recent, key=lambda d: d.created_at, default=None)
-
-
-def _bad_deployment(evidence: Evidence) -> Diagnosis | None:
-    growth, deployment = traffic_growth(evidence), new_deployment(evidence)
-    if deployment is None or growth is None or growth >= SURGE_RATIO or evidence.onset is None:
-        return None
-    after = max(timedelta(), evidence.onset - deployment.created_at)
-    items = (
-        _item(
-            "ListServiceDeployments",
-            f"{deployment.target_service_revision_arn.rsplit('/', 1)[-1]} was deployed {int(after.total_seconds())} s"
-            f" before the first errors ({deployment.status})",
-        ),
-        _item("GetMetricData", f"traffic did not grow: {format_decimal(growth)} of the level before"),
-    )
-    return Diagnosis(RootCause.BAD_DEPLOYMENT, True, Confidence.HIGH, items)
-
-
-def _traffic_surge(evidence: Evidence) -> Diagnosis | None:
-    growth = traffic_growth(evidence)
-    if growth is None or growth < SURGE_RATIO or new_deployment(evidence) is not None or evidence.onset is None:
-        return None
-    items = [_item("GetMetricData", f"requests grew to {format_decimal(growth)} of the level before")]
-    busy = [value for t, value in evidence.cpu.points if t >= evidence.onset] if evidence.cpu else []
-    if busy and median(busy) < BUSY_CPU:
-        return None  # More traffic, idle tasks: something else fails the requests.
-    if busy:
-        items.append(_item("GetMetricData", f"CPU is at {format_decimal(median(busy))} % (median since the onset)"))
-    if evidence.deployments:
-        items.append(_item("ListServiceDeployments", "no new revision in the 30 minutes before"))
-    return Diagnosis(RootCause.TRAFFIC_SURGE, False, Confidence.HIGH if busy else Confidence.MEDIUM, tuple(items))
+    def __init__(self, looks_at: str, check: Callable[[Case], Diagnosis | None], *concludes: RootCause) -> None:
+        self.looks_at = looks_at
+        self.check = check
+        self.concludes = concludes
 
 
 RULES = (
-    Rule("a new revision, and traffic as before", _bad_deployment),
-    Rule("more traffic, busy tasks, and no new revision", _traffic_surge),
+    Rule(
+        "a service that is deleted or wants no tasks",
+        ending.deleted_or_scaled_to_zero,
+        RootCause.HUMAN_ACTION,
+    ),
+    Rule(
+        "instances that somebody took out of the cluster",
+        ending.instances_taken_away,
+        RootCause.HUMAN_ACTION,
+    ),
+    Rule(
+        "a volume whose burst balance is spent, and containers that cannot be created",
+        starting.burst_balance_spent,
+        RootCause.THROTTLED,
+    ),
+    Rule(
+        "a deployment that its own configuration leaves no room",
+        starting.deployment_cannot_move,
+        RootCause.SECRET_OR_CONFIG_FAILURE,
+    ),
+    Rule(
+        "what ECS says of tasks that do not start or cannot be placed",
+        starting.start_failure,
+        *sorted({rule.cause for rule in START_FAILURES}),
+    ),
+    Rule(
+        "containers that the runtime cannot start",
+        starting.container_cannot_start,
+        RootCause.BAD_DEPLOYMENT,
+        RootCause.SECRET_OR_CONFIG_FAILURE,
+    ),
+    Rule(
+        "containers that the kernel killed at their memory limit",
+        ending.out_of_memory,
+        RootCause.OUT_OF_MEMORY,
+    ),
+    Rule(
+        "file systems that are full",
+        surroundings.disk_exhausted,
+        RootCause.DISK_EXHAUSTED,
+    ),
+    Rule(
+        "stores that say their data is damaged",
+        surroundings.data_corrupt,
+        RootCause.DATA_CORRUPTION,
+    ),
+    Rule(
+        "tasks whose machine was reclaimed, drained or lost",
+        ending.machine_lost,
+        RootCause.HOST_OR_SPOT_INTERRUPTION,
+    ),
+    Rule(
+        "tasks that somebody stopped",
+        ending.stopped_by_hand,
+        RootCause.HUMAN_ACTION,
+    ),
+    Rule(
+        "quotas that refuse calls",
+        surroundings.throttled,
+        RootCause.THROTTLED,
+    ),
+    Rule(
+        "several hosts at once whose names are not resolved",
+        surroundings.network_fails,
+        RootCause.NETWORK_FAILURE,
+    ),
+    Rule(
+        "settings and permissions that the application misses",
+        revision.misconfigured,
+        RootCause.SECRET_OR_CONFIG_FAILURE,
+        RootCause.PERMISSION_DENIED,
+    ),
+    Rule(
+        "failures in one zone only",
+        health.zone_impaired,
+        RootCause.NETWORK_FAILURE,
+    ),
+    Rule(
+        "dependencies that refuse or do not answer",
+        surroundings.dependency_fails,
+        RootCause.DEPENDENCY_FAILURE,
+    ),
+    Rule(
+        "more requests, and busy tasks",
+        load.traffic_surge,
+        RootCause.TRAFFIC_SURGE,
+    ),
+    Rule(
+        "memory at its limit",
+        load.memory_saturated,
+        RootCause.MEMORY_SATURATION,
+    ),
+    Rule(
+        "CPU that rose to its limit",
+        load.cpu_saturated,
+        RootCause.CPU_SATURATION,
+    ),
+    Rule(
+        "failing health checks",
+        health.health_checks_fail,
+        RootCause.HEALTH_CHECK_FAILURE,
+    ),
+    Rule(
+        "containers that end with an error of their own",
+        ending.crash,
+        RootCause.BAD_DEPLOYMENT,
+        RootCause.APPLICATION_CRASH,
+    ),
+    Rule(
+        "containers that were killed with memory to spare",
+        ending.killed_from_outside,
+        RootCause.UNKNOWN,
+    ),
+    Rule("what an audit trail says that somebody changed", ending.changed_by_hand, RootCause.HUMAN_ACTION),
+    Rule(
+        "a revision that ECS or a person has given up already",
+        revision.given_up,
+        RootCause.BAD_DEPLOYMENT,
+        RootCause.DATA_CORRUPTION,
+    ),
+    Rule(
+        "symptoms since a revision that takes its secrets from elsewhere",
+        revision.repointed,
+        RootCause.SECRET_OR_CONFIG_FAILURE,
+    ),
+    Rule(
+        "symptoms since a new revision, with traffic as before",
+        revision.bad_deployment,
+        RootCause.BAD_DEPLOYMENT,
+    ),
+    Rule(
+        "managed services in distress by their own metrics",
+        surroundings.dependency_strained,
+        RootCause.DEPENDENCY_FAILURE,
+    ),
+    Rule(
+        "data that is wrong, with no other mechanism",
+        surroundings.data_wrong,
+        RootCause.BAD_DEPLOYMENT,
+        RootCause.DATA_CORRUPTION,
+    ),
 )
 
 
-def _unknown(evidence: Evidence) -> Diagnosis:
-    growth, deployment = traffic_growth(evidence), new_deployment(evidence)
+def diagnose(evidence: Evidence) -> Diagnosis:
+    """The cause of an incident. Missing and second-hand sources lower the confidence by one."""
+    case = Case(evidence)
+    found = next((d for rule in RULES if (d := rule.check(case))), None) or _unknown(case)
+    gaps = tuple(quote("Evidence", f"not available: {gap}") for gap in evidence.missing[: MAX_EVIDENCE - 1])
+    stored = any(item.source == "stored events" for item in found.evidence)
+    confidence = _lower(found.confidence) if gaps or stored else found.confidence
+    back = case.rollout is not None and case.rollout.gone_back
+    traits = (*found.traits, Trait.ROLLED_BACK_BY_ECS) if back else found.traits
+    return replace(
+        found,
+        confidence=confidence,
+        evidence=found.evidence[: MAX_EVIDENCE - len(gaps)] + gaps,
+        traits=traits,
+        ruled_out=tuple(dict.fromkeys((*found.ruled_out, *rule_out(case, found.root_cause))))[:MAX_RULED_OUT],
+    )
+
+
+def _unknown(case: Case) -> Diagnosis:
+    evidence, growth = case.evidence, case.load_growth
     items = [
-        _item("GetMetricData", "traffic before and since could not be compared")
+        quote("GetMetricData", "traffic before and since could not be compared")
         if growth is None
-        else _item("GetMetricData", f"requests are at {format_decimal(growth)} of the level before")
+        else quote("GetMetricData", f"requests are at {format_decimal(growth)} of the level before")
     ]
-    if deployment:
-        items.append(_item("ListServiceDeployments", f"a new revision was deployed too: {deployment.arn}"))
-    if evidence.onset is None:
-        items.append(_item("GetMetricData", "no period with errors was found in the last 30 minutes"))
-    return Diagnosis(RootCause.UNKNOWN, False, Confidence.LOW, tuple(items))
-
-
-def _item(source: str, fact: str) -> EvidenceItem:
-    return EvidenceItem(source=source, fact=bounded(fact))
+    items += [quote_move(metric, move) for metric, _ in case.symptoms if (move := case.move(metric))][:3]
+    start = case.start_behind(case.onset)
+    if start is not None:
+        items.append(quote("DescribeServices", f"a new revision was deployed too: {start.revision}"))
+    nothing = evidence.service is None and not evidence.metrics and not evidence.stopped_tasks
+    return Diagnosis(RootCause.UNKNOWN, None if nothing or start else False, Confidence.LOW, tuple(items))
 
 
 def _lower(confidence: Confidence) -> Confidence:

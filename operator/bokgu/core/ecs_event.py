@@ -20,6 +20,8 @@ DETAIL_TYPES = frozenset({TASK, DEPLOYMENT, ACTION})
 
 TAKEN_AWAY = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
 """Stop codes of tasks that AWS took away (API_Task of Amazon ECS)."""
+BY_HAND = "UserInitiated"
+"""Stop code of tasks that somebody stopped (API_StopTask)."""
 WORTH_A_LOOK = frozenset({"WARN", "ERROR"})
 
 
@@ -75,13 +77,18 @@ def find_reason(event: Event) -> Reason | None:
 
 
 def _of_task(task: TaskDetail) -> Reason | None:
-    """Tasks that ended by themselves, failed their health checks, or were taken away."""
+    """A task that was not meant to end."""
     kind, _, service = task.group.partition(":")
     if kind != "service" or not service or task.last_status != "STOPPED":
         return None
-    if task.stop_code not in TAKEN_AWAY and not failed_by_itself(task.stop_code, task.stopped_reason):
+    if not ended_abnormally(task.stop_code, task.stopped_reason):
         return None
     return Reason(short_name(task.cluster_arn), service, bounded(f"{task.stop_code}: {task.stopped_reason}"))
+
+
+def ended_abnormally(stop_code: str, reason: str) -> bool:
+    """Whether a task was not meant to end: it failed by itself, was taken away, or somebody stopped it."""
+    return stop_code in TAKEN_AWAY or stop_code == BY_HAND or failed_by_itself(stop_code, reason)
 
 
 def find_services(event: Event, reason: Reason, services: Iterable[ProtectedService]) -> list[ProtectedService]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bokgu.api.observed import EcsService, LogLine, Metric, Series, ServiceDeployment, StoppedTask, TaskDefinition
 from bokgu.api.vocabulary import IncidentType
@@ -14,8 +14,11 @@ class Evidence:
 
     `detected_at` is when the trouble was seen, `onset` the start of the period in which it began, where a detection
     knows. `stopped_tasks` are the latest first. `task_definitions` are the one that the service is moving to, then the
-    one before. `deployments` are service deployments, the latest first. `metrics` reach back from detection, `logs` are
-    lines that look like errors. `missing` names the sources that gave no answer, and why.
+    one before. `deployments` are service deployments, the latest first. `metrics` reach back from detection; `requests`
+    is the one among them that counts requests, where a detection names it. `logs` are lines that look like errors.
+    `zones` are the Availability Zones of the tasks that run and are well, where that was asked. `callers` say who
+    stopped tasks or changed the service by hand, where that was asked. `minute` is how long a minute of the rules is:
+    shorter only in a world that runs faster. `missing` names the sources that gave no answer, and why.
     """
 
     incident_type: IncidentType
@@ -26,5 +29,9 @@ class Evidence:
     task_definitions: tuple[TaskDefinition, ...] = ()
     deployments: tuple[ServiceDeployment, ...] = ()
     metrics: Mapping[Metric, Series] = field(default_factory=dict)
+    requests: Metric | None = None
     logs: tuple[LogLine, ...] = ()
+    zones: frozenset[str] = frozenset()
+    callers: tuple[str, ...] = ()
+    minute: timedelta = timedelta(minutes=1)
     missing: tuple[str, ...] = ()

@@ -17,11 +17,14 @@ from bokgu.api.vocabulary import (
 )
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
 from bokgu.core.finding import fingerprint
-from bokgu.core.planning import NoPlan
+from bokgu.core.planning_facts import NoPlan
 from bokgu.core.timeline import RECURRED, build_timeline
 
 RELAPSED = "Relapsed"
 """Reason of an incident whose trouble came back after a plan that had completed."""
+
+RECORDED = "Recorded"
+"""Condition of an incident whose history is stored."""
 
 FLAPPING = 3
 """Beginnings of the trouble within two relapse watches from where on it flaps."""
@@ -259,6 +262,9 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
         conditions = set_condition(
             conditions, type_, value, reason, text, now=standing.now, generation=incident.metadata.generation
         )
+    if find_condition(conditions, RECORDED) is None:
+        generation = incident.metadata.generation
+        conditions = set_condition(conditions, RECORDED, False, "NotOver", "", now=standing.now, generation=generation)
     return conditions
 
 

@@ -3,116 +3,177 @@
 Deterministic: the same facts give the same steps, risks and approvals.
 """
 
-import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from bokgu.api.detector import DetectorCondition
 from bokgu.api.fields import bounded, format_duration, format_timestamp, parse_duration
-from bokgu.api.incident import Classification, Incident
+from bokgu.api.incident import Incident
 from bokgu.api.meta import API_VERSION, NameReference, ObjectMeta, UidReference
-from bokgu.api.observed import EcsService, ServiceDeployment
-from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import (
     FINALIZER,
     ClassificationSnapshot,
     Preconditions,
     RecoveryPlan,
     RecoveryPlanSpec,
-    Risk,
     Step,
-    StepParameters,
-    Undo,
-    Validation,
 )
-from bokgu.api.vocabulary import Action, Comparison, Level, Mode, OnFailure, ValidationType
+from bokgu.api.runbook import Runbook
+from bokgu.api.vocabulary import IncidentType, Mode
 from bokgu.core.approval import required_roles
-from bokgu.core.detection import lowest_threshold
-from bokgu.core.runbooks import BuiltInRunbook, choose_runbook
-from bokgu.core.watch import Watch
+from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.risks import build_risks
+from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
+from bokgu.core.step_building import build_step, template_values
+from bokgu.core.templates import fill_template
+from bokgu.core.track_record import TrackRecord
 
 PLAN_LIFETIME = timedelta(minutes=60)
 """A plan that nobody approved within this time is made for a world that is gone (DESIGN default)."""
 
-CLEAN_PERIODS = {Action.SCALE_OUT: 5, Action.ROLLBACK: 10}
-"""Datapoints that must be good before a step counts: five clean minutes, ten after a rollback, at the usual period of
-one minute."""
+MIN_TRIES = 3
+"""Tries below which a track record says nothing."""
 
-STEP_TIMEOUT = {
-    Action.HEALTH_CHECK: timedelta(minutes=5),
-    Action.SCALE_OUT: timedelta(minutes=15),
-    Action.ROLLBACK: timedelta(minutes=30),
-}
-"""Start-up, health checks and deregistration of the slowest usual service fit in it."""
-
-_OPPOSITE = {
-    Comparison.GREATER_THAN: "<=",
-    Comparison.GREATER_THAN_OR_EQUAL: "<",
-    Comparison.LESS_THAN: ">=",
-    Comparison.LESS_THAN_OR_EQUAL: ">",
-}
-"""What holds exactly where the detector's comparison does not: no errors at all must satisfy a threshold of 0."""
+MIN_HELPED = 3
+"""A runbook that helped less than once in so many tries gives way to the next rung."""
 
 
 @dataclass(frozen=True)
-class NoPlan:
-    """Why there is no plan. `wait`: what blocks may go away by itself or by a change of the ProtectedService;
-    otherwise a person is needed now."""
+class GaveWay:
+    """A runbook that fits and was passed over, and why."""
 
-    reason: str
-    message: str
-    wait: bool
+    runbook: str
+    because: NoPlan
 
 
 @dataclass(frozen=True)
-class PlanningFacts:
-    """What a plan is made from.
+class Decision:
+    """The plan or why there is none, and how it came to that: all runbooks in the order of preference, and those that
+    gave way to the next rung."""
 
-    `deployments` are the latest service deployments, newest first; `patience` is how long after a rollback by ECS
-    itself the detection needs to say whether that has helped.
-    """
-
-    incident: Incident
-    classification: Classification
-    protected_service: ProtectedService
-    service: EcsService
-    watch: Watch | None
-    condition: DetectorCondition | None
-    now: datetime
-    deployments: tuple[ServiceDeployment, ...] = ()
-    patience: timedelta = timedelta()
+    outcome: RecoveryPlan | NoPlan
+    considered: tuple[Consideration, ...]
+    gave_way: tuple[GaveWay, ...] = ()
 
 
 def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
     """The plan to create for the incident."""
-    classification = facts.classification
-    if facts.protected_service.spec.mode is Mode.OBSERVE:
-        return NoPlan("ObserveOnly", "the ProtectedService is in mode Observe: nothing is planned", wait=True)
+    return decide_plan(facts).outcome
+
+
+def decide_plan(facts: PlanningFacts) -> Decision:
+    """The plan to create for the incident, with the reasons."""
+    classification, protected = facts.classification, facts.protected_service
+    considered = consider_runbooks(
+        facts.runbooks,
+        incident_type=facts.incident.spec.type,
+        root_cause=classification.root_cause,
+        new_revision_at_fault=classification.new_revision_at_fault,
+        traits=classification.traits,
+        labels=protected.metadata.labels,
+        environment=protected.spec.environment,
+        named=protected.spec.runbooks,
+    )
+    if protected.spec.mode is Mode.OBSERVE:
+        no_plan = NoPlan("ObserveOnly", "the ProtectedService is in mode Observe: nothing is planned", wait=True)
+        return Decision(no_plan, considered)
     if (rolled_back := _wait_for_rollback(facts)) is not None:
-        return rolled_back
-    runbook = choose_runbook(classification.root_cause, classification.new_revision_at_fault)
-    if runbook is None:
-        return NoPlan(
-            "NoSafeAction",
-            f"no action can safely help against {classification.root_cause}: a person must look",
-            wait=False,
-        )
+        return Decision(rolled_back, considered)
+    chosen = next((c.runbook for c in considered if c.reason is None), None)
+    if chosen is None:
+        return Decision(NoPlan("NoSafeAction", _nothing_helps(facts), wait=False), considered)
+    if (cannot := _cannot_act(chosen, facts)) is not None:
+        return Decision(cannot, considered)
+    outcome, gave_way = _climb(chosen, facts)
+    return Decision(outcome, considered, gave_way)
+
+
+def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
+    """What keeps every runbook from acting, and where the chosen one only has advice."""
+    if first_write(chosen) is None:
+        return NoPlan("NoSafeAction", _advice(chosen, facts) or _nothing_helps(facts), wait=False)
+    if facts.incident.spec.type is IncidentType.DATA_CORRUPTION:
+        frozen = "corrupted data freezes the service: whatever is changed now may destroy more of it, or the traces"
+        return NoPlan("NoSafeAction", f"{frozen}. A person must look", wait=False)
     if facts.watch is None or facts.condition is None:
         return NoPlan(
             "NotMeasured", "no Detector or preset measures this, so that nothing could be verified", wait=False
         )
     if any(d.rollout_state == "IN_PROGRESS" for d in facts.service.deployments):
         return NoPlan("DeploymentInProgress", "ECS is deploying: what to do is decided when that has ended", wait=True)
+    return None
+
+
+def _climb(chosen: Runbook, facts: PlanningFacts) -> tuple[RecoveryPlan | NoPlan, tuple[GaveWay, ...]]:
+    """The first rung that can be done, and has not proven useless here, makes the plan. One with advice alone is the
+    last."""
+    gave_way: list[GaveWay] = []
+    advice = ""
+    for rung in find_rungs(chosen, facts.runbooks):
+        because = _passes_over(rung, chosen, facts)
+        if because is None or because.reason != MISMATCH:
+            advice = _advice(rung, facts) or advice
+        if because is None:
+            outcome = _try_rung(rung, tuple(gave_way), facts)
+            if isinstance(outcome, RecoveryPlan) or outcome.wait:
+                return outcome, tuple(gave_way)
+            because = outcome
+        gave_way.append(GaveWay(rung.metadata.name, because))
+    first, *others = [g.because for g in gave_way if g.because.reason != MISMATCH]
+    message = ". ".join(filter(None, (first.message, *(o.message for o in others), advice)))
+    return NoPlan(first.reason, message, wait=False), tuple(gave_way)
+
+
+MISMATCH = "NotForThis"
+"""Reason of a rung that is against other trouble."""
+
+
+def _passes_over(rung: Runbook, chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
+    """Why the rung is not even tried: it is against other trouble, did not help here before, or has just begun."""
+    name, classification = rung.metadata.name, facts.classification
+    if rung is not chosen and (
+        mismatch := find_mismatch(
+            rung,
+            incident_type=facts.incident.spec.type,
+            root_cause=classification.root_cause,
+            new_revision_at_fault=classification.new_revision_at_fault,
+            traits=classification.traits,
+        )
+    ):
+        return NoPlan(MISMATCH, mismatch, wait=False)
+    record, begun = facts.track_records.get(name), facts.last_begun.get(name)
+    if record and has_failed_here(record):
+        return NoPlan("DidNotHelpHere", f"{name} {record.text}", wait=False)
+    if rung.spec.cooldown and begun and facts.now < begun + parse_duration(rung.spec.cooldown):
+        message = f"{name} began at {format_timestamp(begun)}: at most once in {rung.spec.cooldown}"
+        return NoPlan("TooSoon", message, wait=False)
+    return None
+
+
+def has_failed_here(record: TrackRecord) -> bool:
+    """Whether a runbook was tried often enough to say that it does not help."""
+    return record.tried >= MIN_TRIES and record.helped * MIN_HELPED < record.tried
+
+
+def _try_rung(rung: Runbook, gave_way: tuple[GaveWay, ...], facts: PlanningFacts) -> RecoveryPlan | NoPlan:
+    if first_write(rung) is None:
+        return NoPlan("NoSafeAction", "" if rung.spec.advice else _nothing_helps(facts), wait=False)
     steps: list[Step] = []
-    risks: list[Risk] = []
-    for action in runbook.actions:
-        built = _build_step(action, facts)
+    for step in rung.spec.steps:
+        built = build_step(step, facts)
         if isinstance(built, NoPlan):
             return built
         steps.append(built)
-        risks.extend(_risks(action, built, facts))
-    return _assemble(runbook, tuple(steps), tuple(risks), facts)
+    return _assemble(rung, tuple(steps), gave_way, facts)
+
+
+def _nothing_helps(facts: PlanningFacts) -> str:
+    return f"no action can safely help against {facts.classification.root_cause}: a person must look"
+
+
+def _advice(runbook: Runbook, facts: PlanningFacts) -> str:
+    """What a person should do, in the words of the runbook."""
+    return fill_template(runbook.spec.advice or "", template_values(facts))
 
 
 def _wait_for_rollback(facts: PlanningFacts) -> NoPlan | None:
@@ -160,146 +221,17 @@ def plan_manifest(plan: RecoveryPlan) -> dict[str, Any]:
     }
 
 
-def _build_step(action: Action, facts: PlanningFacts) -> Step | NoPlan:
-    service = facts.service
-    if action is Action.HEALTH_CHECK:
-        return Step(
-            name="health-check",
-            action=action,
-            description="Read the service once more and write down what it shows. Changes nothing.",
-            estimated_duration="1m",
-            timeout=format_duration(STEP_TIMEOUT[action]),
-            required_resources=("ecs_service",),
-            on_failure=OnFailure.STOP,
-        )
-    spec = facts.protected_service.spec
-    if spec.mode is Mode.APPROVE and action not in spec.allowed_actions:
-        return NoPlan(
-            "ActionNotAllowed",
-            f"{action} would help: allow it in spec.allowedActions of ProtectedService"
-            f" {facts.protected_service.metadata.name}",
-            wait=True,
-        )
-    return _scale_out(facts, service) if action is Action.SCALE_OUT else _roll_back(facts, service)
-
-
-def _scale_out(facts: PlanningFacts, service: EcsService) -> Step | NoPlan:
-    limits = facts.protected_service.spec.limits
-    maximum = limits.max_desired_count
-    if maximum is None or service.desired_count >= maximum:
-        return NoPlan(
-            "AtMaximum",
-            f"{service.desired_count} tasks are wanted and spec.limits.maxDesiredCount is {maximum or 'not set'}",
-            wait=False,
-        )
-    if service.desired_count == 0:
-        return NoPlan("ScaledToZero", "the service is scaled to zero: somebody wants it so", wait=False)
-    grown = math.ceil(service.desired_count * (100 + limits.scale_step_percent) / 100)
-    wanted = min(maximum, max(service.desired_count + 1, grown))
-    return Step(
-        name="scale-out",
-        action=Action.SCALE_OUT,
-        description=f"Run {wanted} tasks instead of {service.desired_count}.",
-        parameters=StepParameters(desired_count=wanted),
-        estimated_duration="15m",
-        timeout=format_duration(STEP_TIMEOUT[Action.SCALE_OUT]),
-        required_resources=("ecs_service",),
-        on_failure=OnFailure.STOP,
-        validation=_validation(Action.SCALE_OUT, facts),
-    )
-
-
-def _roll_back(facts: PlanningFacts, service: EcsService) -> Step | NoPlan:
-    good = facts.protected_service.status.last_known_good
-    if good is None or good.service_revision_arn == service.service_revision_arn:
-        return NoPlan("NoLastKnownGood", "no earlier service revision is known to have served well", wait=False)
-    max_age = parse_duration(facts.protected_service.spec.rollback.max_age)
-    if good.served_until and good.served_until < facts.now - max_age:
-        return NoPlan(
-            "LastKnownGoodTooOld",
-            f"{good.service_revision_arn} last served at {format_timestamp(good.served_until)}, longer than"
-            f" {facts.protected_service.spec.rollback.max_age} ago",
-            wait=False,
-        )
-    old, new = (arn.rsplit("/", 1)[-1] for arn in (good.task_definition, service.task_definition))
-    return Step(
-        name="rollback",
-        action=Action.ROLLBACK,
-        description=f"Restore the service revision that served before: {old} instead of {new}.",
-        parameters=StepParameters(service_revision_arn=good.service_revision_arn, task_definition=good.task_definition),
-        estimated_duration="15m",
-        timeout=format_duration(STEP_TIMEOUT[Action.ROLLBACK]),
-        required_resources=("ecs_service",),
-        on_failure=OnFailure.ROLL_BACK,
-        rollback=Undo(action=Action.ROLLBACK),
-        validation=_validation(Action.ROLLBACK, facts),
-    )
-
-
-def _validation(action: Action, facts: PlanningFacts) -> Validation | None:
-    """The incident's own metric must be on the right side of its lowest threshold; windows follow its period."""
-    if facts.watch is None or facts.condition is None:
-        return None
-    period = facts.watch.period(facts.condition)
-    hold = CLEAN_PERIODS[action] * period
-    settle = facts.watch.settle
-    above = facts.condition.comparison.startswith("Greater")
-    limit = facts.condition.clear_threshold or lowest_threshold(facts.condition.thresholds)
-    good = _OPPOSITE[facts.condition.comparison]
-    return Validation(
-        type=ValidationType.METRIC,
-        criteria=bounded(f"{facts.condition.name}_{'decrease' if above else 'increase'}", 63),
-        expression=f"{facts.condition.name} {good} {limit}",
-        for_=format_duration(hold),
-        timeout=format_duration(2 * hold + settle),
-    )
-
-
-def _risks(action: Action, step: Step, facts: PlanningFacts) -> tuple[Risk, ...]:
-    service = facts.service
-    match action:
-        case Action.SCALE_OUT if step.parameters:
-            return (
-                Risk(
-                    description=f"{step.parameters.desired_count} tasks open more connections to what the service uses",
-                    probability=Level.LOW,
-                    impact=Level.MEDIUM,
-                    mitigation=f"at most {facts.protected_service.spec.limits.scale_step_percent} % more at a time",
-                ),
-                Risk(
-                    description="an autoscaler or an infrastructure pipeline may set the count again",
-                    probability=Level.MEDIUM,
-                    impact=Level.LOW,
-                    mitigation="the change is watched while it is verified; a foreign change is not fought",
-                ),
-            )
-        case Action.ROLLBACK:
-            return (
-                Risk(
-                    description=f"replacing {service.desired_count} tasks may interrupt requests briefly",
-                    probability=Level.MEDIUM,
-                    impact=Level.MEDIUM,
-                    mitigation="a rolling deployment keeps minimumHealthyPercent of the tasks running",
-                ),
-                Risk(
-                    description="what the new revision brought (features, schema changes) goes away or does not fit",
-                    probability=Level.LOW,
-                    impact=Level.HIGH,
-                    mitigation="verified by the metric; undone if it does not help",
-                ),
-            )
-        case _:
-            return ()
-
-
 def _assemble(
-    runbook: BuiltInRunbook, steps: tuple[Step, ...], risks: tuple[Risk, ...], facts: PlanningFacts
+    runbook: Runbook, steps: tuple[Step, ...], gave_way: tuple[GaveWay, ...], facts: PlanningFacts
 ) -> RecoveryPlan:
     incident, classification, service = facts.incident, facts.classification, facts.service
+    record = facts.track_records.get(runbook.metadata.name)
     spec = RecoveryPlanSpec(
         incident_ref=UidReference(name=incident.metadata.name, uid=incident.metadata.uid),
         service_ref=incident.spec.service_ref,
-        runbook_ref=NameReference(name=runbook.name),
+        runbook_ref=NameReference(name=runbook.metadata.name),
+        chosen_because=bounded(_why(runbook, gave_way, facts), 2048),
+        track_record=bounded(record.text) if record else None,
         classification=ClassificationSnapshot(
             root_cause=classification.root_cause,
             new_revision_at_fault=classification.new_revision_at_fault,
@@ -320,16 +252,40 @@ def _assemble(
         required_approvals=required_roles(
             max(incident.spec.severity, classification.impact_level, key=lambda s: s.rank), ()
         ),
-        risks=risks,
-        if_nothing_is_done=bounded(
-            f"{incident.spec.service_ref.name} stays as it is:"
-            f" {incident.spec.description or incident.spec.type}. Impact: {classification.impact_level}.",
-            2048,
-        ),
+        risks=build_risks(runbook, steps, facts),
+        if_nothing_is_done=bounded(_if_nothing_is_done(facts), 2048),
         expires_at=facts.now + PLAN_LIFETIME,
     )
     return RecoveryPlan(
         kind=RecoveryPlan.kind_name,
         metadata=ObjectMeta(name=plan_name(incident), namespace=incident.metadata.namespace),
         spec=spec,
+    )
+
+
+def _why(runbook: Runbook, gave_way: tuple[GaveWay, ...], facts: PlanningFacts) -> str:
+    """Why this runbook, in a sentence or two."""
+    spec, name = runbook.spec, runbook.metadata.name
+    against = facts.classification.root_cause if spec.root_causes else "whatever the cause is"
+    revision = {True: " with a new revision at fault", False: " with no new revision at fault"}
+    shown = f" and {', '.join(spec.traits)}" if spec.traits else ""
+    at_fault = "" if spec.new_revision_at_fault is None else revision[spec.new_revision_at_fault]
+    named = " The ProtectedService names it." if name in facts.protected_service.spec.runbooks else ""
+    passed = "".join(f" {g.runbook} gave way: {g.because.message}." for g in gave_way)
+    return f"{name} is against {against}{at_fault}{shown}.{named}{passed}"
+
+
+def _if_nothing_is_done(facts: PlanningFacts) -> str:
+    """What stays as it is, how bad that is, and how such trouble went before."""
+    incident, classification, service = facts.incident, facts.classification, facts.service
+    past = classification.similar_incidents
+    before = (
+        f" Incidents like it took {past.median_resolution} ({past.count} known)."
+        if past and past.median_resolution
+        else ""
+    )
+    return (
+        f"{incident.spec.service_ref.name} stays as it is: {service.running_count} of {service.desired_count} tasks"
+        f" running, {classification.root_cause}, impact {classification.impact_level}.{before}"
+        f" {incident.spec.description or incident.spec.type}"
     )

@@ -99,6 +99,24 @@ class KubeClient:
         """PUT an object of ours with its resourceVersion. Raises KubeError (`conflict`) where it has changed."""
         return await self._call("PUT", _object_path(plural, body), body=body)
 
+    async def delete(self, plural: str, body: Raw) -> None:
+        """DELETE an object of ours as it was read; what it owns goes with it. One that is gone is no error.
+
+        Raises KubeError (`conflict`) where it has changed.
+        """
+        metadata = body["metadata"]
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]},
+        }
+        try:
+            await self._call("DELETE", _object_path(plural, body), body=options)
+        except KubeError as error:
+            if not error.gone:
+                raise
+
     async def replace_status(self, plural: str, body: Raw, status: Mapping[str, Any]) -> Raw:
         """PUT the status of an object of ours, as it was read. Raises KubeError (`conflict`) where it has changed."""
         full = {"apiVersion": API_VERSION, **body, "status": dict(status)}
@@ -134,8 +152,21 @@ class KubeClient:
 
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Data of a ConfigMap, or None."""
-        found = await self._get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        found = await self.get_config_map(namespace, name)
         return None if found is None else found.get("data", {})
+
+    async def get_config_map(self, namespace: str, name: str) -> Raw | None:
+        """A ConfigMap, or None."""
+        return await self._get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+
+    async def put_config_map(self, body: Raw) -> Raw:
+        """PUT a ConfigMap that was read, or POST a new one. Raises KubeError (`conflict`, `exists`) where somebody else
+        wrote first."""
+        metadata = body["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/configmaps"
+        if "resourceVersion" in metadata:
+            return await self._call("PUT", f"{path}/{metadata['name']}", body=body)
+        return await self._call("POST", path, body=body)
 
     async def cluster_id(self) -> str:
         """uid of the kube-system namespace: it names the cluster."""

@@ -15,6 +15,7 @@ from bokgu.config import Settings
 from bokgu.core.follow_up import FollowUp
 from bokgu.core.look import Look
 from bokgu.core.service_state import Memory
+from bokgu.history.interface import History
 from bokgu.kube.client import KubeClient, KubeError, Raw
 from bokgu.reconcile.scope_memory import ScopeMemory
 
@@ -53,6 +54,7 @@ class Context:
 
     kube: KubeClient
     aws: AwsClient
+    history: History
     objects: Objects
     settings: Settings
     cluster_id: str

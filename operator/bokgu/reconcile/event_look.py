@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from bokgu.api.detector import Detection
 from bokgu.api.incident import Incident
 from bokgu.api.observed import AwsError
-from bokgu.api.protected_service import ProtectedService
+from bokgu.api.protected_service import ProtectedService, RecentStop
 from bokgu.api.vocabulary import DetectionState, SourceKind
 from bokgu.aws.ecs import fetch_services
 from bokgu.core.follow_up import decide_next_look
 from bokgu.core.look import Look
 from bokgu.core.presets import empty_watch
+from bokgu.core.recent_stops import find_stops, keep_stops
 from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
 from bokgu.kube.client import KubeError
 from bokgu.reconcile.context import Context, Key
@@ -33,15 +34,20 @@ ATTEMPTS = 8
 """Conflicts with other writers of the status until the look is made again."""
 
 
-async def look_at(context: Context, key: Key, heard_at: datetime) -> Result:
+async def look_at(context: Context, key: Key, heard_at: datetime, stops: Iterable[RecentStop] = ()) -> Result:
     """Look at a ProtectedService because of events that were heard at that time, unless a look has begun since.
 
-    Incidents are stored when this returns. Raises AwsError, KubeError.
+    Incidents, and the stops of tasks that the events tell of, are stored when this returns. Raises AwsError, KubeError.
     """
     known = context.follow_ups.get(key)
     if known is not None and known.looked_at >= heard_at:
+        await _store(context, key, (), stops)
         return Result.IGNORED
-    result = await _look(context, key, heard_at)
+    try:
+        result = await _look(context, key, heard_at, stops)
+    except AwsError:
+        await _store(context, key, (), stops)  # ECS forgets them, and the events may be given up before it answers.
+        raise
     context.enqueue((PLURAL, key[1], key[2]))
     return result
 
@@ -61,19 +67,20 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     return known.next_at - context.clock()
 
 
-async def _look(context: Context, key: Key, asked_at: datetime) -> Result:
+async def _look(context: Context, key: Key, asked_at: datetime, stops: Iterable[RecentStop] = ()) -> Result:
     now = context.clock()
     protected = context.find(ProtectedService, key[1], key[2])
     seen = await _see(context, protected, now) if protected else None
     context.follow_ups[key] = decide_next_look(asked_at, seen, now, context.settings.consistency_delay)
     if protected is None or seen is None:
+        await _store(context, key, (), stops)
         return Result.IGNORED
     before = {i.metadata.uid for i in context.find_related(Incident, key[1], key[2])}
     look = Look(now, protected.metadata.generation, empty_watch(protected), state=seen)
     old = protected.status.detections
     said = await judge_states(context, key, look, STATE_CONDITIONS, old, kind=SourceKind.ECS_EVENT)
     firing = [d for d in said if d.state is DetectionState.FIRING]
-    await _store(context, key, firing)
+    await _store(context, key, firing, [*find_stops(seen.stopped_tasks or ()), *stops])
     if any(d.incident and d.incident.uid not in before for d in firing):
         return Result.OPENED
     return Result.UPDATED if firing else Result.IGNORED
@@ -97,8 +104,11 @@ async def _see(context: Context, protected: ProtectedService, now: datetime) -> 
     return await see_details(context, curious, state, memory)
 
 
-async def _store(context: Context, key: Key, firing: Iterable[Detection]) -> None:
-    """Put what fires into the status, so that the next passes go on with it. Raises KubeError."""
+async def _store(context: Context, key: Key, firing: Iterable[Detection], stops: Iterable[RecentStop]) -> None:
+    """Put what fires, so that the next passes go on with it, and the stops of tasks into the status.
+
+    Raises KubeError.
+    """
     for _ in range(ATTEMPTS):
         raw = context.objects.get(key)
         if raw is None:
@@ -106,9 +116,10 @@ async def _store(context: Context, key: Key, firing: Iterable[Detection]) -> Non
         protected = context.parse(ProtectedService, raw)
         by_name = {d.condition: d for d in protected.status.detections}
         new = by_name | {d.condition: d for d in firing}
-        if new == by_name:
+        kept = keep_stops(protected.status.recent_stops, stops, context.clock(), context.settings.minute)
+        if new == by_name and kept == protected.status.recent_stops:
             return
-        status = protected.status.model_copy(update={"detections": tuple(new.values())})
+        status = protected.status.model_copy(update={"detections": tuple(new.values()), "recent_stops": kept})
         try:
             await context.write_status(ProtectedService, raw, status)
         except KubeError as error:

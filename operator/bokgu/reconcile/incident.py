@@ -1,39 +1,36 @@
 """A pass over an Incident: gather evidence once, classify, create the plan, follow it to its end."""
 
-import asyncio
-from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TypeVar
+from datetime import datetime, timedelta
 
 from bokgu.api.detector import Detection
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentSource
-from bokgu.api.observed import AwsError, EcsService, Metric, Series, ServiceDeployment
+from bokgu.api.observed import AwsError, EcsService, ServiceDeployment
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, SourceKind
-from bokgu.aws.ecs import fetch_service, fetch_service_deployments
-from bokgu.aws.series import fetch_series
+from bokgu.aws.ecs import fetch_service
 from bokgu.core.approval import plan_digest
 from bokgu.core.classification import classify_incident
 from bokgu.core.correlation import Suppression, find_leader
-from bokgu.core.detection import find_onset, measure_condition
-from bokgu.core.diagnosis import LOOKBACK, Evidence, diagnose
+from bokgu.core.diagnosis import diagnose
 from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over
-from bokgu.core.planning import NoPlan, PlanningFacts, build_plan, plan_manifest
+from bokgu.core.planning import Decision, plan_manifest
 from bokgu.core.service_state import STATE_CONDITIONS
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.evidence import gather_evidence
+from bokgu.reconcile.history import fetch_similar, record_open, retire
+from bokgu.reconcile.planning import plan_incident
+from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.watches import Measured, find_measured
 
 RETRY = timedelta(seconds=10)
 """How soon an incident is looked at again that could not be classified or planned."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,18 @@ class Around:
     relapse_watch: timedelta
 
 
+@dataclass(frozen=True)
+class Prospect:
+    """What is planned against an incident now, or what comes before that: `problem` (reason, message) keeps it from
+    being classified, `suppression` folds it into another one. `service` is what ECS said."""
+
+    classification: Classification | None
+    problem: tuple[str, str] | None = None
+    suppression: Suppression | None = None
+    decision: Decision | None = None
+    service: EcsService | None = None
+
+
 async def reconcile(context: Context, key: Key) -> timedelta | None:
     """Take the incident one pass further."""
     raw = context.objects.get(key)
@@ -54,7 +63,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     incident = context.parse(Incident, raw)
     if is_over(incident):
-        return None
+        return await retire(context, raw, incident)
+    if await record_open(context, raw, incident):
+        return timedelta()
     standing = await _look(context, incident)
     status = build_status(incident, standing)
     ended = status.phase in {IncidentPhase.RESOLVED, IncidentPhase.ESCALATED} - {incident.status.phase}
@@ -65,6 +76,8 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
 
 def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> timedelta | None:
     """When to look again though nothing says so: what blocks may have gone, the relapse watch ends."""
+    if phase is IncidentPhase.RESOLVED:
+        return timedelta()  # Its history is stored next.
     calm = calm_since(incident, standing)
     if phase is IncidentPhase.VERIFYING and calm is not None:
         ends = [calm + wait - standing.now for wait in (standing.patience, standing.relapse_watch)]
@@ -75,7 +88,7 @@ def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> 
 
 async def _look(context: Context, incident: Incident) -> Standing:
     """Find out where the incident stands, and take the next step if it is ours: classify, plan."""
-    now, around, plan = context.clock(), _look_around(context, incident), await _current_plan(context, incident)
+    now, around, plan = context.clock(), look_around(context, incident), await _current_plan(context, incident)
     standing = Standing(
         now=now,
         detection=around.detection,
@@ -88,42 +101,51 @@ async def _look(context: Context, incident: Incident) -> Standing:
         relapse_watch=around.relapse_watch,
         clears_within=_clears_within(around.measured),
     )
-    protected = around.protected
     if incident.status.plans or cleared(incident, around.detection, plan) or around.suppression:
         return standing
+    prospect = await foresee(context, incident, around, now)
+    standing = replace(
+        standing,
+        classification=prospect.classification,
+        problem=prospect.problem,
+        suppression=prospect.suppression,
+    )
+    outcome = prospect.decision.outcome if prospect.decision else None
+    if isinstance(outcome, RecoveryPlan):
+        return replace(standing, entry=await _create_plan(context, outcome))
+    return replace(standing, no_plan=outcome)
+
+
+async def foresee(context: Context, incident: Incident, around: Around, now: datetime) -> Prospect:
+    """Classify the incident if it is not, and decide on a plan. Nothing is written."""
+    protected, known = around.protected, incident.status.classification
     if protected is None:
         name = incident.spec.service_ref.name
         missing = ("NotProtected", f"there is no ProtectedService {name} in {incident.metadata.namespace}: create it")
-        return replace(standing, problem=missing)
+        return Prospect(known, problem=missing)
     try:
         service = await fetch_service(context.aws, protected.spec.target, now)
     except AwsError as error:
-        return replace(standing, problem=(error.code, str(error)))
-    classification = incident.status.classification or await _classify(
-        context, incident, protected, service, around.measured
-    )
-    standing = replace(standing, classification=classification)
+        return Prospect(known, problem=(error.code, str(error)))
+    classification = known or await _classify(context, incident, protected, service, around.measured)
     classified = incident.model_copy(
         update={"status": incident.status.model_copy(update={"classification": classification})}
     )
     suppression = _find_suppression(context, classified)
     if suppression:
-        return replace(standing, suppression=suppression)
-    facts = PlanningFacts(
-        incident=incident,
+        return Prospect(classification, suppression=suppression)
+    decision = await plan_incident(
+        context,
+        incident,
         classification=classification,
-        protected_service=protected,
+        protected=protected,
         service=service,
-        watch=around.measured.watch if around.measured else None,
-        condition=around.measured.condition if around.measured else None,
-        now=now,
+        measured=around.measured,
         deployments=_known_deployments(context, protected),
         patience=_clears_within(around.measured) or timedelta(),
+        now=now,
     )
-    planned = build_plan(facts)
-    if isinstance(planned, NoPlan):
-        return replace(standing, no_plan=planned)
-    return replace(standing, entry=await _create_plan(context, planned))
+    return Prospect(classification, decision=decision, service=service)
 
 
 def _known_deployments(context: Context, protected: ProtectedService) -> tuple[ServiceDeployment, ...]:
@@ -132,7 +154,8 @@ def _known_deployments(context: Context, protected: ProtectedService) -> tuple[S
     return memory.histories.get(protected.key, (None, ()))[1] if memory else ()
 
 
-def _look_around(context: Context, incident: Incident) -> Around:
+def look_around(context: Context, incident: Incident) -> Around:
+    """What the store knows of all that stands around the incident."""
     namespace, name = incident.metadata.namespace, incident.spec.service_ref.name
     protected = context.find(ProtectedService, namespace, name)
     measured = [m for m in find_measured(context, namespace, name) if m.condition.type is incident.spec.type]
@@ -231,58 +254,17 @@ async def _classify(
     service: EcsService,
     measured: Measured | None,
 ) -> Classification:
-    """Gather evidence in parallel. What cannot be had is left out, named, and lowers the confidence."""
-    missing: list[str] = []
-
-    async def attempt(call: Awaitable[T], otherwise: T) -> T:
-        try:
-            return await call
-        except AwsError as error:
-            missing.append(f"{error.operation}: {error.code}")
-            return otherwise
-
-    deployments, series = await asyncio.gather(
-        attempt(fetch_service_deployments(context.aws, protected.spec.target), ()),
-        attempt(_fetch_metrics(context, protected, measured), {}),
-    )
-    now = context.clock()
-    onset = None
-    if measured:
-        points = measure_condition(measured.watch, measured.condition, series, now - LOOKBACK, now)
-        onset = find_onset(measured.condition, points)
-    ratio = measured.condition.ratio if measured else None
-    evidence = Evidence(
-        onset=onset,
-        deployments=deployments,
-        requests=series.get(ratio.denominator) if ratio else None,
-        cpu=series.get(CPU),
-        period=measured.watch.period(measured.condition) if measured else timedelta(minutes=1),
-        missing=tuple(missing),
-    )
-    namespace = incident.metadata.namespace
-    bodies = (raw for raw in context.objects.all(Incident.plural) if raw["metadata"]["namespace"] == namespace)
-    others = context.readable(Incident, bodies)
-    return classify_incident(incident, diagnose(evidence), protected, service, others)
+    """Gather evidence, once, and conclude from it."""
+    evidence = await gather_evidence(context, incident, protected, service, measured)
+    diagnosis = diagnose(evidence)
+    similar = await fetch_similar(context, incident, diagnosis.root_cause, diagnosis.evidence)
+    runbooks = find_runbooks(context, incident.metadata.namespace)
+    dependents = _count_dependents(context, protected)
+    return classify_incident(incident, diagnosis, protected, service, similar, runbooks=runbooks, dependents=dependents)
 
 
-CPU = "bokgu_cpu"
-
-
-async def _fetch_metrics(context: Context, protected: ProtectedService, measured: Measured | None) -> dict[str, Series]:
-    """Half an hour of the watch's own queries and of the service's CPU, in one call."""
-    sources = dict(measured.watch.sources) if measured else {}
-    period = measured.watch.period(measured.condition) if measured else timedelta(minutes=1)
-    dimensions = (
-        ("ClusterName", protected.spec.ecs.cluster.rsplit("/", 1)[-1]),
-        ("ServiceName", protected.spec.ecs.service),
-    )
-    sources[CPU] = Metric("AWS/ECS", "CPUUtilization", dimensions, "Average", int(period.total_seconds()))
-    now = context.clock()
-    return await fetch_series(
-        context.aws,
-        sources,
-        region=protected.spec.region,
-        role_arn=protected.spec.role_arn,
-        start=now - LOOKBACK,
-        end=now,
-    )
+def _count_dependents(context: Context, protected: ProtectedService) -> int:
+    """How many other services of the namespace say that they depend on this one."""
+    namespace, name = protected.metadata.namespace, protected.metadata.name
+    bodies = (b for b in context.objects.all(ProtectedService.plural) if b["metadata"]["namespace"] == namespace)
+    return sum(name in other.spec.depends_on for other in context.readable(ProtectedService, bodies))

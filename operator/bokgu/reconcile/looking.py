@@ -214,7 +214,7 @@ async def see_details(
     if Preset.ECS_DEPLOYMENT in presets and is_slow(state) and current:
         state = replace(state, waits_at=await fetch_waiting_hook(context.aws, target, current) or "")
     if Preset.ECS_CRASH_LOOP in presets and suggests_crashes(state):
-        state = replace(state, stopped_tasks=await fetch_stopped_tasks(context.aws, target))
+        state = replace(state, stopped_tasks=await fetch_stopped_tasks(context.aws, target, bulk=True))
     return state
 
 

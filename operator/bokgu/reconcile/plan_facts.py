@@ -70,16 +70,16 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         revisions=revisions,
         measurement=measurement,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
-        at_work=_find_at_work(context, plan),
+        at_work=find_at_work(context, plan),
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
-        frozen_by=_find_corruption(context, plan),
+        frozen_by=find_corruption(context, plan),
     )
 
 
-def _find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
+def find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
     """Another plan of the service that has begun and is not over: the lock may have gone with its object."""
     others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
     at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
@@ -148,7 +148,7 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
     return None
 
 
-def _find_corruption(context: Context, plan: RecoveryPlan) -> str | None:
+def find_corruption(context: Context, plan: RecoveryPlan) -> str | None:
     """An open incident of corrupted data on the plan's service: it freezes all automation there."""
     incidents = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
     corrupted = (i for i in incidents if i.spec.type is IncidentType.DATA_CORRUPTION and not is_over(i))

@@ -22,6 +22,7 @@ from bokgu.core.guards import TARGET_ALREADY_PROTECTED
 from bokgu.core.last_known_good import find_last_known_good
 from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
+from bokgu.core.recent_stops import find_stops, keep_stops
 from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics, judge_states
@@ -69,6 +70,8 @@ async def _take_in(
         service = look.state.service
         changes["service"] = _observed(service, look.target_groups)
         changes["summary"] = f"{service.running_count}/{service.desired_count}"
+        stops = find_stops(look.state.stopped_tasks or ())
+        changes["recent_stops"] = keep_stops(status.recent_stops, stops, context.clock(), context.settings.minute)
         try:
             changes["last_known_good"] = await _last_known_good(context, protected, look.state)
         except AwsError as error:

@@ -10,7 +10,16 @@ import structlog
 from bokgu.api.observed import AwsError
 from bokgu.kube.client import KubeError
 from bokgu.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS
-from bokgu.reconcile import detector, event_look, incident, plan_approval, protected_service, recovery_plan, scope
+from bokgu.reconcile import (
+    detector,
+    event_look,
+    incident,
+    plan_approval,
+    protected_service,
+    recovery_plan,
+    runbook,
+    scope,
+)
 from bokgu.reconcile.context import Context
 from bokgu.runtime.queue import Key, Queue
 
@@ -22,6 +31,7 @@ PASSES: dict[str, Reconcile] = {
     "planapprovals": plan_approval.reconcile,
     "protectedservices": protected_service.reconcile,
     "detectors": detector.reconcile,
+    "runbooks": runbook.reconcile,
     scope.PLURAL: scope.reconcile,
     event_look.PLURAL: event_look.reconcile,
 }

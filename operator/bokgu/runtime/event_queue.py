@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 from weakref import WeakValueDictionary
@@ -17,12 +17,13 @@ from weakref import WeakValueDictionary
 import structlog
 
 from bokgu.api.observed import AwsError
-from bokgu.api.protected_service import ProtectedService
+from bokgu.api.protected_service import ProtectedService, RecentStop
 from bokgu.api.vocabulary import SourceKind
 from bokgu.aws.sqs import Message, delete_messages, receive_messages
 from bokgu.config import EventQueue
 from bokgu.core import alarm_event, ecs_event
 from bokgu.core.event import Event, MalformedMessage, parse_event
+from bokgu.core.recent_stops import read_stop
 from bokgu.kube.client import KubeError
 from bokgu.metrics import EVENT_AGE, EVENTS
 from bokgu.reconcile.context import Context, Key
@@ -59,6 +60,15 @@ class _Read:
 
     message: Message
     event: Event
+
+
+@dataclass
+class _Batch:
+    """What messages that came together ask for: looks at services; and tell of: stops of tasks."""
+
+    heard_at: datetime
+    looks: dict[Key, asyncio.Task[Result]] = field(default_factory=dict)
+    stops: dict[Key, list[RecentStop]] = field(default_factory=dict)
 
 
 class EventDoor:
@@ -121,12 +131,11 @@ class EventDoor:
         """Take in what the messages say, all at once, and delete those that are done with."""
         if not messages:
             return
-        heard_at = self._context.clock()
+        batch = _Batch(self._context.clock())
         read = [found for message in messages if (found := self._read(message))]
         # Statements about one service are stored one after the other: let it be in the order in which they were made.
         read.sort(key=lambda one: one.event.time)
-        looks: dict[Key, asyncio.Task[Result]] = {}
-        ends = await asyncio.gather(*(self._take(one, looks, heard_at) for one in read))
+        ends = await asyncio.gather(*(self._take(one, batch) for one in read))
         if _End.AWAY in ends:
             # Receive less: each receipt counts, and too many of them lead to the dead-letter queue.
             self._slow_down()
@@ -143,14 +152,14 @@ class EventDoor:
             self._poison(UNKNOWN, message, error)
             return None
 
-    async def _take(self, one: _Read, looks: dict[Key, asyncio.Task[Result]], heard_at: datetime) -> _End:
+    async def _take(self, one: _Read, batch: _Batch) -> _End:
         door = _door_of(one.event)
         try:
             match door:
                 case SourceKind.ALARM:
                     results = await self._hear_alarm(one.event)
                 case SourceKind.ECS_EVENT:
-                    results = await self._look(one.event, looks, heard_at)
+                    results = await self._look(one.event, batch)
                 case _:
                     results = []
         except MalformedMessage as error:
@@ -173,19 +182,26 @@ class EventDoor:
         statements = alarm_event.build_statements(event, alarm, self._services(), self._context.clock())
         return await _all(self._reporter.report(statement) for statement in statements)
 
-    async def _look(self, event: Event, looks: dict[Key, asyncio.Task[Result]], heard_at: datetime) -> list[Result]:
-        """Look at the service once, however many messages of the batch are about it."""
+    async def _look(self, event: Event, batch: _Batch) -> list[Result]:
+        """Look at the service once, however many messages of the batch are about it.
+
+        Nothing is awaited before all of them have been read: the look stores the stops that any of them tells of.
+        """
         reason = ecs_event.find_reason(event)
         found = ecs_event.find_services(event, reason, self._services()) if reason else []
+        stop = read_stop(event) if found and event.detail_type == ecs_event.TASK else None
         for protected in found:
-            if protected.key not in looks:
-                looks[protected.key] = asyncio.create_task(self._look_once(protected.key, heard_at))
-        return await _all(looks[protected.key] for protected in found)
+            stops = batch.stops.setdefault(protected.key, [])
+            if stop is not None:
+                stops.append(stop)
+            if protected.key not in batch.looks:
+                batch.looks[protected.key] = asyncio.create_task(self._look_once(protected.key, batch))
+        return await _all(batch.looks[protected.key] for protected in found)
 
-    async def _look_once(self, key: Key, heard_at: datetime) -> Result:
+    async def _look_once(self, key: Key, batch: _Batch) -> Result:
         """Look, after any look of another batch: what that one saw may be late enough."""
         async with self._locks.setdefault(key, asyncio.Lock()):
-            return await look_at(self._context, key, heard_at)
+            return await look_at(self._context, key, batch.heard_at, batch.stops[key])
 
     def _services(self) -> list[ProtectedService]:
         return self._context.readable(ProtectedService, self._context.objects.all(ProtectedService.plural))

@@ -5,6 +5,7 @@ queue, nothing else.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import kopf
@@ -13,8 +14,10 @@ from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
 from bokgu.runtime.store import Key, Store, key_of
 
-_WATCHED = ("protectedservices", "detectors")
+_WATCHED = ("protectedservices", "detectors", "runbooks")
 _OF_SERVICE = ("incidents", "recoveryplans", "detectors")
+MAX_WAITING = 500
+"""Incidents that one new Runbook wakes. More than that are found by the next resync, without a flood."""
 
 
 def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Key]:
@@ -40,6 +43,16 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
         case "detectors":
             service = spec["serviceRef"]["name"]
             yield from (key_of("incidents", o) for o in store.related("incidents", namespace, service))
+        case "runbooks":  # Whose rungs may lead there: whether they can be used depends on it.
+            others = (r for r in store.all("runbooks") if r["metadata"]["namespace"] == namespace)
+            yield from (key_of("runbooks", r) for r in others if (r.get("spec") or {}).get("escalatesTo"))
+
+
+def waiting_incidents(store: Store, namespace: str) -> Iterator[Key]:
+    """Open incidents of the namespace without a plan: another Runbook may give them one."""
+    found = (i for i in store.all("incidents") if i["metadata"]["namespace"] == namespace)
+    waiting = (i for i in found if not (status := i.get("status") or {}).get("plans") and "resolvedAt" not in status)
+    yield from (key_of("incidents", i) for i in islice(waiting, MAX_WAITING))
 
 
 def scopes_of(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Key]:
@@ -56,18 +69,24 @@ def scopes_of(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Ke
 def build_announcer(store: Store, enqueue: Callable[[Key], None]) -> Callable[[str, dict[str, Any], bool], None]:
     """A function that queues all objects that depend on one that has changed; itself not, if the change is its own.
 
-    Scopes are queued for new specs only: a scope writes status of a thousand objects, and must not wake itself.
+    Scopes are queued for new specs only: a scope writes status of a thousand objects, and must not wake itself. So are
+    incidents that wait for a Runbook, and when one is deleted.
     """
     specs: dict[Key, tuple[str, int]] = {}
 
     def announce(plural: str, body: dict[str, Any], own: bool) -> None:
         own_key, spec = key_of(plural, body), (body["metadata"]["uid"], body["metadata"].get("generation", 0))
-        if store.get(own_key) is None:
+        gone = store.get(own_key) is None
+        if gone:
             specs.pop(own_key, None)
-        elif plural in _WATCHED and specs.get(own_key) != spec:
+        new = plural in _WATCHED and not gone and specs.get(own_key) != spec
+        if new:
             specs[own_key] = spec
             for scope in scopes_of(store, plural, body):
                 enqueue(scope)
+        if plural == "runbooks" and (new or gone):
+            for waiting in waiting_incidents(store, own_key[1]):
+                enqueue(waiting)
         for key in related_keys(store, plural, body):
             if not own or key != own_key:
                 enqueue(key)

@@ -12,6 +12,7 @@ from bokgu import __version__
 from bokgu.api.crds import KINDS
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
+from bokgu.history.opening import open_history
 from bokgu.kube.client import KubeClient, KubeError
 from bokgu.metrics import BUILD
 from bokgu.reconcile.approvals import APPROVAL_POLICY
@@ -89,6 +90,7 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
     context = Context(
         kube=kube,
         aws=aws,
+        history=open_history(settings, kube, aws),
         objects=store,
         settings=settings,
         cluster_id=await kube.cluster_id(),

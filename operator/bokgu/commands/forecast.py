@@ -1,0 +1,134 @@
+"""What the operator would plan against an incident now: by its own code, on objects listed once, with no write."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bokgu.api.detector import Detector
+from bokgu.api.incident import Incident
+from bokgu.api.meta import Gate, Resource
+from bokgu.api.observed import AwsError
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.runbook import Runbook
+from bokgu.aws.client import AwsClient
+from bokgu.aws.ecs import fetch_service_deployments
+from bokgu.config import Settings
+from bokgu.core.approval import tally_approvals
+from bokgu.core.guards import GuardFacts, evaluate_gates
+from bokgu.core.lifecycle import cleared, is_over
+from bokgu.history.opening import open_history
+from bokgu.kube.client import KubeClient
+from bokgu.reconcile.context import Context
+from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
+from bokgu.reconcile.plan_facts import find_at_work, find_corruption
+from bokgu.reconcile.scope import scope_key
+from bokgu.reconcile.scope_memory import ScopeMemory
+from bokgu.reconcile.targets import find_elder
+from bokgu.runtime.store import Store
+
+LISTED: tuple[type[Resource], ...] = (Runbook, ProtectedService, Detector, Incident, RecoveryPlan)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """An incident and its prospect. `notes` say why the operator does not act on it now; `gates` are those that the
+    first write of the plan would meet before anybody has approved; `own_runbooks` are those of the namespace."""
+
+    incident: Incident
+    prospect: Prospect
+    notes: tuple[str, ...]
+    gates: tuple[Gate, ...]
+    own_runbooks: frozenset[str]
+
+
+async def forecast(settings: Settings, namespace: str, name: str) -> Forecast | None:
+    """Look at the incident as the operator would. None where there is none. Raises KubeError."""
+    kube = await KubeClient.connect()
+    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas)
+    try:
+        return await _forecast(settings, kube, aws, namespace, name)
+    finally:
+        await kube.close()
+        aws.close()
+
+
+async def _forecast(settings: Settings, kube: KubeClient, aws: AwsClient, namespace: str, name: str) -> Forecast | None:
+    store, now = Store(), datetime.now(UTC)
+    for kind in LISTED:
+        async for body in kube.list(kind.plural, namespace):
+            store.put(kind.plural, body)
+    context = Context(
+        kube=kube,
+        aws=aws,
+        history=open_history(settings, kube, aws),
+        objects=store,
+        settings=settings,
+        cluster_id="",
+        clock=lambda: now,
+        announce=lambda plural, body, own: None,
+        enqueue=lambda key: None,
+        started_at=now,
+    )
+    incident = context.find(Incident, namespace, name)
+    if incident is None:
+        return None
+    around = look_around(context, incident)
+    await _remember_deployments(context, around.protected)
+    prospect = await foresee(context, incident, around, now)
+    return Forecast(
+        incident,
+        prospect,
+        _notes(context, incident, around),
+        _gates(context, incident, around, prospect),
+        frozenset(body["metadata"]["name"] for body in store.all(Runbook.plural)),
+    )
+
+
+async def _remember_deployments(context: Context, protected: ProtectedService | None) -> None:
+    """What the operator knows from its last look."""
+    if protected is None:
+        return
+    try:
+        deployments = await fetch_service_deployments(context.aws, protected.spec.target)
+    except AwsError:
+        return
+    context.scopes[scope_key(protected)] = ScopeMemory(histories={protected.key: (None, deployments)})
+
+
+def _notes(context: Context, incident: Incident, around: Around) -> tuple[str, ...]:
+    """Why the operator makes no plan now, whatever could be planned."""
+    notes = []
+    entry = incident.status.plans[-1] if incident.status.plans else None
+    plan = context.find(RecoveryPlan, incident.metadata.namespace, entry.name) if entry else None
+    if entry:
+        phase = plan.status.phase if plan else entry.outcome or "gone"
+        notes.append(f"it has plan {entry.name} already ({phase}): this is what would be planned if it had none")
+    if is_over(incident):
+        notes.append("it is resolved: nothing is planned any more")
+    elif cleared(incident, around.detection, plan):
+        notes.append("the trouble has gone away: nothing is planned while it stays away")
+    if incident.status.classification is None:
+        notes.append("the operator has not classified it yet: the cause below was told just now")
+    return tuple(notes)
+
+
+def _gates(context: Context, incident: Incident, around: Around, prospect: Prospect) -> tuple[Gate, ...]:
+    plan = prospect.decision.outcome if prospect.decision else None
+    if not isinstance(plan, RecoveryPlan) or around.protected is None:
+        return ()
+    elder = find_elder(context, around.protected)
+    step = next(step for step in plan.spec.steps if step.action.writes)
+    facts = GuardFacts(
+        plan=plan,
+        step=step,
+        protected_service=around.protected,
+        service=prospect.service,
+        problem=None,
+        tally=tally_approvals(plan.spec.required_approvals, ()),
+        elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
+        at_work=find_at_work(context, plan),
+        now=context.clock(),
+        mitigated=incident.status.mitigated_at is not None,
+        frozen_by=find_corruption(context, plan),
+    )
+    return evaluate_gates(facts)

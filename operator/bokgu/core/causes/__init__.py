@@ -1,0 +1,1 @@
+"""The rules of the diagnosis, by what they look at. Each takes the case and names a cause, or says nothing."""

@@ -1,0 +1,93 @@
+"""Tasks with more to do than they can: surges of traffic, CPU and memory at their limit."""
+
+from bokgu.api.fields import format_decimal
+from bokgu.api.incident import EvidenceItem
+from bokgu.api.vocabulary import Confidence, RootCause, Trait
+from bokgu.core.case import CPU, MEMORY, Case
+from bokgu.core.causes.ending import memory_at_limit
+from bokgu.core.causes.fault import asks_for_less
+from bokgu.core.causes.verdict import Diagnosis, quote, quote_failures, quote_move
+from bokgu.core.trends import find_growth
+
+SURGE_RATIO = 1.5
+"""Traffic that grew by half is a surge; less is the usual swing of a day [experience, not a figure of AWS]."""
+
+DRIVEN_RATIO = 1.3
+"""Growth of the load from where on it explains the growth of what it uses [experience]."""
+
+BUSY_CPU = 70.0
+"""Percent of CPU from where on tasks are busy: the usual target of target tracking policies."""
+
+SATURATED_CPU = 85.0
+"""Percent of CPU from where on requests wait for it: the first threshold of the preset ecs-cpu."""
+
+NO_LIMIT = 110.0
+"""Percent of CPU above which a task has more than it reserved: on EC2 there is no hard limit, and much is no lack."""
+
+
+def traffic_surge(case: Case) -> Diagnosis | None:
+    """More requests, busy tasks, and no new revision to blame."""
+    growth = case.load_growth
+    if growth is None or growth < SURGE_RATIO or case.onset_with_rollout:
+        return None
+    items = [quote("GetMetricData", f"requests grew to {format_decimal(growth)} of the level before")]
+    cpu = case.level(CPU)
+    if cpu is not None and cpu < BUSY_CPU:
+        return None  # More traffic, idle tasks: something else fails the requests.
+    if cpu is not None:
+        items.append(quote("GetMetricData", f"CPU is at {format_decimal(cpu)} %"))
+    if memory_at_limit(case) and (cpu is None or cpu < BUSY_CPU):
+        return None
+    items.extend(quote_failures(case.health_failures))
+    sure = Confidence.HIGH if cpu is not None else Confidence.MEDIUM
+    return Diagnosis(RootCause.TRAFFIC_SURGE, False, sure, tuple(items), (Trait.LOAD_DRIVEN,))
+
+
+def cpu_saturated(case: Case) -> Diagnosis | None:
+    """CPU rose to its limit; one that was always high is no news."""
+    level = case.level(CPU)
+    if level is None or not SATURATED_CPU <= level <= NO_LIMIT:
+        return None
+    moves = [(m, move) for m, _ in case.series(CPU) if (move := case.move(m)) and move.since > move.before]
+    items: list[EvidenceItem] = [quote_move(m, move) for m, move in moves]
+    grown, work = _grown(case, CPU), case.work_growth
+    if not items and grown is None:
+        return None
+    if grown is not None and not items:
+        items.append(quote("GetMetricData", f"CPU grew to {format_decimal(grown)} of its level before"))
+    driven = work is not None and work >= DRIVEN_RATIO
+    less = asks_for_less(case, "cpu")
+    fault: bool | None = not driven and bool(items) and (case.onset_with_rollout or (less and case.rollout is not None))
+    if driven and case.onset_with_rollout:
+        fault = None  # The load and a new revision began together.
+    if less:
+        items.append(quote("DescribeTaskDefinition", "the new revision was given less CPU"))
+    if work is not None:
+        items.append(quote("GetMetricData", f"the load is at {format_decimal(work)} of the level before"))
+    items.extend(quote_failures(case.health_failures))
+    traits = (Trait.LOAD_DRIVEN,) if driven and not case.onset_with_rollout else ()
+    return Diagnosis(RootCause.CPU_SATURATION, fault, Confidence.HIGH, tuple(items), traits)
+
+
+def memory_saturated(case: Case) -> Diagnosis | None:
+    """Memory is at its limit, and nothing has been killed for it yet."""
+    level = memory_at_limit(case)
+    if level is None:
+        return None
+    items = [quote("GetMetricData", f"memory is at {format_decimal(level)} %")]
+    work, grown = case.work_growth, _grown(case, MEMORY)
+    driven = work is not None and work >= DRIVEN_RATIO and grown is not None and not case.onset_with_rollout
+    if work is not None:
+        items.append(quote("GetMetricData", f"the load is at {format_decimal(work)} of the level before"))
+    old_too = bool(case.current_stops) and not case.only_new_tasks(case.current_stops)
+    less = asks_for_less(case, "memory")
+    fault = not driven and not old_too and grown is not None and (case.onset_with_rollout or less)
+    items.extend(quote_failures(case.health_failures))
+    traits = (Trait.LOAD_DRIVEN,) if driven else ()
+    return Diagnosis(RootCause.MEMORY_SATURATION, fault, Confidence.HIGH, tuple(items), traits)
+
+
+def _grown(case: Case, name: str) -> float | None:
+    """How the metric grew, where it grew enough to speak of."""
+    growths = (find_growth(series, case.evidence.onset) for _, series in case.series(name))
+    return max((growth for growth in growths if growth is not None and growth >= 1.2), default=None)

@@ -1,0 +1,47 @@
+"""What a plan is made from, and what may stand in its place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bokgu.api.detector import DetectorCondition
+from bokgu.api.incident import Classification, Incident
+from bokgu.api.observed import EcsService, ServiceDeployment
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.runbook import Runbook
+from bokgu.core.track_record import TrackRecord
+from bokgu.core.watch import Watch
+
+
+@dataclass(frozen=True)
+class NoPlan:
+    """Why there is no plan. `wait`: what blocks may go away by itself or by a change of the ProtectedService;
+    otherwise a person is needed now."""
+
+    reason: str
+    message: str
+    wait: bool
+
+
+@dataclass(frozen=True)
+class PlanningFacts:
+    """What a plan is made from.
+
+    `runbooks` are the built-in ones and the namespace's own. `track_records` and `last_begun` say by the name of a
+    runbook how often it helped against this root cause on this service, and when it last began there. `deployments` are
+    the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
+    needs to say whether that has helped.
+    """
+
+    incident: Incident
+    classification: Classification
+    protected_service: ProtectedService
+    service: EcsService
+    watch: Watch | None
+    condition: DetectorCondition | None
+    now: datetime
+    runbooks: tuple[Runbook, ...] = ()
+    deployments: tuple[ServiceDeployment, ...] = ()
+    patience: timedelta = timedelta()
+    track_records: Mapping[str, TrackRecord] = field(default_factory=dict)
+    last_begun: Mapping[str, datetime] = field(default_factory=dict)

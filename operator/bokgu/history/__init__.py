@@ -1,0 +1,1 @@
+"""Where the history of incidents is kept: one small interface, two backends. Imports only the gateways and `api`."""

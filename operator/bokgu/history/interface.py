@@ -1,0 +1,21 @@
+"""What every backend of the history can do."""
+
+from typing import Protocol
+
+from bokgu.api.history import IncidentRecord, Question
+
+
+class History(Protocol):
+    """Keeps records of incidents that are over."""
+
+    async def store(self, record: IncidentRecord) -> None:
+        """Keep a record. It is stored for good when this returns; storing it again changes nothing.
+
+        Raises HistoryError; nothing or a part may be stored then, and storing it again completes it.
+        """
+
+    async def find(self, question: Question) -> tuple[IncidentRecord, ...]:
+        """Records that may be like an incident of that service and type, in no order. Raises HistoryError.
+
+        An answer may be up to a minute old, except for what this very process stored.
+        """

@@ -1,0 +1,268 @@
+"""Gathers what AWS says about an incident: once, in few calls, all at the same time.
+
+What cannot be had is left out and named: a missing permission makes a diagnosis less sure, and never stops it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+
+from bokgu.api.incident import Incident
+from bokgu.api.observed import (
+    AwsError,
+    EcsService,
+    LogLine,
+    Metric,
+    Series,
+    ServiceDeployment,
+    StoppedTask,
+    TaskDefinition,
+)
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.vocabulary import IncidentType
+from bokgu.aws.cloudtrail import fetch_api_calls
+from bokgu.aws.ecs import (
+    fetch_service_deployments,
+    fetch_service_revisions,
+    fetch_stopped_tasks,
+    fetch_task_definition,
+)
+from bokgu.aws.elb import fetch_healthy_zones
+from bokgu.aws.logs import fetch_lines
+from bokgu.aws.series import fetch_sources
+from bokgu.core.callers import choose_operation, name_callers
+from bokgu.core.detection import find_onset, measure_condition
+from bokgu.core.ecs_event import ended_abnormally
+from bokgu.core.error_lines import ERROR_PATTERN, choose_lines
+from bokgu.core.evidence import Evidence
+from bokgu.core.evidence_metrics import LOOKBACK, choose_sources
+from bokgu.core.recent_stops import remember_tasks
+from bokgu.core.task_definitions import find_previous_definition, guess_previous_definition, name_previous_revision
+from bokgu.core.watch import Source
+from bokgu.reconcile.context import Context
+from bokgu.reconcile.watches import Measured
+
+PATIENCE = 15.0
+"""Seconds for AWS to answer all of it: an incident does not wait for an API that hangs."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass
+class _Inquiry:
+    """Asks about one incident until a moment of the loop's time. `missing` names what gave no answer, and why."""
+
+    context: Context
+    incident: Incident
+    protected: ProtectedService
+    service: EcsService
+    measured: Measured | None
+    now: datetime
+    until: float
+    missing: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def detected_at(self) -> datetime:
+        """When the trouble was seen."""
+        return self.incident.spec.detected_at or self.incident.metadata.creation_timestamp or self.now
+
+    @property
+    def begin(self) -> datetime:
+        """From when on logs are evidence."""
+        return self.detected_at - LOOKBACK * self.context.settings.minute
+
+    async def ask(self, operation: str, call: Awaitable[T], otherwise: T, *, optional: bool = False) -> T:
+        """The answer, or `otherwise` where there is none in time. What is `optional` is not missed."""
+        try:
+            async with asyncio.timeout_at(self.until):
+                return await call
+        except AwsError as error:
+            problem = error
+        except TimeoutError:
+            problem = AwsError(operation, "NoAnswer", "it took too long", sent=True)
+        except Exception:  # An answer of an unknown shape must not leave the incident without a diagnosis.
+            log.exception("evidence cannot be read", operation=operation)
+            problem = AwsError(operation, "Unreadable", "an answer of an unknown shape", sent=True)
+        if optional:
+            log.info("optional evidence is not there", error=str(problem))
+        else:
+            self.miss(problem)
+        return otherwise
+
+    def miss(self, error: AwsError) -> None:
+        """Note an answer that is none."""
+        self.missing[f"{error.operation}: {error.code}"] = None
+
+
+async def gather_evidence(
+    context: Context,
+    incident: Incident,
+    protected: ProtectedService,
+    service: EcsService,
+    measured: Measured | None,
+) -> Evidence:
+    """What the service, its tasks, deployments, metrics and logs say about the incident. `service` was just described.
+
+    Usually eight calls; docs/diagnosis.md lists them. Raises nothing that AWS does.
+    """
+    until = asyncio.get_running_loop().time() + PATIENCE
+    inquiry = _Inquiry(context, incident, protected, service, measured, context.clock(), until)
+    tasks, (deployments, definitions), series, logs = await asyncio.gather(
+        _fetch_tasks(inquiry),
+        _fetch_deployed(inquiry),
+        _fetch_metrics(inquiry),
+        _fetch_logs(inquiry),
+    )
+    return Evidence(
+        incident_type=incident.spec.type,
+        detected_at=inquiry.detected_at,
+        onset=_find_onset(inquiry, series),
+        service=service,
+        stopped_tasks=tasks.stopped,
+        task_definitions=definitions,
+        deployments=deployments,
+        metrics={source: answer for source, answer in series.items() if isinstance(source, Metric)},
+        requests=_find_requests(measured),
+        logs=logs,
+        zones=tasks.zones,
+        callers=tasks.callers,
+        minute=context.settings.minute,
+        missing=tuple(inquiry.missing),
+    )
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """Stopped tasks, and what they give reason to ask."""
+
+    stopped: tuple[StoppedTask, ...]
+    zones: frozenset[str]
+    callers: tuple[str, ...]
+
+
+async def _fetch_tasks(inquiry: _Inquiry) -> _Tasks:
+    """Stopped tasks, also those that ECS has forgotten, and what they give reason to ask."""
+    protected = inquiry.protected
+    described = await inquiry.ask("ListTasks", fetch_stopped_tasks(inquiry.context.aws, protected.spec.target), ())
+    stopped = remember_tasks(described, protected.status.recent_stops)
+    zones, callers = await asyncio.gather(_fetch_zones(inquiry, stopped), _fetch_callers(inquiry, stopped))
+    return _Tasks(stopped, zones, callers)
+
+
+async def _fetch_zones(inquiry: _Inquiry, tasks: Sequence[StoppedTask]) -> frozenset[str]:
+    """The Availability Zones with healthy targets, where all tasks that failed were in one zone."""
+    aws, spec, observed = inquiry.context.aws, inquiry.protected.spec, inquiry.protected.status.service
+    groups = observed.target_groups if observed else ()
+    failed = [task.zone for task in tasks if ended_abnormally(task.stop_code, task.reason)]
+    if len(failed) < 2 or len(set(failed)) > 1:
+        return frozenset()
+    asked = (
+        inquiry.ask(
+            "DescribeTargetHealth",
+            fetch_healthy_zones(aws, group.arn, region=spec.region, role_arn=spec.role_arn),
+            frozenset[str](),
+        )
+        for group in groups
+    )
+    return frozenset().union(*await asyncio.gather(*asked))
+
+
+async def _fetch_callers(inquiry: _Inquiry, tasks: Sequence[StoppedTask]) -> tuple[str, ...]:
+    """Who did it, where it was done by hand. The permission is optional: without an answer nothing is missing."""
+    target, operation = inquiry.protected.spec.target, choose_operation(inquiry.service, tasks)
+    if operation is None:
+        return ()
+    asked = fetch_api_calls(inquiry.context.aws, target, operation, (inquiry.begin, inquiry.now))
+    return name_callers(await inquiry.ask("LookupEvents", asked, (), optional=True), target, tasks)
+
+
+async def _fetch_deployed(
+    inquiry: _Inquiry,
+) -> tuple[tuple[ServiceDeployment, ...], tuple[TaskDefinition, ...]]:
+    """The service deployments, and the task definitions of the primary deployment and of the one before."""
+    aws, target, service = inquiry.context.aws, inquiry.protected.spec.target, inquiry.service
+
+    async def describe(name: str | None) -> TaskDefinition | None:
+        if name is None:
+            return None
+        return await inquiry.ask("DescribeTaskDefinition", fetch_task_definition(aws, target, name), None)
+
+    listing = inquiry.ask("ListServiceDeployments", fetch_service_deployments(aws, target), None)
+    primary = describe(service.primary.task_definition if service.primary else service.task_definition)
+    previous = find_previous_definition(service)
+    if previous is not None:
+        listed, *found = await asyncio.gather(listing, primary, describe(previous))
+    else:
+        listed, first = await asyncio.gather(listing, primary)
+        found = [first, await describe(await _find_previous(inquiry, listed))]
+    return listed or (), tuple(definition for definition in found if definition)
+
+
+async def _find_previous(inquiry: _Inquiry, listed: Sequence[ServiceDeployment] | None) -> str | None:
+    """The task definition before the present one, where no deployment of the service has it any more."""
+    good = inquiry.protected.status.last_known_good
+    if listed is None:
+        return guess_previous_definition(inquiry.service, good)
+    revision = name_previous_revision(listed)
+    if revision is None:
+        return None
+    if good is not None and good.service_revision_arn == revision:
+        return good.task_definition
+    asked = fetch_service_revisions(inquiry.context.aws, inquiry.protected.spec.target, (revision,))
+    described = await inquiry.ask("DescribeServiceRevisions", asked, {})
+    return described[revision].task_definition if revision in described else None
+
+
+async def _fetch_metrics(inquiry: _Inquiry) -> dict[Source, Series]:
+    """Datapoints of each metric that CloudWatch answered, in one call where it does not page."""
+    spec, measured, now = inquiry.protected.spec, inquiry.measured, inquiry.now
+    starts = choose_sources(
+        inquiry.protected,
+        measured.watch if measured else None,
+        measured.condition if measured else None,
+        detected_at=inquiry.detected_at,
+        now=now,
+        minute=inquiry.context.settings.minute,
+    )
+    asked = fetch_sources(inquiry.context.aws, starts, now, region=spec.region, role_arn=spec.role_arn, bulk=False)
+    found = {}
+    for source, answer in (await inquiry.ask("GetMetricData", asked, {})).items():
+        if isinstance(answer, AwsError):
+            inquiry.miss(answer)
+        else:
+            found[source] = answer.since(starts[source])  # One call has one start for all.
+    return found
+
+
+async def _fetch_logs(inquiry: _Inquiry) -> tuple[LogLine, ...]:
+    """Lines that look like errors; of corrupted data those that tell of it."""
+    spec = inquiry.protected.spec
+    if spec.log_group is None:
+        return ()
+    sign = spec.detection.corruption if inquiry.incident.spec.type is IncidentType.DATA_CORRUPTION else None
+    pattern = sign.pattern if sign and sign.pattern else ERROR_PATTERN
+    asked = fetch_lines(inquiry.context.aws, spec.target, spec.log_group, pattern, (inquiry.begin, inquiry.now))
+    return choose_lines(await inquiry.ask("FilterLogEvents", asked, ()))
+
+
+def _find_onset(inquiry: _Inquiry, series: dict[Source, Series]) -> datetime | None:
+    """Start of the period in which the trouble began, where the condition that measures it says so."""
+    measured = inquiry.measured
+    if measured is None:
+        return None
+    by_name = {name: series[source] for name, source in measured.watch.sources.items() if source in series}
+    points = measure_condition(measured.watch, measured.condition, by_name, inquiry.begin, inquiry.now)
+    return find_onset(measured.condition, points)
+
+
+def _find_requests(measured: Measured | None) -> Metric | None:
+    """The metric that counts requests: the denominator of the ratio that is measured."""
+    ratio = measured.condition.ratio if measured else None
+    source = measured.watch.sources.get(ratio.denominator) if measured and ratio else None
+    return source if isinstance(source, Metric) else None

@@ -1,0 +1,229 @@
+"""Runbooks on a real API server: what is admitted, who is chosen, what `bokgu plan` foresees."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.test_docs import blocks
+from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD, protected_service
+from tests.world.scene import Scene
+from tests.world.world import ROOT, Raw, World, wait_for
+
+SCALE_OUT = {"name": "more", "action": "scale_out"}
+
+
+def runbook(name: str, *, drop: tuple[str, ...] = (), **spec: Any) -> Raw:
+    whole = {"rootCauses": ["TrafficSurge"], "steps": [SCALE_OUT], **spec}
+    return {
+        "apiVersion": "bokgu.dev/v1alpha1",
+        "kind": "Runbook",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {key: value for key, value in whole.items() if key not in drop},
+    }
+
+
+@pytest.fixture
+def put(world: World) -> Iterator[Callable[[Raw], None]]:
+    """Applies Runbooks, and removes them after the test: they are for all services of the namespace."""
+    names: list[str] = []
+
+    def apply(manifest: Raw) -> None:
+        names.append(manifest["metadata"]["name"])
+        world.apply(manifest)
+
+    yield apply
+    for name in names:
+        world.control_plane.kubectl("delete", "runbook", name, "-n", NAMESPACE, "--ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def approver(world: World) -> Path:
+    """A person who may read what is Bokgu's and approve plans, and nothing else."""
+    return world.control_plane.kubeconfig_for_user(world.alice.name)
+
+
+def bokgu_plan(world: World, kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PYTHONPATH": str(ROOT / "operator"),
+        "KUBECONFIG": str(kubeconfig),
+        "AWS_ACCESS_KEY_ID": "reader",
+        "AWS_SECRET_ACCESS_KEY": "simulated",
+        "BOKGU_AWS_ENDPOINT_URL": world.aws_url,
+    }
+    command = [sys.executable, "-m", "bokgu", "plan", "-n", NAMESPACE, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+# Admission
+
+
+def test_the_built_in_runbooks_are_admitted_as_they_are(world: World) -> None:
+    texts = [f.read_text() for f in sorted((ROOT / "operator/bokgu/runbooks").glob("*.yaml"))]
+    manifests = "\n---\n".join(texts)
+    names = {document["metadata"]["name"] for document in yaml.safe_load_all(manifests)}
+    answer = world.control_plane.kubectl(
+        "create", "-f", "-", "-n", NAMESPACE, "--dry-run=server", "-o", "name", input=manifests
+    )
+    assert {line.rpartition("/")[2] for line in answer.stdout.split()} == names
+
+
+def test_the_manifests_of_the_documentation_are_admitted(world: World) -> None:
+    found = blocks(ROOT / "docs/runbooks.md", "yaml")
+    assert len(found) == 2
+    for manifest in found:
+        world.control_plane.kubectl("create", "-f", "-", "--dry-run=server", input=manifest)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"serviceSelector": {}}, "serviceSelector must not be empty"),
+        ({"serviceSelector": {"matchLabels": {}}}, "should have at least 1 properties"),
+        ({"steps": []}, "give steps, or advice"),
+        ({"steps": [SCALE_OUT, SCALE_OUT]}, "every name must be unique"),
+        ({"steps": [{"name": "a", "action": "scale_up"}]}, 'Unsupported value: "scale_up"'),
+        ({"rootCauses": ["Gremlins"]}, 'Unsupported value: "Gremlins"'),
+        ({"rootCauses": []}, "must name its services"),
+        ({"advice": "see {service.name}"}, "advice: the only braces are {service}"),
+        ({"steps": [{**SCALE_OUT, "description": "to {wanted}"}]}, "description: the only braces are {service}"),
+        ({"advice": "{{service}}"}, "advice: the only braces are"),
+        ({"steps": [{**SCALE_OUT, "rollback": {"action": "scale_out"}}]}, "neither has a rollback"),
+        ({"steps": [{**SCALE_OUT, "parameters": {"minimumHealthyPercent": 100}}]}, "is for service_restart"),
+        ({"steps": [{**SCALE_OUT, "validation": {"for": "0s"}}]}, "validation.for must be at least 1s"),
+        ({"steps": [{**SCALE_OUT, "validation": {"for": "5m", "timeout": "4m"}}]}, "must not be shorter"),
+        ({"steps": [{**SCALE_OUT, "timeout": "0s"}]}, "timeout must be at least 1s"),
+        ({"priority": 1001}, "should be less than or equal to 1000"),
+    ],
+)
+def test_s12_a_runbook_that_cannot_be_meant_is_refused_with_what_to_do(
+    world: World, changes: dict[str, Any], message: str
+) -> None:
+    manifest = json.dumps(runbook("wrong", **changes))
+    refused = world.control_plane.kubectl("create", "-f", "-", "--dry-run=server", input=manifest, check=False)
+    assert message in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"drop": ("rootCauses",), "serviceSelector": {"matchLabels": {"team": "pay"}}},
+        {"drop": ("rootCauses",), "onlyByName": True},
+        {"drop": ("rootCauses", "steps"), "advice": "call {service}'s owner"},
+        {"steps": [{**SCALE_OUT, "description": "{service}: {desiredCount} to {wantedCount}"}], "advice": "x" * 800},
+    ],
+    ids=["selector", "only-by-name", "advice", "templates"],
+)
+def test_a_runbook_that_can_be_meant_is_admitted(world: World, spec: dict[str, Any]) -> None:
+    manifest = json.dumps(runbook("right", **spec))
+    world.control_plane.kubectl("create", "-f", "-", "--dry-run=server", input=manifest)
+
+
+# Ready
+
+
+def test_s12_a_runbook_says_whether_it_can_be_used(world: World, put: Callable[[Raw], None]) -> None:
+    def ready(name: str, status: str, reason: str) -> None:
+        def is_so() -> bool:
+            found = world.condition("runbooks", name, "Ready")
+            return (found.get("status"), found.get("reason")) == (status, reason)
+
+        wait_for(is_so, 10, lambda: f"{world.get('runbooks', name)}\n{world.operator_log_tail()}")
+
+    put(runbook("first-rung", rootCauses=["Throttled"], escalatesTo="second-rung"))
+    ready("first-rung", "False", "EscalatesToNobody")
+    assert "second-rung" in world.condition("runbooks", "first-rung", "Ready")["message"]
+    put(runbook("second-rung", rootCauses=["Throttled"], escalatesTo="first-rung"))
+    ready("first-rung", "False", "EscalationLoop")
+    ready("second-rung", "False", "EscalationLoop")
+    put(runbook("second-rung", rootCauses=["Throttled"]))
+    ready("first-rung", "True", "Usable")
+    ready("second-rung", "True", "Usable")
+    assert world.status("runbooks", "second-rung")["summary"] == "scale_out"
+    put(runbook("throttled", rootCauses=["Throttled"], drop=("steps",), advice="ask for more"))
+    ready("throttled", "True", "ReplacesBuiltIn")
+
+
+# Choice, and the forecast of it
+
+
+def test_a_runbook_for_the_labels_of_a_service_makes_its_plan_and_is_foreseen(
+    scene: Scene, put: Callable[[Raw], None], approver: Path
+) -> None:
+    world = scene.world
+    labelled = protected_service(scene.service)
+    labelled["metadata"]["labels"] = {"team": scene.service}
+    world.apply(labelled)
+    step = {**SCALE_OUT, "description": "{service}: {wantedCount}", "parameters": {"scaleStepPercent": 10}}
+    ours, others = ({"matchLabels": {"team": team}} for team in (scene.service, "others"))
+    put(runbook("of-team", drop=("rootCauses",), steps=[step], serviceSelector=ours, priority=-5))
+    put(runbook("of-others", drop=("rootCauses",), serviceSelector=others, priority=900))
+    plan = scene.surge()
+    assert plan["spec"]["runbookRef"]["name"] == "of-team"
+    (made,) = plan["spec"]["steps"]
+    assert made["description"] == f"{scene.service}: 4"
+    assert made["parameters"] == {"desiredCount": 4}
+
+    name = scene.incident()["metadata"]["name"]
+    before = {kind: world.all(kind) for kind in ("recoveryplans", "runbooks")}
+    answer = bokgu_plan(world, approver, "--incident", name, "--dry-run", "-o", "json")
+    assert answer.returncode == 0, answer.stderr
+    foreseen = json.loads(answer.stdout)
+    assert foreseen["outcome"] == "Plan"
+    spec = foreseen["plan"]["spec"]
+    for field in ("steps", "risks", "requiredApprovals", "runbookRef", "preconditions", "chosenBecause"):
+        assert spec[field] == plan["spec"][field], field
+    fates = {row["name"]: row["fate"] for row in foreseen["runbooks"]}
+    assert fates["of-team"] == "makes the plan"
+    assert fates["of-others"] == "not for this: its serviceSelector is for other services"
+    assert fates["classic-high-error-rate"] == "not for this: chosen only by name"
+    assert "it has plan" in foreseen["notes"][0]
+    assert {g["name"] for g in foreseen["gates"] if not g["passed"]} == {"Approved"}
+    assert [o["metadata"]["name"] for o in world.all("recoveryplans")] == [
+        o["metadata"]["name"] for o in before["recoveryplans"]
+    ]
+    assert world.all("runbooks") == before["runbooks"]
+    assert scene.updates() == []
+
+    text = bokgu_plan(world, approver, "--incident", name, "--dry-run").stdout
+    assert "step 1  more (scale_out)" in text
+    assert "gate    Approved blocks: waits for" in text
+    assert yaml.safe_load(bokgu_plan(world, approver, "--incident", name, "--dry-run", "-o", "yaml").stdout)["plan"]
+
+
+def test_a_runbook_of_the_same_name_replaces_the_built_in_one_and_its_end_wakes_who_waits(
+    scene: Scene, put: Callable[[Raw], None], approver: Path
+) -> None:
+    world = scene.world
+    put(runbook("traffic-surge", drop=("steps",), advice="Call the shop about {service}: {desiredCount} tasks."))
+    world.simulator.set_load(CLUSTER, scene.service, SURGE_LOAD)
+    scene.wait("it is escalated", lambda: scene.incident_is("Escalated"), 30)
+    status = scene.incident()["status"]
+    assert status["reason"] == "NoSafeAction"
+    assert status["classification"]["requiredActions"] == ["manual"]
+    planned = world.condition("incidents", scene.incident()["metadata"]["name"], "Planned")
+    assert planned["message"] == f"Call the shop about {scene.service}: 3 tasks."
+
+    name = scene.incident()["metadata"]["name"]
+    text = bokgu_plan(world, approver, "--incident", name, "--dry-run").stdout
+    assert f"no plan   NoSafeAction: Call the shop about {scene.service}: 3 tasks." in text
+
+    world.control_plane.kubectl("delete", "runbook", "traffic-surge", "-n", NAMESPACE)
+    scene.wait("the built-in one makes a plan", lambda: scene.plan_is("AwaitingApproval"), 20)
+    assert scene.plan()["spec"]["runbookRef"]["name"] == "traffic-surge"
+
+
+def test_plans_are_not_made_by_hand(world: World, approver: Path) -> None:
+    refused = bokgu_plan(world, approver, "--incident", "any")
+    assert refused.returncode == 2
+    assert "add --dry-run" in refused.stderr
+    missing = bokgu_plan(world, approver, "--incident", "nothing-here", "--dry-run")
+    assert missing.returncode == 1
+    assert "there is no Incident nothing-here" in missing.stderr

@@ -1,0 +1,198 @@
+"""Compact records in ConfigMaps: what fits, what makes room, and who writes first."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bokgu.api.history import HistoryError, IncidentRecord, Question
+from bokgu.api.vocabulary import IncidentType
+from bokgu.history import cluster
+from bokgu.history.cluster import MAX_RECORDS, SHARDS, ClusterHistory, config_map_name, insert_record, shard_of
+from bokgu.kube.client import KubeError, Raw
+from tests.unit.history_facts import plan_record, record, records
+
+QUESTION = Question("shop", "production", "api", IncidentType.HIGH_ERROR_RATE)
+
+
+def ids(data: dict[str, str], service: str = "api") -> list[str]:
+    return [r.id for r in cluster._read_all({service: data.get(service, "")})]
+
+
+def test_records_are_one_line_each_the_newest_first() -> None:
+    data = insert_record(insert_record({}, record("old", ago=900)), record("new", ago=1))
+    assert list(data) == ["api"]
+    assert ids(data) == ["new", "old"]
+    assert insert_record(data, record("old", ago=900)) == data
+
+
+def test_the_oldest_of_a_service_makes_room() -> None:
+    data: dict[str, str] = {}
+    for number in range(MAX_RECORDS + 5):
+        data = insert_record(data, record(f"i{number}", ago=10_000 - number))
+    assert len(ids(data)) == MAX_RECORDS
+    assert "i0" not in ids(data)
+    assert ids(data)[0] == f"i{MAX_RECORDS + 4}"
+
+
+def test_the_oldest_of_all_services_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "MAX_BYTES", 3_000)
+    data: dict[str, str] = {}
+    for number in range(12):
+        data = insert_record(data, record(f"i{number}", ago=10_000 - number, service=("api", "web")[number % 2]))
+    assert cluster._size(data) <= 3_000
+    kept = {*ids(data, "api"), *ids(data, "web")}
+    assert kept == {f"i{number}" for number in range(12 - len(kept), 12)}
+
+
+def test_what_cannot_be_read_is_left_out() -> None:
+    data = {"api": "no json\n{}\n" + insert_record({}, record("good"))["api"]}
+    assert ids(data) == ["good"]
+    assert ids(insert_record(data, record("next", ago=1))) == ["next", "good"]
+
+
+def test_a_record_is_compact() -> None:
+    long = record("a", *(plan_record() for _ in range(16)), description="x" * 2048, affected_resources=("arn",) * 32)
+    assert len(insert_record({}, long)["api"]) < 10_000
+
+
+def test_a_full_config_map_is_well_below_what_the_api_server_takes() -> None:
+    plans = tuple(plan_record(id=f"{i}") for i in range(16))
+    data: dict[str, str] = {}
+    for service in range(6):
+        for number in range(MAX_RECORDS):
+            data = insert_record(data, record(f"i{number}", *plans, ago=number, service=f"s{service}"))
+    assert cluster._size(data) <= cluster.MAX_BYTES < 700_000
+
+
+@settings(max_examples=30)
+@given(st.lists(records(), max_size=8, unique_by=lambda r: r.id))
+def test_the_order_of_storing_plays_no_part(past: list[IncidentRecord]) -> None:
+    forth: dict[str, str] = {}
+    back: dict[str, str] = {}
+    for one in past:
+        forth = insert_record(forth, one)
+    for one in reversed(past):
+        back = insert_record(back, one)
+    assert forth == back
+    assert {r.id for r in cluster._read_all(forth)} == {r.id for r in past}
+
+
+class Kube:
+    """ConfigMaps by name, as the API server keeps them; `rivals` write just before the next writes arrive."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, Raw] = {}
+        self.rivals: list[IncidentRecord] = []
+        self.reads = self.writes = 0
+        self.away = False
+
+    async def get_config_map(self, namespace: str, name: str) -> Raw | None:
+        self.reads += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise KubeError(0, "Unreachable", "nobody answers")
+        return self.bodies.get(name)
+
+    async def put_config_map(self, body: Raw) -> Raw:
+        await asyncio.sleep(0)
+        name = body["metadata"]["name"]
+        if self.rivals:
+            rival, found = self.rivals.pop(), self.bodies.get(name) or {"metadata": {"name": name}}
+            self._keep({**found, "data": insert_record(found.get("data") or {}, rival)})
+        old = self.bodies.get(name)
+        version = body["metadata"].get("resourceVersion")
+        if old is not None and version != old["metadata"]["resourceVersion"]:
+            raise KubeError(409, "AlreadyExists" if version is None else "Conflict", "somebody was faster")
+        self._keep(body)
+        return self.bodies[name]
+
+    def _keep(self, body: Raw) -> None:
+        self.writes += 1
+        metadata = {**body["metadata"], "resourceVersion": str(self.writes)}
+        self.bodies[metadata["name"]] = {**body, "metadata": metadata}
+
+
+def open_history(kube: Kube) -> ClusterHistory:
+    return ClusterHistory(cast(Any, kube))
+
+
+async def stored_ids(kube: Kube) -> set[str]:
+    return {r.id for r in await open_history(kube).find(QUESTION)}
+
+
+def test_nobody_elses_record_is_lost() -> None:
+    async def run() -> None:
+        kube = Kube()
+        kube.rivals = [record("rival-2"), record("rival-1")]
+        await open_history(kube).store(record("mine"))
+        assert await stored_ids(kube) == {"mine", "rival-1", "rival-2"}
+
+    asyncio.run(run())
+
+
+def test_many_at_once_are_all_stored() -> None:
+    async def run() -> None:
+        kube = Kube()
+        history = open_history(kube)
+        await asyncio.gather(*(history.store(record(f"i{n}", ago=n)) for n in range(20)))
+        assert await stored_ids(kube) == {f"i{n}" for n in range(20)}
+
+    asyncio.run(run())
+
+
+def test_storing_again_writes_nothing() -> None:
+    async def run() -> None:
+        kube = Kube()
+        await open_history(kube).store(record("a"))
+        await open_history(kube).store(record("a"))
+        assert kube.writes == 1
+
+    asyncio.run(run())
+
+
+def test_an_endless_race_is_given_up_and_told() -> None:
+    async def run() -> None:
+        kube = Kube()
+        kube.rivals = [record(f"rival-{n}") for n in range(99)]
+        with pytest.raises(HistoryError, match="Conflict"):
+            await open_history(kube).store(record("mine"))
+
+    asyncio.run(run())
+
+
+def test_reads_come_from_memory_and_know_what_was_just_stored() -> None:
+    async def run() -> None:
+        kube = Kube()
+        history = open_history(kube)
+        assert await history.find(QUESTION) == ()
+        assert await history.find(QUESTION) == ()
+        assert kube.reads == SHARDS
+        await history.store(record("a"))
+        assert [r.id for r in await history.find(QUESTION)] == ["a"]
+        assert kube.reads == SHARDS + 1
+
+    asyncio.run(run())
+
+
+def test_an_api_server_that_is_away_is_told() -> None:
+    async def run() -> None:
+        kube = Kube()
+        kube.away = True
+        with pytest.raises(HistoryError, match="Unreachable"):
+            await open_history(kube).store(record("a"))
+        with pytest.raises(HistoryError, match="Unreachable"):
+            await open_history(kube).find(QUESTION)
+
+    asyncio.run(run())
+
+
+def test_the_accounts_rights_name_the_config_maps() -> None:
+    chart = (cluster.__file__ or "").partition("/operator/")[0]
+    with open(f"{chart}/charts/bokgu/templates/account.yaml") as file:
+        text = file.read()
+    assert all(f"- {config_map_name(number)}\n" in text for number in range(SHARDS))
+    assert config_map_name(SHARDS) not in text
+    assert {shard_of(f"s{n}") for n in range(200)} == set(range(SHARDS))

@@ -1,0 +1,83 @@
+from typing import Any
+
+from bokgu.runtime.handlers import MAX_WAITING, build_announcer
+from bokgu.runtime.store import Key, Store
+
+Raw = dict[str, Any]
+
+
+def an_object(name: str, namespace: str = "shop", version: int = 1, generation: int = 1, **body: Any) -> Raw:
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"{namespace}-{name}",
+        "resourceVersion": str(version),
+        "generation": generation,
+    }
+    return {"metadata": metadata, "spec": {}, **body}
+
+
+def incident(name: str, namespace: str = "shop", **status: Any) -> Raw:
+    return an_object(name, namespace, spec={"serviceRef": {"name": "api"}}, status=status)
+
+
+class Told:
+    """A store with an announcer, and what it has queued."""
+
+    def __init__(self, *incidents: Raw) -> None:
+        self.store = Store()
+        self.queued: list[Key] = []
+        self.announce = build_announcer(self.store, self.queued.append)
+        for one in incidents:
+            self.store.put("incidents", one)
+
+    def put(self, body: Raw, *, own: bool = False) -> set[Key]:
+        self.queued.clear()
+        self.store.put("runbooks", body)
+        self.announce("runbooks", body, own)
+        return set(self.queued)
+
+    def remove(self, body: Raw) -> set[Key]:
+        self.queued.clear()
+        self.store.remove("runbooks", body)
+        self.announce("runbooks", body, False)
+        return set(self.queued)
+
+
+WAITING = ("incidents", "shop", "waiting")
+OURS = ("runbooks", "shop", "ours")
+
+
+def told() -> Told:
+    return Told(
+        incident("waiting", reason="NoSafeAction"),
+        incident("planned", plans=[{"name": "p", "uid": "u"}]),
+        incident("over", resolvedAt="2026-11-24T08:00:00Z"),
+        incident("elsewhere", "other"),
+    )
+
+
+def test_a_new_runbook_wakes_the_incidents_of_its_namespace_that_have_no_plan() -> None:
+    assert told().put(an_object("ours")) == {OURS, WAITING}
+
+
+def test_only_a_new_spec_or_its_end_wakes_them() -> None:
+    world = told()
+    world.put(an_object("ours"))
+    assert world.put(an_object("ours", version=2), own=True) == set()
+    assert world.put(an_object("ours", version=3)) == {OURS}
+    assert world.put(an_object("ours", version=4, generation=2)) == {OURS, WAITING}
+    assert WAITING in world.remove(an_object("ours", version=4))
+
+
+def test_runbooks_that_escalate_are_judged_anew() -> None:
+    world = told()
+    world.store.put("runbooks", an_object("above", spec={"escalatesTo": "ours"}))
+    world.store.put("runbooks", an_object("beside"))
+    assert ("runbooks", "shop", "above") in world.put(an_object("ours"))
+    assert ("runbooks", "shop", "beside") not in world.put(an_object("ours", version=2))
+
+
+def test_a_runbook_wakes_a_bounded_number_of_incidents() -> None:
+    world = Told(*(incident(f"i{n}") for n in range(MAX_WAITING + 50)))
+    assert len(world.put(an_object("ours"))) == MAX_WAITING + 1

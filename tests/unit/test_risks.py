@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+
+from bokgu.api.recovery_plan import RecoveryPlan, Risk
+from bokgu.api.vocabulary import Level
+from bokgu.core.planning import build_plan
+from bokgu.core.risks import ACK_TAG, STACK_TAG
+from tests.unit.facts import classification, protected_service, service
+from tests.unit.test_planning import BAD_DEPLOYMENT, LEAK, good, planning
+
+
+def risks(**changes: Any) -> list[Risk]:
+    plan = build_plan(planning(**changes))
+    assert isinstance(plan, RecoveryPlan)
+    return list(plan.spec.risks)
+
+
+def find(found: list[Risk], words: str) -> Risk:
+    (one,) = [risk for risk in found if words in risk.description]
+    return one
+
+
+@pytest.mark.parametrize(
+    ("desired", "percent", "probability", "impact", "mitigation"),
+    [
+        (4, 100, Level.LOW, Level.MEDIUM, "keeps 4 of 4 tasks running"),
+        (4, 50, Level.MEDIUM, Level.MEDIUM, "keeps 2 of 4 tasks running"),
+        (3, 50, Level.MEDIUM, Level.MEDIUM, "keeps 2 of 3 tasks running"),
+        (1, 0, Level.HIGH, Level.HIGH, "keeps 0 of 1 tasks running"),
+        (1, None, Level.HIGH, Level.MEDIUM, "not known"),
+        (4, None, Level.MEDIUM, Level.MEDIUM, "not known"),
+    ],
+)
+def test_an_interruption_is_as_probable_as_the_service_lets_tasks_go(
+    *, desired: int, percent: int | None, probability: Level, impact: Level, mitigation: str
+) -> None:
+    one = service(desired=desired, minimum_healthy_percent=percent)
+    risk = find(risks(classification=BAD_DEPLOYMENT, service=one), "may interrupt requests")
+    assert (risk.probability, risk.impact) == (probability, impact)
+    assert mitigation in risk.mitigation
+
+
+def test_more_tasks_open_connections_to_what_the_service_depends_on() -> None:
+    named = find(risks(protected_service=protected_service(dependsOn=["orders-db", "cart"])), "more connections")
+    assert named.description == "5 tasks open more connections to orders-db, cart"
+    assert named.probability is Level.MEDIUM
+    assert find(risks(), "more connections").probability is Level.LOW
+
+
+@pytest.mark.parametrize(
+    ("tags", "owner", "probability"),
+    [
+        ({STACK_TAG: "shop-prod"}, "CloudFormation stack shop-prod", Level.HIGH),
+        ({ACK_TAG: "ecs-1.0"}, "the ACK controller", Level.HIGH),
+        ({}, "an autoscaler or an infrastructure pipeline", Level.MEDIUM),
+    ],
+)
+def test_who_else_sets_the_service_may_set_it_again(tags: dict[str, str], owner: str, probability: Level) -> None:
+    risk = find(risks(service=service(tags=tags)), "may set the count again")
+    assert risk.description.startswith(owner)
+    assert risk.probability is probability
+    old = protected_service(status=good())
+    rolled_back = risks(classification=BAD_DEPLOYMENT, protected_service=old, service=service(tags=tags))
+    assert any(owner in risk.description for risk in rolled_back) is bool(tags)
+
+
+def test_a_restart_may_bring_other_code() -> None:
+    assert find(risks(classification=LEAK), "an image tag has moved").impact is Level.HIGH
+
+
+@pytest.mark.parametrize(("confidence", "probability"), [("medium", Level.MEDIUM), ("low", Level.HIGH)])
+def test_a_cause_that_is_not_sure_is_a_risk(confidence: str, probability: Level) -> None:
+    unsure = classification(confidence=confidence)
+    assert find(risks(classification=unsure), "the cause may be another one").probability is probability
+    assert all("cause" not in risk.description for risk in risks())
+
+
+def test_the_names_of_all_dependencies_still_fit() -> None:
+    many = protected_service(dependsOn=[f"{i:02}" + "d" * 251 for i in range(32)])
+    assert all(len(risk.description) <= 300 for risk in risks(protected_service=many))
