@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.integration.test_docs import blocks
-from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD, protected_service
+from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD, protected_service
 from tests.world.scene import Scene
 from tests.world.world import ROOT, Raw, World, wait_for
 
@@ -198,26 +198,51 @@ def test_a_runbook_for_the_labels_of_a_service_makes_its_plan_and_is_foreseen(
     assert yaml.safe_load(bokgu_plan(world, approver, "--incident", name, "--dry-run", "-o", "yaml").stdout)["plan"]
 
 
-def test_a_runbook_of_the_same_name_replaces_the_built_in_one_and_its_end_wakes_who_waits(
-    scene: Scene, put: Callable[[Raw], None], approver: Path
+def test_a_restart_is_planned_approved_made_and_proven(
+    new_scene: Callable[..., Scene], put: Callable[[Raw], None]
 ) -> None:
+    scene = new_scene(allowedActions=["service_restart"], runbooks=["restart-anyway"])
     world = scene.world
-    put(runbook("traffic-surge", drop=("steps",), advice="Call the shop about {service}: {desiredCount} tasks."))
+    restart = {"name": "restart", "action": "service_restart", "parameters": {"minimumHealthyPercent": 100}}
+    put(runbook("restart-anyway", drop=("rootCauses",), onlyByName=True, steps=[restart], cooldown="6h"))
+    plan = scene.surge()
+    (step,) = plan["spec"]["steps"]
+    assert (step["action"], step["onFailure"], "rollback" in step) == ("service_restart", "Stop", False)
+    assert "keeps 3 of 3 tasks running" in plan["spec"]["risks"][0]["mitigation"]
+    scene.approve(plan)
+    scene.wait("ECS is asked", scene.updates, 20)
+    world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
+    scene.wait("the plan completes", lambda: scene.plan_is("Completed"), 60)
+    (sent,) = scene.updates()
+    assert sent["forceNewDeployment"] is True
+    assert "taskDefinition" not in sent
+
+
+def test_a_runbook_of_the_same_name_replaces_the_built_in_one_and_its_end_wakes_who_waits(
+    new_scene: Callable[..., Scene], put: Callable[[Raw], None], approver: Path
+) -> None:
+    """With a classic plan, which the service names: it is for every root cause."""
+    scene = new_scene(runbooks=["classic-high-error-rate"])
+    world = scene.world
+    advice = "Call the shop about {service}: {desiredCount} tasks."
+    put(runbook("classic-high-error-rate", drop=("rootCauses", "steps"), onlyByName=True, advice=advice))
     world.simulator.set_load(CLUSTER, scene.service, SURGE_LOAD)
     scene.wait("it is escalated", lambda: scene.incident_is("Escalated"), 30)
     status = scene.incident()["status"]
     assert status["reason"] == "NoSafeAction"
     assert status["classification"]["requiredActions"] == ["manual"]
-    planned = world.condition("incidents", scene.incident()["metadata"]["name"], "Planned")
-    assert planned["message"] == f"Call the shop about {scene.service}: 3 tasks."
-
     name = scene.incident()["metadata"]["name"]
+    said = f"Call the shop about {scene.service}: 3 tasks."
+    assert world.condition("incidents", name, "Planned")["message"] == said
     text = bokgu_plan(world, approver, "--incident", name, "--dry-run").stdout
-    assert f"no plan   NoSafeAction: Call the shop about {scene.service}: 3 tasks." in text
+    assert f"no plan   NoSafeAction: {said}" in text
 
-    world.control_plane.kubectl("delete", "runbook", "traffic-surge", "-n", NAMESPACE)
+    world.control_plane.kubectl("delete", "runbook", "classic-high-error-rate", "-n", NAMESPACE)
     scene.wait("the built-in one makes a plan", lambda: scene.plan_is("AwaitingApproval"), 20)
-    assert scene.plan()["spec"]["runbookRef"]["name"] == "traffic-surge"
+    spec = scene.plan()["spec"]
+    assert spec["runbookRef"]["name"] == "classic-high-error-rate"
+    assert [step["action"] for step in spec["steps"]] == ["scale_out"]
+    assert any("acts whatever the cause" in risk["description"] for risk in spec["risks"])
 
 
 def test_plans_are_not_made_by_hand(world: World, approver: Path) -> None:

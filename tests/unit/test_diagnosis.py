@@ -121,6 +121,11 @@ def rolling_out(*tasks: StoppedTask, began: float = 12, **fields: Any) -> Eviden
         ({"requests": traffic(100, 149)}, RootCause.UNKNOWN, False),
         ({"requests": SURGE, "deployments": BAD}, RootCause.UNKNOWN, None),
         ({"requests": SURGE, "cpu": traffic(20, 40)}, RootCause.UNKNOWN, False),
+        (
+            {"requests": SURGE, "cpu": series({n: 75.0 if n == 0 else 30.0 for n in range(30)})},
+            RootCause.TRAFFIC_SURGE,
+            False,
+        ),
         ({}, RootCause.UNKNOWN, False),
         ({"requests": None}, RootCause.UNKNOWN, False),
         ({"requests": None, "deployments": BAD}, RootCause.BAD_DEPLOYMENT, True),
@@ -283,6 +288,8 @@ def test_a_deployment_that_ecs_takes_back_itself_is_said_so() -> None:
         ({"cpu": traffic(95, 95)}, RootCause.UNKNOWN),
         ({"cpu": traffic(300, 320)}, RootCause.UNKNOWN),
         ({"metrics": {MEMORY: traffic(60, 97)}}, RootCause.MEMORY_SATURATION),
+        ({"metrics": {MEMORY: traffic(97, 97)}}, RootCause.UNKNOWN),
+        ({"metrics": {Metric("AWS/RDS", "DBLoad", (), "Average", 60): traffic(2, 30)}}, RootCause.DEPENDENCY_FAILURE),
     ],
 )
 def test_each_rule_sees_its_cause(fields: dict[str, Any], cause: RootCause) -> None:
@@ -411,6 +418,8 @@ def test_tasks_that_are_killed_before_they_are_ready_start_slowly() -> None:
     killed = stopped(code="ServiceSchedulerInitiated", reason="Task failed ELB health checks in (target-group tg)")
     slow = diagnose(evidence(stopped_tasks=(killed,), service=service(events=events)))
     assert (slow.root_cause, slow.traits) == (RootCause.HEALTH_CHECK_FAILURE, (Trait.SLOW_START,))
+    enough = rolling_out(killed, service=replace(deploying(2, 1), events=events, grace_seconds=30))
+    assert diagnose(enough).traits == (), "a period that was enough until the new revision came"
     old = replace(killed, started_at=NOW - 600 * MINUTE)
     assert diagnose(evidence(stopped_tasks=(old,), service=service(events=events))).traits == ()
 

@@ -391,6 +391,14 @@ def test_a_rung_against_other_trouble_is_passed_over() -> None:
     assert built(classification=both, track_records=records).spec.steps[-1].action is Action.SCALE_OUT
 
 
+@pytest.mark.parametrize(("environment", "planned"), [("production", True), ("staging", False)])
+def test_a_rung_for_other_services_is_passed_over(environment: str, planned: bool) -> None:
+    rung = runbook("rung", onlyByName=True, serviceSelector={"environment": environment})
+    books = (runbook("ours", escalatesTo="rung"), rung)
+    plan = build_plan(planning(runbooks=books, track_records={"ours": TrackRecord(0, 3)}))
+    assert isinstance(plan, RecoveryPlan) is planned
+
+
 @pytest.mark.parametrize(("hours", "reason"), [(1, "TooSoon"), (5, "TooSoon"), (6, None), (9, None)])
 def test_a_leak_is_restarted_at_most_once_in_six_hours(hours: int, reason: str | None) -> None:
     begun = {"out-of-memory-leaking": NOW - hours * 60 * MINUTE}

@@ -63,6 +63,7 @@ ROLLED_BACK_WHERE_A_NEW_REVISION_IS_AT_FAULT = {
     RootCause.NETWORK_FAILURE,
     RootCause.CPU_SATURATION,
     RootCause.MEMORY_SATURATION,
+    RootCause.DISK_EXHAUSTED,
 }
 WITH_NO_NEW_REVISION: dict[tuple[RootCause, tuple[Trait, ...]], Action] = {
     (RootCause.TRAFFIC_SURGE, ()): SCALE_OUT,
@@ -85,7 +86,8 @@ def test_s1_the_first_write_is_the_tables_and_nothing_else(
         expected = SCALE_OUT
     if new and cause in ROLLED_BACK_WHERE_A_NEW_REVISION_IS_AT_FAULT:
         expected = ROLLBACK
-    if cause is RootCause.NETWORK_FAILURE and Trait.ZONAL in traits:
+    nothing_to_undo = {(RootCause.NETWORK_FAILURE, Trait.ZONAL), (RootCause.HEALTH_CHECK_FAILURE, Trait.SLOW_START)}
+    if any((cause, trait) in nothing_to_undo for trait in traits):
         expected = None
     assert write(cause, new, *traits) is expected
 

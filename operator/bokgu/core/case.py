@@ -18,7 +18,7 @@ from bokgu.api.vocabulary import IncidentType
 from bokgu.core.ecs_messages import FORCED_OFF, HEALTH, LOST_HOST, LOST_HOST_CODES, ROLLS_BACK, ROUTINE, STEADY
 from bokgu.core.evidence import Evidence
 from bokgu.core.log_signs import LogSign, Sign, read_signs
-from bokgu.core.trends import Move, find_growth, find_move, latest
+from bokgu.core.trends import LATELY, Move, find_growth, find_move, latest, peak
 
 LOOKBACK = timedelta(minutes=30)
 """How long after the begin of a deployment trouble is laid at its door."""
@@ -325,6 +325,10 @@ class Case:
     def level(self, *names: str) -> float | None:
         """The highest level now among the metrics of that name."""
         return max((value for _, s in self.series(*names) if (value := latest(s)) is not None), default=None)
+
+    def top(self, *names: str) -> float | None:
+        """The highest of the last datapoints of the metrics of that name: what still rises is told in time."""
+        return max((peak(Series(s.points[-LATELY:], s.period)) or 0.0 for _, s in self.series(*names)), default=None)
 
     @cached_property
     def load_growth(self) -> float | None:

@@ -138,6 +138,8 @@ def _passes_over(rung: Runbook, chosen: Runbook, facts: PlanningFacts) -> NoPlan
             root_cause=classification.root_cause,
             new_revision_at_fault=classification.new_revision_at_fault,
             traits=classification.traits,
+            labels=facts.protected_service.metadata.labels,
+            environment=facts.protected_service.spec.environment,
         )
     ):
         return NoPlan(MISMATCH, mismatch, wait=False)

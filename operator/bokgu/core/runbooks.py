@@ -97,15 +97,14 @@ def consider_runbooks(
     def judge(runbook: Runbook) -> str | None:
         if runbook.spec.only_by_name and runbook.metadata.name not in named:
             return "chosen only by name"
-        selector = runbook.spec.service_selector
-        if selector is not None and not selector.matches(labels, environment):
-            return "its serviceSelector is for other services"
         return find_mismatch(
             runbook,
             incident_type=incident_type,
             root_cause=root_cause,
             new_revision_at_fault=new_revision_at_fault,
             traits=traits,
+            labels=labels,
+            environment=environment,
         )
 
     return tuple(Consideration(r, judge(r)) for r in sorted(runbooks, key=rank))
@@ -118,9 +117,13 @@ def find_mismatch(
     root_cause: RootCause,
     new_revision_at_fault: bool | None,
     traits: Collection[Trait],
+    labels: Mapping[str, str],
+    environment: str,
 ) -> str | None:
-    """Why the runbook is not against that trouble, or None. Whose name or service it is does not matter here."""
+    """Why the runbook is not against that trouble of that service, or None. Who may choose it does not matter here."""
     spec = runbook.spec
+    if spec.service_selector is not None and not spec.service_selector.matches(labels, environment):
+        return "its serviceSelector is for other services"
     if (unusable := find_unusable(runbook)) is not None:
         return unusable.message
     if spec.incident_types and incident_type not in spec.incident_types:

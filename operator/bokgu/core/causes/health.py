@@ -59,19 +59,22 @@ def health_checks_fail(case: Case) -> Diagnosis | None:
         return None
     fault = new_tasks_fail(case, failures)
     items = (*quote_failures(failures), *quote_signs(case.shown(Sign.LOADING)))
-    slow = _starts_slowly(case)
+    slow = _starts_slowly(case, fault)
     if slow:
         items = (*items, slow)
     traits = (Trait.SLOW_START,) if slow else ()
     return Diagnosis(RootCause.HEALTH_CHECK_FAILURE, fault, Confidence.HIGH, items, traits)
 
 
-def _starts_slowly(case: Case) -> EvidenceItem | None:
-    """How soon tasks are killed, where that is before they can be ready: no answer of the application speaks against
-    it."""
+def _starts_slowly(case: Case, new_revision_at_fault: bool) -> EvidenceItem | None:
+    """How soon tasks are killed, where that is before they can be ready and the grace period is to blame.
+
+    No answer of the application speaks against it. A period that somebody set, and that was enough until the new
+    revision came, is not to blame.
+    """
     service = case.evidence.service
     tasks = [t for t in case.current_stops if HEALTH.search(t.reason) and t.started_at is not None]
-    if service is None or not tasks:
+    if service is None or not tasks or (new_revision_at_fault and service.grace_seconds):
         return None
     answered = [code for f in case.health_failures if (code := CODES.search(f.text)) and code[1].startswith("4")]
     lives = [case.span(t.started_at, t.stopping_at or t.stopped_at) for t in tasks if t.started_at is not None]

@@ -31,11 +31,11 @@ def traffic_surge(case: Case) -> Diagnosis | None:
     if growth is None or growth < SURGE_RATIO or case.onset_with_rollout:
         return None
     items = [quote("GetMetricData", f"requests grew to {format_decimal(growth)} of the level before")]
-    cpu = case.level(CPU)
+    cpu = case.top(CPU)
     if cpu is not None and cpu < BUSY_CPU:
         return None  # More traffic, idle tasks: something else fails the requests.
     if cpu is not None:
-        items.append(quote("GetMetricData", f"CPU is at {format_decimal(cpu)} %"))
+        items.append(quote("GetMetricData", f"CPU has reached {format_decimal(cpu)} %"))
     if memory_at_limit(case) and (cpu is None or cpu < BUSY_CPU):
         return None
     items.extend(quote_failures(case.health_failures))
@@ -76,6 +76,8 @@ def memory_saturated(case: Case) -> Diagnosis | None:
         return None
     items = [quote("GetMetricData", f"memory is at {format_decimal(level)} %")]
     work, grown = case.work_growth, _grown(case, MEMORY)
+    if grown is None and not case.current_stops and not case.health_failures:
+        return None  # A heap that is reserved at the start is always full.
     driven = work is not None and work >= DRIVEN_RATIO and grown is not None and not case.onset_with_rollout
     if work is not None:
         items.append(quote("GetMetricData", f"the load is at {format_decimal(work)} of the level before"))

@@ -39,6 +39,7 @@ DEPENDENCIES = ("AWS/RDS", "AWS/ElastiCache", "AWS/ES", "AWS/Kafka", "AWS/DocDB"
 DISTRESS = {
     "ClusterIndexWritesBlocked": True,
     "ClusterStatus.red": True,
+    "DBLoad": True,
     "ReplicaLag": True,
     "ReplicationLag": True,
     "DiskQueueDepth": True,
