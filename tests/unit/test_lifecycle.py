@@ -11,7 +11,7 @@ from bokgu.api.meta import UidReference, find_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.correlation import Suppression
-from bokgu.core.lifecycle import Standing, build_status, cleared, is_over
+from bokgu.core.lifecycle import Standing, build_status, cleared, freezes_service, is_over
 from bokgu.core.planning_facts import NoPlan
 from bokgu.core.timeline import MAX_TIMELINE
 from tests.unit.facts import (
@@ -19,6 +19,7 @@ from tests.unit.facts import (
     MINUTE,
     NOW,
     PLAN_UID,
+    classification,
     detection,
     incident,
     plan,
@@ -272,6 +273,32 @@ def test_corrupted_data_does_not_heal_by_silence() -> None:
     life.look(0, "Firing", -20)
     life.look(5, "Clear", 5)
     assert life.look(60, "Clear", 5).phase is not IncidentPhase.RESOLVED
+
+
+def test_a_plan_that_ended_the_corruption_leaves_the_data_to_a_person() -> None:
+    life, done = Life(incident(type="data_corruption", status=planned().status.to_dict())), ended(PlanPhase.COMPLETED)
+    status = life.look(50, "Clear", 2, plan=done)
+    assert (status.phase, status.reason) == (IncidentPhase.ESCALATED, "DataToCheck")
+
+
+@pytest.mark.parametrize(
+    ("type_", "found", "freezes"),
+    [
+        ("data_corruption", None, True),
+        ("data_corruption", {"rootCause": "DataCorruption"}, True),
+        ("data_corruption", {"rootCause": "Unknown"}, True),
+        ("data_corruption", {"rootCause": "CpuSaturation"}, False),
+        ("data_corruption", {"rootCause": "CpuSaturation", "confidence": "low"}, True),
+        ("high_error_rate", {"rootCause": "DataCorruption"}, False),
+    ],
+)
+def test_corrupted_data_freezes_its_service_until_another_cause_is_known(
+    type_: str, found: dict[str, Any] | None, freezes: bool
+) -> None:
+    status = {"classification": classification(**found).to_dict()} if found else {}
+    assert freezes_service(incident(type=type_, status=status)) is freezes
+    over = {**status, "phase": "Resolved"}
+    assert not freezes_service(incident(type=type_, status=over))
 
 
 def test_after_a_relapse_that_went_away_by_itself_the_watch_begins_anew() -> None:

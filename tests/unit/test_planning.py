@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan
-from bokgu.api.vocabulary import Action, Comparison, OnFailure, RootCause, Trait
+from bokgu.api.vocabulary import Action, Comparison, Confidence, OnFailure, RootCause, Trait
 from bokgu.core.detection import breaches
 from bokgu.core.planning import Decision, build_plan, decide_plan, plan_manifest
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
@@ -325,11 +325,14 @@ def test_where_a_plan_is_impossible_the_advice_says_what_is_left() -> None:
     assert no.message.startswith("10 tasks are wanted and spec.limits.maxDesiredCount is 10. Raise the maximum")
 
 
-def test_corrupted_data_freezes_the_service_whatever_the_cause() -> None:
-    no = build_plan(planning(classification=LOAD, incident=incident(type="data_corruption")))
+def test_corrupted_data_freezes_the_service_while_its_cause_is_not_sure() -> None:
+    corrupted = incident(type="data_corruption")
+    low = LOAD.model_copy(update={"confidence": Confidence.LOW})
+    no = build_plan(planning(classification=low, incident=corrupted))
     assert isinstance(no, NoPlan)
     assert (no.reason, no.wait) == ("NoSafeAction", False)
     assert "freezes" in no.message
+    assert isinstance(build_plan(planning(classification=LOAD, incident=corrupted)), RecoveryPlan)
 
 
 def test_the_classic_plan_restarts_and_says_what_it_leaves_out() -> None:

@@ -116,7 +116,6 @@ def test_s1_no_cause_no_write_whatever_else_shows(
         RootCause.THROTTLED,
         RootCause.HUMAN_ACTION,
         RootCause.DATA_CORRUPTION,
-        RootCause.DISK_EXHAUSTED,
         RootCause.HOST_OR_SPOT_INTERRUPTION,
     }
     if cause in never or new is None:

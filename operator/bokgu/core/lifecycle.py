@@ -8,10 +8,12 @@ from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentS
 from bokgu.api.meta import Condition, find_condition, is_true, set_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import (
+    Confidence,
     DetectionState,
     IncidentPhase,
     IncidentType,
     PlanPhase,
+    RootCause,
     SourceKind,
     Verdict,
 )
@@ -28,6 +30,8 @@ RECORDED = "Recorded"
 
 FLAPPING = 3
 """Beginnings of the trouble within two relapse watches from where on it flaps."""
+
+_FREEZING = frozenset({RootCause.DATA_CORRUPTION, RootCause.UNKNOWN})
 
 _PHASE_OF_PLAN = {
     PlanPhase.PENDING: IncidentPhase.AWAITING_APPROVAL,
@@ -72,6 +76,15 @@ def is_over(incident: Incident) -> bool:
     return incident.status.phase is IncidentPhase.RESOLVED
 
 
+def freezes_service(incident: Incident) -> bool:
+    """Whether the incident keeps everything from being changed on its service: data was corrupted, and nothing but that
+    is known to be wrong. What is changed now may destroy more of it, or the traces."""
+    if incident.spec.type is not IncidentType.DATA_CORRUPTION or is_over(incident):
+        return False
+    found = incident.status.classification
+    return found is None or found.root_cause in _FREEZING or found.confidence is Confidence.LOW
+
+
 def cleared(incident: Incident, detection: Detection | None, plan: RecoveryPlan | None) -> bool:
     """Whether the trouble has gone away with no plan at work: by itself, by ECS, or by a person."""
     at_work = plan is not None and plan.status.started_at is not None and not plan.status.phase.terminal
@@ -95,7 +108,7 @@ def calm_since(incident: Incident, standing: Standing) -> datetime | None:
     plan, detection = standing.plan, standing.detection
     gone = _gone_since(incident, detection)
     if plan is not None and plan.status.phase is PlanPhase.COMPLETED and plan.status.finished_at:
-        if gone is None and has_relapsed(incident):
+        if incident.spec.type is IncidentType.DATA_CORRUPTION or (gone is None and has_relapsed(incident)):
             return None
         return max(plan.status.finished_at, gone or plan.status.finished_at)
     return gone if cleared(incident, detection, plan) else None
@@ -170,6 +183,9 @@ def _phase(incident: Incident, standing: Standing) -> tuple[IncidentPhase, str |
         phase = _PHASE_OF_PLAN[plan.status.phase]
         new = plan.status.phase is PlanPhase.PENDING  # What it will say in a moment, said now: one write less.
         return phase, "ApprovalsMissing" if new else plan.status.reason, ""
+    if how is PlanPhase.COMPLETED and incident.spec.type is IncidentType.DATA_CORRUPTION:
+        left = "what was written wrong before is still wrong: look at the data, then delete this incident"
+        return IncidentPhase.ESCALATED, "DataToCheck", f"plan {name} completed; {left}"
     if how is PlanPhase.COMPLETED:
         return IncidentPhase.ESCALATED, RELAPSED, "the trouble came back, and nobody says whether it has gone"
     if plans and how is not None:

@@ -19,7 +19,7 @@ from bokgu.api.recovery_plan import (
     Step,
 )
 from bokgu.api.runbook import Runbook
-from bokgu.api.vocabulary import IncidentType, Mode
+from bokgu.api.vocabulary import Confidence, IncidentType, Mode
 from bokgu.core.approval import required_roles
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.risks import build_risks
@@ -92,8 +92,8 @@ def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
     """What keeps every runbook from acting, and where the chosen one only has advice."""
     if first_write(chosen) is None:
         return NoPlan("NoSafeAction", _advice(chosen, facts) or _nothing_helps(facts), wait=False)
-    if facts.incident.spec.type is IncidentType.DATA_CORRUPTION:
-        frozen = "corrupted data freezes the service: whatever is changed now may destroy more of it, or the traces"
+    if facts.incident.spec.type is IncidentType.DATA_CORRUPTION and facts.classification.confidence is Confidence.LOW:
+        frozen = "corrupted data freezes the service while its cause is not sure: what is changed now may destroy more"
         return NoPlan("NoSafeAction", f"{frozen}. A person must look", wait=False)
     if facts.watch is None or facts.condition is None:
         return NoPlan(

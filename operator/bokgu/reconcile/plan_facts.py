@@ -9,12 +9,12 @@ from bokgu.api.observed import AwsError, EcsService, ServiceRevision
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import Action, IncidentType, OperationPhase, PlanPhase
+from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
 from bokgu.aws.ecs import fetch_service, fetch_service_revisions
 from bokgu.aws.series import fetch_series
 from bokgu.core.approval import Tally, plan_digest, required_roles, tally_approvals
 from bokgu.core.detection import measure_condition
-from bokgu.core.lifecycle import is_over
+from bokgu.core.lifecycle import freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.verification import parse_expression
@@ -149,10 +149,9 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
 
 
 def find_corruption(context: Context, plan: RecoveryPlan) -> str | None:
-    """An open incident of corrupted data on the plan's service: it freezes all automation there."""
+    """An open incident of corrupted data on the plan's service that freezes all automation there."""
     incidents = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
-    corrupted = (i for i in incidents if i.spec.type is IncidentType.DATA_CORRUPTION and not is_over(i))
-    return next((i.metadata.name for i in corrupted), None)
+    return next((i.metadata.name for i in incidents if freezes_service(i)), None)
 
 
 def _sendable(context: Context) -> frozenset[str]:
