@@ -37,6 +37,7 @@ REQUESTS = Metric("AWS/ApplicationELB", "RequestCount", (("TargetGroup", "tg"),)
 CPU = Metric("AWS/ECS", "CPUUtilization", (("ServiceName", "api"),), "Average", 60)
 MEMORY = Metric("AWS/ECS", "MemoryUtilization", (("ServiceName", "api"),), "Maximum", 60)
 STEADY = "(service api) has reached a steady state."
+RESOURCES = IncidentType.RESOURCE_EXHAUSTION
 PULL = "CannotPullContainerError: pull image manifest has been retried 1 time(s): manifest unknown"
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf"
 SECRETS = {"secrets": [{"name": "KEY", "valueFrom": SECRET}]}
@@ -338,6 +339,10 @@ def test_memory_that_rises_a_little_all_day_is_no_leak() -> None:
 def test_saturation_since_a_new_revision_is_not_called_load_driven() -> None:
     """Two causes fit: the revision, or the load. Nothing is done by itself."""
     driven = traffic(100, 140)
+    errors = diagnose(evidence(requests=SURGE, deployments=BAD, cpu=traffic(30, 95)))
+    busy = diagnose(evidence(requests=SURGE, deployments=BAD, cpu=traffic(30, 95), incident_type=RESOURCES))
+    assert (errors.root_cause, errors.new_revision_at_fault) == (RootCause.UNKNOWN, None)
+    assert (busy.root_cause, busy.new_revision_at_fault) == (RootCause.CPU_SATURATION, None)
     for fields in ({"cpu": traffic(30, 95)}, {"metrics": {MEMORY: traffic(50, 97)}}):
         assert diagnose(evidence(requests=driven, deployments=BAD, **fields)).traits == ()
 

@@ -173,6 +173,14 @@ RULES = (
         RootCause.BAD_DEPLOYMENT,
         RootCause.DATA_CORRUPTION,
     ),
+    Rule(
+        "how tasks ended that ECS has forgotten",
+        ending.forgotten,
+        RootCause.APPLICATION_CRASH,
+        RootCause.HOST_OR_SPOT_INTERRUPTION,
+        RootCause.HUMAN_ACTION,
+        RootCause.OUT_OF_MEMORY,
+    ),
 )
 
 

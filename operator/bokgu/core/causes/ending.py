@@ -1,7 +1,9 @@
 """Tasks that ended: by somebody's hand, with their machine, for want of memory, or by a crash of their own."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+from bokgu.api.incident import EvidenceItem
 from bokgu.api.observed import StoppedTask
 from bokgu.api.vocabulary import Confidence, RootCause, Trait
 from bokgu.core.case import MEMORY, SIGKILL, Case, Failure
@@ -22,7 +24,10 @@ def deleted_or_scaled_to_zero(case: Case) -> Diagnosis | None:
         return None
     how = f"the service is {service.status}, desired count {service.desired_count}"
     return Diagnosis(
-        RootCause.HUMAN_ACTION, False, Confidence.HIGH, (quote("DescribeServices", how), *quote_failures(case.failures))
+        RootCause.HUMAN_ACTION,
+        False,
+        Confidence.HIGH,
+        (quote("DescribeServices", how), *_quote_callers(case), *quote_failures(case.failures)),
     )
 
 
@@ -34,6 +39,11 @@ def instances_taken_away(case: Case) -> Diagnosis | None:
     return Diagnosis(RootCause.HUMAN_ACTION, False, Confidence.HIGH, quote_failures(failures))
 
 
+def _quote_callers(case: Case) -> tuple[EvidenceItem, ...]:
+    """The person to ask."""
+    return tuple(quote("LookupEvents", caller) for caller in case.evidence.callers)
+
+
 def stopped_by_hand(case: Case) -> Diagnosis | None:
     """Somebody stopped the tasks."""
     if not case.stopped_by_hand or _only_the_trigger(case, case.stopped_by_hand):
@@ -41,7 +51,13 @@ def stopped_by_hand(case: Case) -> Diagnosis | None:
     failures = tuple(f for f in case.failures if f.task in case.stopped_by_hand)
     killed = any(c.exit_code == SIGKILL for t in case.stopped_by_hand for c in t.containers)
     out = ("OutOfMemory: exit code 137 is the SIGKILL that follows when SIGTERM is not heeded",) if killed else ()
-    return Diagnosis(RootCause.HUMAN_ACTION, False, Confidence.HIGH, quote_failures(failures), ruled_out=out)
+    return Diagnosis(
+        RootCause.HUMAN_ACTION,
+        False,
+        Confidence.HIGH,
+        (*_quote_callers(case), *quote_failures(failures)),
+        ruled_out=out,
+    )
 
 
 def machine_lost(case: Case) -> Diagnosis | None:
@@ -128,6 +144,26 @@ def killed_from_outside(case: Case) -> Diagnosis | None:
     if not killed or top is None or top >= 90:
         return None
     return Diagnosis(RootCause.UNKNOWN, False, Confidence.LOW, quote_failures(killed))
+
+
+FORGOTTEN = timedelta(hours=2)
+"""How long the end of a task that ECS has forgotten is the best guess where nothing else shows [experience]."""
+
+
+def forgotten(case: Case) -> Diagnosis | None:
+    """Nothing shows now; but tasks ended within the last hours, as only stored events tell."""
+    evidence = case.evidence
+    tasks = tuple(
+        task
+        for task in evidence.stopped_tasks
+        if task.stored and case.span(task.stopped_at, evidence.detected_at) <= FORGOTTEN
+    )
+    if not tasks or evidence.service is None:
+        return None
+    past = Case(replace(evidence, stopped_tasks=tasks, service=replace(evidence.service, events=()), logs=()))
+    checks = (out_of_memory, machine_lost, stopped_by_hand, crash)
+    found = next((found for check in checks if (found := check(past)) is not None), None)
+    return found and replace(found, confidence=Confidence.LOW, new_revision_at_fault=False)
 
 
 def memory_at_limit(case: Case) -> float | None:

@@ -2,7 +2,7 @@
 
 from bokgu.api.fields import format_decimal
 from bokgu.api.incident import EvidenceItem
-from bokgu.api.vocabulary import Confidence, RootCause, Trait
+from bokgu.api.vocabulary import Confidence, IncidentType, RootCause, Trait
 from bokgu.core.case import CPU, MEMORY, Case
 from bokgu.core.causes.ending import memory_at_limit
 from bokgu.core.causes.fault import asks_for_less
@@ -58,8 +58,10 @@ def cpu_saturated(case: Case) -> Diagnosis | None:
     driven = work is not None and work >= DRIVEN_RATIO
     less = asks_for_less(case, "cpu")
     fault: bool | None = not driven and bool(items) and (case.onset_with_rollout or (less and case.rollout is not None))
-    if driven and case.onset_with_rollout:
-        fault = None  # The load and a new revision began together.
+    if driven and case.onset_with_rollout:  # The load and a new revision began together.
+        if case.evidence.incident_type is not IncidentType.RESOURCE_EXHAUSTION:
+            return None
+        fault = None
     if less:
         items.append(quote("DescribeTaskDefinition", "the new revision was given less CPU"))
     if work is not None:
