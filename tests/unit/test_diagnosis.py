@@ -268,6 +268,15 @@ def test_a_deployment_that_ecs_takes_back_itself_is_said_so() -> None:
     assert Trait.ROLLED_BACK_BY_ECS in diagnose(evidence(service=service(), deployments=ended[::-1])).traits
 
 
+@pytest.mark.parametrize(("ago", "given_up"), [(119, True), (121, False)])
+def test_a_revision_that_was_given_up_explains_trouble_for_two_hours(ago: float, given_up: bool) -> None:
+    new, old = NEW_IMAGE
+    state = service(1, deployments=(deployment(1, created_at=NOW - ago * MINUTE, updated_at=NOW - ago * MINUTE),))
+    found = diagnose(evidence(service=state, task_definitions=(old, new), deployments=()))
+    assert found.root_cause is (RootCause.BAD_DEPLOYMENT if given_up else RootCause.UNKNOWN)
+    assert (Trait.ROLLED_BACK_BY_ECS in found.traits) is given_up
+
+
 @pytest.mark.parametrize(
     ("fields", "cause"),
     [

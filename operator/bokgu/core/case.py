@@ -29,6 +29,9 @@ AFTERMATH = timedelta(minutes=3)
 RECENT = timedelta(minutes=30)
 """How long a crash counts though ECS has replaced the task and reached a steady state since: crashes recur."""
 
+GIVEN_UP = timedelta(hours=2)
+"""How long after a return to an older revision trouble is still that of the one given up."""
+
 RETURN = timedelta(minutes=1)
 """How long before the deployment that goes back ECS may say that it does."""
 
@@ -203,7 +206,8 @@ class Case:
         reasons = [primary.rollout_state_reason, *(text for at, text in service.events if at >= since)]
         last = self.evidence.deployments[0] if self.evidence.deployments else None
         returned = last is not None and last.status.startswith("ROLLBACK_")
-        if returned or self._older_again or any(ROLLS_BACK.search(reason) for reason in reasons):
+        back = returned or self._older_again or any(ROLLS_BACK.search(reason) for reason in reasons)
+        if back and self.span(primary.created_at, self.evidence.detected_at) <= GIVEN_UP:
             return Rollout(failed or primary, (failed or primary).created_at, None, gone_back=True)
         if not others and len(self.evidence.task_definitions) < 2 and len(self.evidence.deployments) < 2:
             return None
