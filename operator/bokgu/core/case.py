@@ -18,7 +18,7 @@ from bokgu.api.vocabulary import IncidentType
 from bokgu.core.ecs_messages import FORCED_OFF, HEALTH, LOST_HOST, LOST_HOST_CODES, ROLLS_BACK, ROUTINE, STEADY
 from bokgu.core.evidence import Evidence
 from bokgu.core.log_signs import LogSign, Sign, read_signs
-from bokgu.core.trends import LATELY, Move, find_growth, find_move, latest, peak
+from bokgu.core.trends import LATELY, Move, find_growth, find_move, latest
 
 LOOKBACK = timedelta(minutes=30)
 """How long after the begin of a deployment trouble is laid at its door."""
@@ -331,8 +331,11 @@ class Case:
         return max((value for _, s in self.series(*names) if (value := latest(s)) is not None), default=None)
 
     def top(self, *names: str) -> float | None:
-        """The highest of the last datapoints of the metrics of that name: what still rises is told in time."""
-        return max((peak(Series(s.points[-LATELY:], s.period)) or 0.0 for _, s in self.series(*names)), default=None)
+        """The highest of the last datapoints since the onset among the metrics of that name: what still rises is told
+        in time. None where nothing was measured since."""
+        since = self.onset
+        lately = (s.points[-LATELY:] for _, s in self.series(*names))
+        return max((value for points in lately for t, value in points if since is None or t >= since), default=None)
 
     @cached_property
     def load_growth(self) -> float | None:
