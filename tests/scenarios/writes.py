@@ -12,7 +12,17 @@ OPERATOR_KEY = "operator"
 OPERATOR_SESSIONS = "bokgu-"
 """How sessions are named that the operator assumes roles in."""
 
-READS = ("Describe", "List", "Get", "Filter", "Lookup", "Receive", "AssumeRole", "DeleteMessage", "ChangeMessageVisibility")
+READS = (
+    "Describe",
+    "List",
+    "Get",
+    "Filter",
+    "Lookup",
+    "Receive",
+    "AssumeRole",
+    "DeleteMessage",
+    "ChangeMessageVisibility",
+)
 """Operations, by their beginnings, that change nothing that anybody else would miss."""
 
 
