@@ -579,11 +579,11 @@ def test_the_lowest_threshold_is_that_of_the_least_severe(thresholds: dict[str, 
         ((), None),
         ((0, 0, 0), None),
         ((0, 0.5, 0.5), 1),
-        ((0.5, 0.5, 0.5), 0),
+        ((0.5, 0.5, 0.5), None),
         ((0.5, 0, 0.5, 0.5, 0), 2),
         ((0.5, 0, 0.06), 2),
         ((0, 0.5, None, 0.5), 1),
-        ((None, None, 0.5), 2),
+        ((None, None, 0.5), None),
     ],
 )
 def test_the_onset_is_the_first_of_the_last_run(rates: tuple[float | None, ...], began: int | None) -> None:

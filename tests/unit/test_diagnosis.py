@@ -51,6 +51,19 @@ def traffic(before: float, since: float) -> Series:
 SURGE, STEADY_TRAFFIC, BUSY = traffic(100, 200), traffic(100, 100), traffic(60, 75)
 
 
+def definitions(new: Mapping[str, Any], old: Mapping[str, Any]) -> tuple[TaskDefinition, TaskDefinition]:
+    """Two revisions with one container each."""
+
+    def define(number: int, container: Mapping[str, Any]) -> TaskDefinition:
+        settings = {"containerDefinitions": [{"name": "app", "image": "app:1", **container}], "revision": number}
+        return TaskDefinition(task_definition(number), NOW, settings)
+
+    return define(2, new), define(1, old)
+
+
+NEW_IMAGE = definitions({"image": "app:2"}, {})
+
+
 def evidence(requests: Series | None = STEADY_TRAFFIC, cpu: Series | None = BUSY, **fields: Any) -> Evidence:
     """Errors for ten minutes, traffic as ever, busy tasks, nothing deployed."""
     metrics = {metric: points for metric, points in ((REQUESTS, requests), (CPU, cpu)) if points is not None}
@@ -58,6 +71,7 @@ def evidence(requests: Series | None = STEADY_TRAFFIC, cpu: Series | None = BUSY
         incident_type=IncidentType.HIGH_ERROR_RATE,
         detected_at=NOW,
         onset=ONSET,
+        task_definitions=NEW_IMAGE,
         deployments=(OLD,),
         metrics=metrics | fields.pop("metrics", {}),
     )
@@ -85,19 +99,6 @@ def stopped(
         zone="us-east-1a",
     )
     return replace(facts, **fields)
-
-
-def definitions(new: Mapping[str, Any], old: Mapping[str, Any]) -> tuple[TaskDefinition, TaskDefinition]:
-    """Two revisions with one container each."""
-
-    def define(number: int, container: Mapping[str, Any]) -> TaskDefinition:
-        settings = {"containerDefinitions": [{"name": "app", "image": "app:1", **container}], "revision": number}
-        return TaskDefinition(task_definition(number), NOW, settings)
-
-    return define(2, new), define(1, old)
-
-
-NEW_IMAGE = definitions({"image": "app:2"}, {})
 
 
 def rolling_out(*tasks: StoppedTask, began: float = 12, **fields: Any) -> Evidence:
@@ -287,8 +288,8 @@ def test_a_revision_that_was_given_up_explains_trouble_for_two_hours(ago: float,
         ({"stopped_tasks": (stopped(reason="Scaling activity initiated by (deployment x)"),)}, RootCause.UNKNOWN),
         ({"logs": (LogLine("ERROR invalid page in block 7 of relation base/1"),)}, RootCause.DATA_CORRUPTION),
         ({"logs": (LogLine("INFO no corrupt pages found"),)}, RootCause.UNKNOWN),
-        ({"logs": (LogLine("connect ECONNREFUSED 10.0.0.1:5432", NOW - 181 * MINUTE),)}, RootCause.UNKNOWN),
-        ({"logs": (LogLine("connect ECONNREFUSED 10.0.0.1:5432", NOW - 179 * MINUTE),)}, RootCause.DEPENDENCY_FAILURE),
+        ({"logs": (LogLine("connect ECONNREFUSED 10.0.0.1:5432", NOW - 31 * MINUTE),)}, RootCause.UNKNOWN),
+        ({"logs": (LogLine("connect ECONNREFUSED 10.0.0.1:5432", NOW - 29 * MINUTE),)}, RootCause.DEPENDENCY_FAILURE),
         ({"logs": tuple(LogLine(f"getaddrinfo EAI_AGAIN {h}.example.com") for h in "ab")}, RootCause.NETWORK_FAILURE),
         ({"logs": (LogLine("getaddrinfo EAI_AGAIN a.example.com"),)}, RootCause.DEPENDENCY_FAILURE),
         ({"logs": (LogLine("ThrottlingException: Rate exceeded"),)}, RootCause.THROTTLED),

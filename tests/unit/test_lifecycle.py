@@ -292,13 +292,15 @@ def test_a_plan_that_ended_the_corruption_leaves_the_data_to_a_person() -> None:
         ("high_error_rate", {"rootCause": "DataCorruption"}, False),
     ],
 )
-def test_corrupted_data_freezes_its_service_until_another_cause_is_known(
+def test_corrupted_data_freezes_its_service_but_for_its_own_plan_against_a_known_cause(
     type_: str, found: dict[str, Any] | None, freezes: bool
 ) -> None:
     status = {"classification": classification(**found).to_dict()} if found else {}
-    assert freezes_service(incident(type=type_, status=status)) is freezes
-    over = {**status, "phase": "Resolved"}
-    assert not freezes_service(incident(type=type_, status=over))
+    trouble = incident(type=type_, status=status)
+    assert freezes_service(trouble, trouble.metadata.uid) is freezes
+    assert freezes_service(trouble, "another") is (type_ == "data_corruption"), "plans of other incidents always wait"
+    over = incident(type=type_, status={**status, "phase": "Resolved"})
+    assert not freezes_service(over, "another")
 
 
 def test_after_a_relapse_that_went_away_by_itself_the_watch_begins_anew() -> None:

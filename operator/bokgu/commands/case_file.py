@@ -15,6 +15,7 @@ from typing import Any
 from bokgu.api.observed import LogLine, Metric, Series
 from bokgu.api.vocabulary import IncidentType
 from bokgu.aws.ecs import parse_service, parse_stopped_task, parse_task_definition
+from bokgu.core.error_lines import choose_lines
 from bokgu.core.evidence import Evidence
 
 
@@ -22,18 +23,34 @@ class BadCase(ValueError):
     """A file is no case; the text names the file and what is wrong."""
 
 
+MAX_BYTES = 32 * 2**20
+"""Size of a file that is read; a hundred stopped tasks and a day of metrics are a tenth of it."""
+
+_MOMENTS = frozenset(
+    {"createdAt", "updatedAt", "startedAt", "stoppingAt", "stoppedAt", "executionStoppedAt", "registeredAt",
+     "deregisteredAt", "pullStartedAt", "pullStoppedAt", "connectivityAt", "finishedAt"}
+)  # fmt: skip
+"""Members of the API of Amazon ECS that are moments."""
+
 _STAMP = re.compile(r"^\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?)\]?\s*")
 
 
 def read_case(path: Path) -> Evidence:
     """The evidence in a file. Raises BadCase, OSError."""
+    if path.stat().st_size > MAX_BYTES:
+        raise BadCase(f"{path}: more than {MAX_BYTES // 2**20} MiB: no case is that big")
     try:
-        return parse_case(json.loads(path.read_text(encoding="utf-8")))
-    except json.JSONDecodeError as error:
+        case = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise BadCase(f"{path}: not JSON: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise BadCase(f"{path}: {reason}") from error
+    if not isinstance(case, dict) or not isinstance(case.get("incident"), dict):
+        raise BadCase(f"{path}: not a case: it must be an object with the members incident and evidence")
+    try:
+        return parse_case(case)
+    except KeyError as error:
+        raise BadCase(f"{path}: the member {error} is missing") from error
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadCase(f"{path}: {error}") from error
 
 
 def parse_case(case: dict[str, Any]) -> Evidence:
@@ -49,7 +66,7 @@ def parse_case(case: dict[str, Any]) -> Evidence:
         stopped_tasks=tuple(sorted(tasks, key=lambda task: task.stopped_at, reverse=True)),
         task_definitions=tuple(parse_task_definition(d) for d in facts.get("taskDefinitions") or ()),
         metrics=dict(_metric(metric) for metric in facts.get("metrics") or ()),
-        logs=tuple(_line(line) for line in facts.get("logs") or ()),
+        logs=choose_lines(_line(line) for line in facts.get("logs") or ()),
     )
 
 
@@ -77,14 +94,16 @@ def _line(raw: Any) -> LogLine:
 
 
 def _with_times(value: Any, key: str = "") -> Any:
-    """The same with every member that ends in `At` as a moment: JSON has none."""
+    """The same with moments where the API has them: JSON has none, the AWS CLI prints text or seconds since 1970."""
     if isinstance(value, dict):
         return {name: _with_times(member, name) for name, member in value.items()}
     if isinstance(value, list):
         return [_with_times(member) for member in value]
-    return _moment(value) if key.endswith("At") and isinstance(value, str) else value
+    return _moment(value) if key in _MOMENTS and isinstance(value, str | int | float) else value
 
 
-def _moment(text: Any) -> datetime:
-    moment = datetime.fromisoformat(str(text))
+def _moment(value: Any) -> datetime:
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    moment = datetime.fromisoformat(str(value))
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

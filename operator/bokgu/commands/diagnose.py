@@ -60,5 +60,9 @@ def _diagnose(options: argparse.Namespace) -> int:
             print(f"bokgu: {error}", file=sys.stderr)
             failed = True
             continue
+        except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:  # Members of wrong types.
+            print(f"bokgu: {path}: not in the shapes of AWS's API: {error}", file=sys.stderr)
+            failed = True
+            continue
         print(json.dumps(verdict, ensure_ascii=False, indent=2 if options.pretty else None))
     return 1 if failed else 0

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from bokgu.api.observed import Deployment, Metric, Series, StoppedContainer, StoppedTask
+from bokgu.api.observed import Deployment, EcsService, Metric, Series, StoppedContainer, StoppedTask
 from bokgu.api.vocabulary import IncidentType
 from bokgu.core.ecs_messages import FORCED_OFF, HEALTH, LOST_HOST, LOST_HOST_CODES, ROLLS_BACK, ROUTINE, STEADY
 from bokgu.core.evidence import Evidence
@@ -37,6 +37,9 @@ RETURN = timedelta(minutes=1)
 
 LOG_AGE = timedelta(hours=3)
 """Log lines older than this tell of another time."""
+
+HERALD = timedelta(minutes=20)
+"""How long before the onset log lines may already tell of its cause."""
 
 SIGKILL, SIGTERM = 137, 143
 """Exit codes of a process that was killed, or asked to end, from outside: 128 + the number of the signal."""
@@ -101,14 +104,13 @@ class Case:
     @cached_property
     def _onset(self) -> tuple[datetime | None, timedelta]:
         """The start of the period in which the trouble began, and how long that is: the finest symptoms tell best."""
-        finest = timedelta(seconds=min((series.period for series in self.evidence.metrics.values()), default=60))
         if self.evidence.onset is not None:
-            return self.evidence.onset, finest
+            return self.evidence.onset, self.evidence.period
         moved = [(m, s, move) for m, s in self.symptoms if (move := self.move(m)) is not None]
         felt = [each for each in moved if self._hurts(each[0])]
         dated = [(series.period, move.at) for _, series, move in felt or moved]
         if not dated:
-            return None, finest
+            return None, self.evidence.period
         period, at = min(dated)
         return at, timedelta(seconds=period)
 
@@ -200,25 +202,32 @@ class Case:
         primary = service.primary if service else None
         if service is None or primary is None:
             return None
+        done = primary.rollout_state == "COMPLETED"
         others = [d for d in service.deployments if d is not primary]
-        failed = next((d for d in others if d.rollout_state == "FAILED"), None)
-        since = primary.created_at - RETURN
-        reasons = [primary.rollout_state_reason, *(text for at, text in service.events if at >= since)]
-        last = self.evidence.deployments[0] if self.evidence.deployments else None
-        returned = last is not None and last.status.startswith("ROLLBACK_")
-        back = returned or self._older_again or any(ROLLS_BACK.search(reason) for reason in reasons)
-        if back and self.span(primary.created_at, self.evidence.detected_at) <= GIVEN_UP:
-            return Rollout(failed or primary, (failed or primary).created_at, None, gone_back=True)
+        recent = not done or self.span(primary.created_at, self.evidence.detected_at) <= GIVEN_UP
+        if recent and self._went_back(service, primary):
+            failed = next((d for d in others if d.rollout_state == "FAILED"), primary)
+            return Rollout(failed, failed.created_at, None, gone_back=True)
         if not others and len(self.evidence.task_definitions) < 2 and len(self.evidence.deployments) < 2:
             return None
-        done = primary.rollout_state == "COMPLETED"
-        return Rollout(primary, primary.created_at, primary.updated_at if done else None)
+        return Rollout(primary, primary.created_at, (primary.updated_at or primary.created_at) if done else None)
+
+    def _went_back(self, service: EcsService, primary: Deployment) -> bool:
+        """Whether the primary deployment is a return to an older revision: by ECS, or by a person."""
+        since = primary.created_at - RETURN
+        reasons = [primary.rollout_state_reason, *(text for at, text in service.events if at >= since)]
+        last = max(self.evidence.deployments, key=lambda d: d.created_at, default=None)
+        returned = last is not None and last.status.startswith("ROLLBACK_")
+        return returned or self._older_again or any(ROLLS_BACK.search(reason) for reason in reasons)
 
     @cached_property
     def _older_again(self) -> bool:
-        """Whether somebody went back: the revision that the service is moving to, or has, is the older one."""
-        numbers = [_number(definition.arn) for definition in self.evidence.task_definitions[:2]]
-        return len(numbers) == 2 and None not in numbers and numbers[0] < numbers[1]  # type: ignore[operator]
+        """Whether the revision that the service is moving to, or has, is the older one of its family."""
+        named = [definition.arn.rpartition(":") for definition in self.evidence.task_definitions[:2]]
+        if len(named) < 2 or named[0][0] != named[1][0]:
+            return False
+        new, old = (number for _, _, number in named)
+        return new.isdigit() and old.isdigit() and int(new) < int(old)
 
     @cached_property
     def given_up(self) -> Rollout | None:
@@ -230,24 +239,49 @@ class Case:
     @cached_property
     def under_way(self) -> bool:
         """Whether the deployment is not complete."""
-        return self.rollout is not None and (self.rollout.ended is None or self.rollout.gone_back)
+        return self.rollout is not None and self.rollout.ended is None
 
     @cached_property
     def changes(self) -> Mapping[str, tuple[Any, Any]]:
-        """What the new task definition changed: (before, after) by path, without names and dates; empty where the two
-        are alike or not known."""
-        if len(self.evidence.task_definitions) < 2:
-            return {}
-        new, old = (definition.settings for definition in self.evidence.task_definitions[:2])
-        return dict(_compare(old, new, ""))
+        """What the new revision changed: (before, after) by path, without names and dates; empty where the two are
+        alike or not known. Settings of the service, such as its network, count where both are known."""
+        found: dict[str, tuple[Any, Any]] = {}
+        for pair in (self.evidence.task_definitions[:2], self.evidence.revisions[:2]):
+            if len(pair) == 2:
+                found |= dict(_compare(pair[1].settings, pair[0].settings, ""))
+        return found
 
-    def changed(self, *words: str) -> bool:
-        """Whether a change has one of the words in its path."""
-        return any(re.search(rf"\b{word}\b", path) for path in self.changes for word in words)
+    def changed(self, *members: str) -> bool:
+        """Whether one of these members changed, or something in it."""
+        return any(not path_members(path).isdisjoint(members) for path in self.changes)
+
+    @cached_property
+    def is_new_revision(self) -> bool:
+        """Whether the revision differs from the one before. Deploying the same again makes a service revision too, but
+        no new one; where the two are not known, nothing is blamed on it."""
+        return bool(self.changes) or self.uses_other_network
+
+    @cached_property
+    def _same_again(self) -> bool:
+        """Whether it is known that the same revision was deployed again."""
+        return len(self.evidence.task_definitions) > 1 and not self.is_new_revision
+
+    @cached_property
+    def uses_other_network(self) -> bool:
+        """Whether the revision runs in other subnets or behind other security groups than the one before."""
+        if self.changed("networkConfiguration"):
+            return True
+        service, rollout = self.evidence.service, self.rollout
+        if service is None or rollout is None or not rollout.deployment.network:
+            return False
+        others = [d.network for d in service.deployments if d is not rollout.deployment and d.network]
+        return any(network != rollout.deployment.network for network in others)
 
     @cached_property
     def starts(self) -> tuple[Start, ...]:
         """When new revisions began to be deployed, the latest first; the same revision again is none."""
+        if self._same_again:
+            return ()
         known = sorted(self.evidence.deployments, key=lambda d: d.created_at)
         if len(known) > 1:
             pairs = pairwise(known)
@@ -256,12 +290,12 @@ class Case:
                 Start(d.created_at, _last(d.target_service_revision_arn), d.status, d.finished_at)
                 for d in reversed(new)
             )
-        if self.rollout is None:
+        service = self.evidence.service
+        deployment = self.rollout.deployment if self.rollout else service.primary if service else None
+        if deployment is None:
             return ()
-        deployment = self.rollout.deployment
-        return (
-            Start(self.rollout.began, _last(deployment.task_definition), deployment.rollout_state, self.rollout.ended),
-        )
+        ended = deployment.updated_at if deployment.rollout_state == "COMPLETED" else None
+        return (Start(deployment.created_at, _last(deployment.task_definition), deployment.rollout_state, ended),)
 
     def start_behind(self, moment: datetime | None) -> Start | None:
         """The deployment at whose door trouble is laid that began then: it began at most half an hour before."""
@@ -272,13 +306,18 @@ class Case:
 
     @cached_property
     def onset_after_rollout(self) -> bool:
-        """Whether the symptoms began within half an hour of the deployment of a new revision."""
+        """Whether the symptoms began within half an hour of a deployment that may have brought a new revision."""
         return self.start_behind(self.onset) is not None
 
     @cached_property
     def onset_with_rollout(self) -> bool:
         """Whether they began while that revision took over, or right after: no coincidence."""
         return self.took_over(self.onset)
+
+    @cached_property
+    def blames_revision(self) -> bool:
+        """Whether the symptoms began with a revision that is known to differ from the one before."""
+        return self.onset_with_rollout and self.is_new_revision
 
     def took_over(self, moment: datetime | None) -> bool:
         """Whether a new revision took over at that moment, or had just done so."""
@@ -289,7 +328,7 @@ class Case:
 
     def only_new_tasks(self, tasks: tuple[StoppedTask, ...]) -> bool:
         """Whether all of these tasks are of the new revision, and began to fail with its deployment."""
-        if self.rollout is None or not tasks or not self._is_new_revision:
+        if self.rollout is None or not tasks or not self.is_new_revision:
             return False
         new = self.rollout.deployment
         if self.rollout.gone_back and self.evidence.service:
@@ -297,10 +336,6 @@ class Case:
         mine = all(t.started_by == new.id if t.started_by else t.task_definition == new.task_definition for t in tasks)
         first = min(task.stopped_at for task in tasks)
         return mine and first >= self.rollout.began and (self.under_way or self.start_behind(first) is not None)
-
-    @cached_property
-    def _is_new_revision(self) -> bool:
-        return bool(self.changes) or len(self.evidence.task_definitions) < 2
 
     @cached_property
     def text_of_definitions(self) -> tuple[str, ...]:
@@ -339,11 +374,22 @@ class Case:
 
     @cached_property
     def load_growth(self) -> float | None:
-        """How requests grew: the level since the onset by the level before it; None where nobody counts them."""
-        named = self.evidence.requests
-        if named is not None and (series := self.evidence.metrics.get(named)) is not None:
-            return find_growth(series, self.evidence.onset)
-        growths = (find_growth(s, self.evidence.onset) for _, s in self.series(*REQUEST_COUNTS))
+        """How requests grew: the level since the onset by the level before it; None where nobody counts them.
+
+        Those of all target groups are added up: traffic that moves from one to another is no growth. Requests per
+        target grow too where targets are lost: they count only where nothing else does and all tasks run.
+        """
+        named, onset = self.evidence.requests, self.evidence.onset
+        if named is not None and named.name not in _REQUEST_NAMES and (found := self.evidence.metrics.get(named)):
+            return find_growth(found, onset)
+        for name in REQUEST_COUNTS:
+            counted = [series for _, series in self.series(name)]
+            if counted:
+                return find_growth(_add_up(counted), onset)
+        service = self.evidence.service
+        if service is None or service.running_count < service.desired_count:
+            return None
+        growths = (find_growth(series, onset) for _, series in self.series(REQUESTS_PER_TARGET))
         return max((growth for growth in growths if growth is not None), default=None)
 
     @cached_property
@@ -355,8 +401,13 @@ class Case:
     @cached_property
     def signs(self) -> tuple[LogSign, ...]:
         """What the log lines show."""
-        now = self.evidence.detected_at
-        return read_signs(x for x in self.evidence.logs if x.at is None or self.span(x.at, now) <= LOG_AGE)
+        now, onset = self.evidence.detected_at, self.onset
+        return read_signs(
+            line
+            for line in self.evidence.logs
+            if line.at is None
+            or (self.span(line.at, now) <= LOG_AGE and (onset is None or self.span(line.at, onset) <= HERALD))
+        )
 
     def shown(self, *signs: Sign) -> tuple[LogSign, ...]:
         """The log lines that show one of the signs."""
@@ -367,10 +418,11 @@ CPU = "AWS/ECS CPUUtilization"
 MEMORY = "AWS/ECS MemoryUtilization"
 REQUEST_COUNTS = (
     "AWS/ApplicationELB RequestCount",
-    "AWS/ApplicationELB RequestCountPerTarget",
     "AWS/ApiGateway Count",
     "AWS/NetworkELB NewFlowCount",
 )
+_REQUEST_NAMES = frozenset(name.split()[1] for name in REQUEST_COUNTS)
+REQUESTS_PER_TARGET = "AWS/ApplicationELB RequestCountPerTarget"
 WORK_COUNTS = (
     "AWS/ApplicationELB ActiveConnectionCount",
     "AWS/ApplicationELB NewConnectionCount",
@@ -401,13 +453,17 @@ _NAMES = re.compile(
 )
 
 
+def _add_up(counted: list[Series]) -> Series:
+    """One series with the sums of each period."""
+    sums: dict[datetime, float] = {}
+    for series in counted:
+        for at, value in series.points:
+            sums[at] = sums.get(at, 0.0) + value
+    return Series(tuple(sorted(sums.items())), counted[0].period)
+
+
 def _last(arn: str) -> str:
     return arn.rsplit("/", 1)[-1]
-
-
-def _number(arn: str) -> int | None:
-    number = arn.rsplit(":", 1)[-1]
-    return int(number) if number.isdigit() else None
 
 
 def _task_text(task: StoppedTask) -> str:
@@ -426,6 +482,11 @@ def _compare(old: Any, new: Any, path: str) -> Iterator[tuple[str, tuple[Any, An
             yield from _compare(was.get(name), now.get(name), f"{path}[{name}]")
     elif old != new:
         yield path, (old, new)
+
+
+def path_members(path: str) -> frozenset[str]:
+    """The members on a path, without the names in brackets, which people choose."""
+    return frozenset(re.sub(r"\[[^\]]*\]", "", path).split("."))
 
 
 def _named(items: list[Any]) -> dict[str, Any]:

@@ -307,7 +307,10 @@ def describe_breach(
 
 
 def find_onset(condition: DetectorCondition, points: Points) -> datetime | None:
-    """When the present trouble began: the first of the unbroken run of breaching periods that ends last."""
+    """When the present trouble began: the first of the unbroken run of breaching periods that ends last.
+
+    None where that run is all that is known: it began before the first point, nobody can say when.
+    """
     low = lowest_threshold(condition.thresholds)
     known = [(t, value) for t, value in points if value is not None]
     bad = [breaches(condition, value, low) for _, value in known]
@@ -315,4 +318,4 @@ def find_onset(condition: DetectorCondition, points: Points) -> datetime | None:
         return None
     last = len(bad) - 1 - bad[::-1].index(True)
     starts = [i + 1 for i, (a, b) in enumerate(pairwise(bad[: last + 1])) if not a and b]
-    return known[starts[-1] if starts else 0][0]
+    return known[starts[-1]][0] if starts else None

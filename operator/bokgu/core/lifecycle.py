@@ -76,13 +76,15 @@ def is_over(incident: Incident) -> bool:
     return incident.status.phase is IncidentPhase.RESOLVED
 
 
-def freezes_service(incident: Incident) -> bool:
-    """Whether the incident keeps everything from being changed on its service: data was corrupted, and nothing but that
-    is known to be wrong. What is changed now may destroy more of it, or the traces."""
+def freezes_service(incident: Incident, plan_of: str) -> bool:
+    """Whether the incident keeps a plan from changing anything on its service: data was corrupted, and what is changed
+    now may destroy more of it, or the traces. `plan_of` is the uid of the plan's incident: only a plan of this very
+    incident may act, where the mechanism behind it is known and sure."""
     if incident.spec.type is not IncidentType.DATA_CORRUPTION or is_over(incident):
         return False
     found = incident.status.classification
-    return found is None or found.root_cause in _FREEZING or found.confidence is Confidence.LOW
+    known = found is not None and found.root_cause not in _FREEZING and found.confidence is not Confidence.LOW
+    return not (known and incident.metadata.uid == plan_of)
 
 
 def cleared(incident: Incident, detection: Detection | None, plan: RecoveryPlan | None) -> bool:

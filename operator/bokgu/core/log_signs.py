@@ -47,6 +47,9 @@ _STORE = _any(
     r"mysql", r"postgres", r"\bredis\b", r"maxmemory", r"elasticsearch", r"opensearch", r"mongo", r"kafka",
 )  # fmt: skip
 
+_BACKEND = r"(broker|sasl|amqp|jdbc|psycopg|postgres|mysql|redis|mongo|kafka|database|\bdb\b|ldap|smtp)"
+"""Words of those whom the service itself logs in to: its users fail to log in every day."""
+
 _TARGET = (
     r"(connect|broker|upstream|database|\bdb\b|redis|server|socket|endpoint|host|https?://|[\w.-]+:\d{2,5}|gateway)"
 )
@@ -96,8 +99,9 @@ _TABLE: tuple[tuple[Sign, re.Pattern[str]], ...] = (
             r"(required|mandatory) (environment|env|config\w*|setting|secret|property).*(missing|not)",
             r"invalid (config|configuration|settings?|database url|connection string|dsn)\b",
             r"password authentication failed", r"Access denied for user", r"invalid api[ _-]?key",
-            r"Authentication(Error|Failure|Failed|Exception)", r"authentication failed", r"ACCESS_REFUSED",
-            r"\b(WRONGPASS|NOAUTH)\b", r"invalid (user ?name|password|credentials)", r"login (was )?refused",
+            r"ACCESS_REFUSED", r"\b(WRONGPASS|NOAUTH)\b",
+            _BACKEND + r".*(authentication ?(failed|failure|error|exception)|login (was )?refused)",
+            r"(authentication ?(failed|failure|error|exception)|login (was )?refused).*" + _BACKEND,
             r"could not (resolve placeholder|load config)", r"cannot find (config|module)",
             r"(no such file or directory|ENOENT).*\.(ya?ml|json|env|conf|ini|toml|pem|crt|key|properties)\b",
             r"(certificate|token|license) (has |is )?expired",

@@ -151,7 +151,7 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
 def find_corruption(context: Context, plan: RecoveryPlan) -> str | None:
     """An open incident of corrupted data on the plan's service that freezes all automation there."""
     incidents = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
-    return next((i.metadata.name for i in incidents if freezes_service(i)), None)
+    return next((i.metadata.name for i in incidents if freezes_service(i, plan.spec.incident_ref.uid)), None)
 
 
 def _sendable(context: Context) -> frozenset[str]:

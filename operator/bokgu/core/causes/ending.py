@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bokgu.api.incident import EvidenceItem
 from bokgu.api.observed import StoppedTask
-from bokgu.api.vocabulary import Confidence, RootCause, Trait
+from bokgu.api.vocabulary import Confidence, IncidentType, RootCause, Trait
 from bokgu.core.case import MEMORY, SIGKILL, Case, Failure
 from bokgu.core.causes.fault import asks_for_less, new_tasks_fail
 from bokgu.core.causes.verdict import Diagnosis, quote, quote_failures, quote_signs
@@ -22,6 +22,8 @@ def deleted_or_scaled_to_zero(case: Case) -> Diagnosis | None:
     service = case.evidence.service
     if service is None or (service.status == "ACTIVE" and service.desired_count > 0):
         return None
+    if service.status == "ACTIVE" and service.scheduling_strategy == "DAEMON":
+        return None  # ECS counts the instances: none is left to run a task on.
     how = f"the service is {service.status}, desired count {service.desired_count}"
     return Diagnosis(
         RootCause.HUMAN_ACTION,
@@ -90,7 +92,8 @@ def out_of_memory(case: Case) -> Diagnosis | None:
     items = (*quote_failures(killed), *quote_signs(lines))
     if fault and asks_for_less(case, "memory"):
         items = (*items, quote("DescribeTaskDefinition", "the new revision was given less memory"))
-    leaks = not fault and _leaks(case)
+    corrupt = case.evidence.incident_type is IncidentType.DATA_CORRUPTION  # A restart would lose what tasks hold.
+    leaks = not fault and not corrupt and _leaks(case)
     return Diagnosis(RootCause.OUT_OF_MEMORY, fault, Confidence.HIGH, items, traits=(Trait.LEAKING,) if leaks else ())
 
 

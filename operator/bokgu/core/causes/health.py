@@ -30,6 +30,8 @@ def zone_impaired(case: Case) -> Diagnosis | None:
         return Diagnosis(RootCause.NETWORK_FAILURE, False, Confidence.HIGH, items, (Trait.ZONAL,))
     if len(tasks) < MANY_ZONES or len(zones) != 1 or len(spanned) < 2 or "" in zones:
         return None
+    if case.only_new_tasks(tuple(tasks)):
+        return None  # A new revision fails wherever its tasks are.
     zone = tasks[0].zone
     item = quote("DescribeTasks", f"all {len(tasks)} tasks that failed health checks are in {zone}; others serve")
     return Diagnosis(

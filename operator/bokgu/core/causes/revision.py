@@ -15,7 +15,10 @@ def misconfigured(case: Case) -> Diagnosis | None:
     denied = case.shown(Sign.DENIED)
     if (not lines and not denied) or case.given_up is not None:
         return None
-    fault = case.only_new_tasks(case.current_stops) or case.onset_with_rollout
+    fault = case.only_new_tasks(case.current_stops) or case.blames_revision
+    start = case.start_behind(case.onset)
+    if start is not None and any(found.line.at and found.line.at < start.at for found in lines or denied):
+        fault = False  # The revision before said so too.
     cause = RootCause.SECRET_OR_CONFIG_FAILURE if lines else RootCause.PERMISSION_DENIED
     return Diagnosis(
         cause, fault, Confidence.HIGH, (*quote_signs(lines or denied), *_changes(case, "environment", "secrets"))
@@ -37,7 +40,7 @@ def given_up(case: Case) -> Diagnosis | None:
 
 def repointed(case: Case) -> Diagnosis | None:
     """The trouble began with a revision that takes its secrets from elsewhere."""
-    if not case.onset_with_rollout or not case.changed("secrets", "environmentFiles"):
+    if not case.blames_revision or not case.changed("secrets", "environmentFiles"):
         return None
     return Diagnosis(
         RootCause.SECRET_OR_CONFIG_FAILURE,
@@ -49,7 +52,11 @@ def repointed(case: Case) -> Diagnosis | None:
 
 def bad_deployment(case: Case) -> Diagnosis | None:
     """The symptoms began with a new revision, and the traffic is as before."""
-    if not case.onset_after_rollout or case.evidence.incident_type is IncidentType.DATA_CORRUPTION:
+    if (
+        not case.onset_after_rollout
+        or not case.is_new_revision
+        or case.evidence.incident_type is IncidentType.DATA_CORRUPTION
+    ):
         return None
     growth = case.load_growth
     if growth is not None and growth >= SURGE_RATIO:

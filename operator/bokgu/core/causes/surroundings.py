@@ -3,7 +3,6 @@
 from bokgu.api.incident import EvidenceItem
 from bokgu.api.vocabulary import Confidence, IncidentType, RootCause
 from bokgu.core.case import Case
-from bokgu.core.causes.fault import uses_other_network
 from bokgu.core.causes.verdict import Diagnosis, quote, quote_move, quote_signs
 from bokgu.core.log_signs import Sign, find_hosts, find_sites
 from bokgu.core.trends import latest
@@ -85,7 +84,7 @@ def disk_exhausted(case: Case) -> Diagnosis | None:
     lines = case.shown(Sign.DISK_FULL)
     if not full and not lines:
         return None
-    fault = _filled_by_rollout(case) or (case.onset_with_rollout and case.changed("ephemeralStorage", "volumes"))
+    fault = _filled_by_rollout(case) or (case.blames_revision and case.changed("ephemeralStorage", "volumes"))
     sure = Confidence.HIGH if full and lines else Confidence.MEDIUM
     return Diagnosis(RootCause.DISK_EXHAUSTED, fault, sure, (*full, *quote_signs(lines)))
 
@@ -93,7 +92,10 @@ def disk_exhausted(case: Case) -> Diagnosis | None:
 def _filled_by_rollout(case: Case) -> bool:
     """Whether the tasks' own disks began to fill when the new revision took over."""
     moves = [case.move(metric) for metric, _ in case.series("EphemeralStorageUtilized", "EphemeralStorageUtilization")]
-    return any(move is not None and move.since > move.before and case.took_over(move.at) for move in moves)
+    return any(
+        move is not None and move.since > move.before and case.took_over(move.at) and case.is_new_revision
+        for move in moves
+    )
 
 
 def data_corrupt(case: Case) -> Diagnosis | None:
@@ -113,7 +115,7 @@ def network_fails(case: Case) -> Diagnosis | None:
         for metric, _ in case.series("AWS/NATGateway ErrorPortAllocation", "AWS/NATGateway PacketsDropCount")
         if (move := case.move(metric)) is not None and move.since > move.before
     ]
-    other = case.under_way and bool(silent) and uses_other_network(case)
+    other = case.under_way and bool(silent) and case.uses_other_network
     hosts = find_hosts(unresolved)
     if len(hosts) < SEVERAL:
         hosts = find_sites(find_hosts(case.shown(Sign.NO_ANSWER)))
@@ -185,10 +187,10 @@ def data_wrong(case: Case) -> Diagnosis | None:
     if case.evidence.incident_type is not IncidentType.DATA_CORRUPTION:
         return None
     undecoded = case.shown(Sign.NOT_DECODED)
-    if undecoded and case.onset_with_rollout and not case.shown(Sign.MIGRATED):
+    if undecoded and case.blames_revision and not case.shown(Sign.MIGRATED):
         return Diagnosis(RootCause.BAD_DEPLOYMENT, True, Confidence.MEDIUM, quote_signs(undecoded))
     items = (*quote_signs(case.shown(Sign.MIGRATED, Sign.NOT_DECODED)), *_symptom_moves(case))
-    fault = case.onset_after_rollout
+    fault = case.onset_after_rollout and case.is_new_revision
     new = (quote("DescribeServices", "it began with the deployment of a new revision"),) if fault else ()
     text = quote("Incident", "data is reported wrong, and no mechanism in the service explains it")
     return Diagnosis(RootCause.DATA_CORRUPTION, fault, Confidence.MEDIUM, (text, *items, *new))
