@@ -1,5 +1,7 @@
-"""The labelled incidents as they might also look: what AWS leaves out, what people name, what happens besides. None of it
-may bring an action that the label calls harm."""
+"""The labelled incidents as they might also look: what AWS leaves out, what people name, what happens besides.
+
+None of it may bring an action that the label calls harm.
+"""
 
 import copy
 import json

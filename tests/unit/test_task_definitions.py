@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from bokgu.api.protected_service import KnownRevision
-from bokgu.core.task_definitions import find_previous_definition, guess_previous_definition, name_previous_revision
+from bokgu.core.task_definitions import find_previous_definition, guess_previous_definition, name_revisions
 from tests.unit.facts import (
     ARN,
     MINUTE,
@@ -41,8 +41,9 @@ def test_a_redeployment_of_the_same_definition_is_nothing_before() -> None:
 )
 def test_the_revision_before_is_the_last_successful_one(statuses: list[str], before: int | None) -> None:
     listed = [service_deployment(n, NOW - 10 * HOUR + n * HOUR, status) for n, status in enumerate(statuses, start=1)]
-    found = name_previous_revision(listed[::-1])
-    assert found == (revision_arn(before) if before else None)
+    found = name_revisions(listed[::-1])
+    assert found[1:] == ((revision_arn(before),) if before else ())
+    assert found[:1] == tuple(d.target_service_revision_arn for d in listed[-1:])
 
 
 def test_where_ecs_does_not_tell_the_last_known_good_one_is_guessed_and_then_the_number_before() -> None:

@@ -13,18 +13,18 @@ def find_previous_definition(service: EcsService) -> str | None:
     return max(others, key=lambda d: d.created_at).task_definition if others else None
 
 
-def name_previous_revision(deployments: Sequence[ServiceDeployment]) -> str | None:
-    """The service revision that was deployed before the present one, a successful one if there is any.
+def name_revisions(deployments: Sequence[ServiceDeployment]) -> tuple[str, ...]:
+    """The present service revision and the one that was deployed before it, a successful one if there is any.
 
     The present one is the target of the latest service deployment, also after a rollback: then both are the same
     service deployment (API_ServiceDeployment), and the one before is what it went back to.
     """
     if not deployments:
-        return None
+        return ()
     latest, *earlier = sorted(deployments, key=lambda d: d.created_at, reverse=True)
     others = [d for d in earlier if d.target_service_revision_arn != latest.target_service_revision_arn]
     best = next((d for d in others if d.status == "SUCCESSFUL"), others[0] if others else None)
-    return best.target_service_revision_arn if best else None
+    return tuple(d.target_service_revision_arn for d in (latest, best) if d)
 
 
 def guess_previous_definition(service: EcsService, good: KnownRevision | None) -> str | None:

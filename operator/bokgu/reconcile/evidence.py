@@ -19,6 +19,7 @@ from bokgu.api.observed import (
     Metric,
     Series,
     ServiceDeployment,
+    ServiceRevision,
     StoppedTask,
     TaskDefinition,
 )
@@ -41,7 +42,7 @@ from bokgu.core.error_lines import ERROR_PATTERN, choose_lines
 from bokgu.core.evidence import Evidence
 from bokgu.core.evidence_metrics import LOOKBACK, choose_sources
 from bokgu.core.recent_stops import remember_tasks
-from bokgu.core.task_definitions import find_previous_definition, guess_previous_definition, name_previous_revision
+from bokgu.core.task_definitions import find_previous_definition, guess_previous_definition, name_revisions
 from bokgu.core.watch import Source
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.watches import Measured
@@ -52,6 +53,15 @@ PATIENCE = 15.0
 T = TypeVar("T")
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _Deployed:
+    """What was deployed, in the order of `Evidence`."""
+
+    deployments: tuple[ServiceDeployment, ...]
+    definitions: tuple[TaskDefinition, ...]
+    revisions: tuple[ServiceRevision, ...]
 
 
 @dataclass
@@ -113,7 +123,7 @@ async def gather_evidence(
     """
     until = asyncio.get_running_loop().time() + PATIENCE
     inquiry = _Inquiry(context, incident, protected, service, measured, context.clock(), until)
-    tasks, (deployments, definitions), series, logs = await asyncio.gather(
+    tasks, deployed, series, logs = await asyncio.gather(
         _fetch_tasks(inquiry),
         _fetch_deployed(inquiry),
         _fetch_metrics(inquiry),
@@ -125,10 +135,12 @@ async def gather_evidence(
         onset=_find_onset(inquiry, series),
         service=service,
         stopped_tasks=tasks.stopped,
-        task_definitions=definitions,
-        deployments=deployments,
+        task_definitions=deployed.definitions,
+        revisions=deployed.revisions,
+        deployments=deployed.deployments,
         metrics={source: answer for source, answer in series.items() if isinstance(source, Metric)},
         requests=_find_requests(measured),
+        period=measured.watch.period(measured.condition) if measured else context.settings.minute,
         logs=logs,
         zones=tasks.zones,
         callers=tasks.callers,
@@ -182,10 +194,8 @@ async def _fetch_callers(inquiry: _Inquiry, tasks: Sequence[StoppedTask]) -> tup
     return name_callers(await inquiry.ask("LookupEvents", asked, (), optional=True), target, tasks)
 
 
-async def _fetch_deployed(
-    inquiry: _Inquiry,
-) -> tuple[tuple[ServiceDeployment, ...], tuple[TaskDefinition, ...]]:
-    """The service deployments, and the task definitions of the primary deployment and of the one before."""
+async def _fetch_deployed(inquiry: _Inquiry) -> _Deployed:
+    """The service deployments, and task definitions and service revisions of the present one and of the one before."""
     aws, target, service = inquiry.context.aws, inquiry.protected.spec.target, inquiry.service
 
     async def describe(name: str | None) -> TaskDefinition | None:
@@ -193,30 +203,28 @@ async def _fetch_deployed(
             return None
         return await inquiry.ask("DescribeTaskDefinition", fetch_task_definition(aws, target, name), None)
 
-    listing = inquiry.ask("ListServiceDeployments", fetch_service_deployments(aws, target), None)
-    primary = describe(service.primary.task_definition if service.primary else service.task_definition)
-    previous = find_previous_definition(service)
-    if previous is not None:
-        listed, *found = await asyncio.gather(listing, primary, describe(previous))
-    else:
-        listed, first = await asyncio.gather(listing, primary)
-        found = [first, await describe(await _find_previous(inquiry, listed))]
-    return listed or (), tuple(definition for definition in found if definition)
+    async def describe_revisions(arns: tuple[str, ...]) -> dict[str, ServiceRevision]:
+        if len(arns) < 2:
+            return {}
+        return await inquiry.ask("DescribeServiceRevisions", fetch_service_revisions(aws, target, arns), {})
 
-
-async def _find_previous(inquiry: _Inquiry, listed: Sequence[ServiceDeployment] | None) -> str | None:
-    """The task definition before the present one, where no deployment of the service has it any more."""
+    listed, present = await asyncio.gather(
+        inquiry.ask("ListServiceDeployments", fetch_service_deployments(aws, target), None),
+        describe(service.primary.task_definition if service.primary else service.task_definition),
+    )
     good = inquiry.protected.status.last_known_good
-    if listed is None:
-        return guess_previous_definition(inquiry.service, good)
-    revision = name_previous_revision(listed)
-    if revision is None:
-        return None
-    if good is not None and good.service_revision_arn == revision:
-        return good.task_definition
-    asked = fetch_service_revisions(inquiry.context.aws, inquiry.protected.spec.target, (revision,))
-    described = await inquiry.ask("DescribeServiceRevisions", asked, {})
-    return described[revision].task_definition if revision in described else None
+    names = name_revisions(listed or ())
+    known = find_previous_definition(service)
+    if known is None and listed is None:
+        known = guess_previous_definition(service, good)
+    described, previous = await asyncio.gather(describe_revisions(names), describe(known))
+    if known is None and names[1:] and names[1] in described:
+        previous = await describe(described[names[1]].task_definition)
+    return _Deployed(
+        deployments=listed or (),
+        definitions=tuple(definition for definition in (present, previous) if definition),
+        revisions=tuple(described[name] for name in names if name in described),
+    )
 
 
 async def _fetch_metrics(inquiry: _Inquiry) -> dict[Source, Series]:
