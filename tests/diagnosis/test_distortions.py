@@ -105,13 +105,13 @@ def test_traffic_that_rises_every_morning_explains_no_wrong_data() -> None:
     corrupted = [case for case in read_corpus() if case.raw["incident"]["type"] == "data_corruption"]
 
     def rise(evidence: Raw) -> None:
-        stamps = next((m["timestamps"] for m in evidence["metrics"] if m["timestamps"]), [])
+        stamps: list[str] = next((m["timestamps"] for m in evidence["metrics"] if m["timestamps"]), [])
         for namespace, name, low, high in (
             ("AWS/ApplicationELB", "RequestCount", 1000.0, 1700.0),
             ("AWS/ECS", "CPUUtilization", 44.0, 74.0),
         ):
             values = [low if i < len(stamps) * 2 // 3 else high for i in range(len(stamps))]
-            series = {"stat": "Sum" if "Count" in name else "Average", "periodSeconds": 60, "dimensions": []}
+            series: Raw = {"stat": "Sum" if "Count" in name else "Average", "periodSeconds": 60, "dimensions": []}
             evidence["metrics"] += [
                 {"namespace": namespace, "metricName": name, "timestamps": stamps, "values": values, **series}
             ]

@@ -90,7 +90,7 @@ def _pulls_another_image(case: Case, failures: tuple[Failure, ...]) -> bool:
         if container.exit_code is None and "CannotPull" in container.reason
     }
     text = " ".join(failure.text for failure in failures)
-    failing = failing or {name for name, image in images.items() if image and image in text} or images.keys()
+    failing = failing or {name for name, image in images.items() if image and image in text} or set(images)
     return any(f"[{name}]" in path for path in case.changes if path.endswith(".image") for name in failing)
 
 
