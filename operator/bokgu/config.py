@@ -191,6 +191,10 @@ class Settings:
     """Name of this process in intents."""
 
 
+SHORTEST_RETENTION = timedelta(hours=24)
+"""Resolved incidents are there for people and for correlation, too. Worlds that run faster than ours may be shorter."""
+
+
 class BadSetting(ValueError):
     """An environment variable cannot be read; the text names it."""
 
@@ -211,4 +215,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:
         raise BadSetting("BOKGU_HISTORY=dynamodb: set BOKGU_HISTORY_REGION or AWS_REGION")
+    as_fast_as_ours = settings.minute >= timedelta(minutes=1)
+    if as_fast_as_ours and settings.retention is not None and settings.retention < SHORTEST_RETENTION:
+        raise BadSetting(f"BOKGU_RETENTION={environment['BOKGU_RETENTION']}: must be at least 24h, or never")
     return settings

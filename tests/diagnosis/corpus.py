@@ -3,15 +3,31 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bokgu.commands.case_file import parse_case
 from bokgu.commands.diagnose import build_verdict
+from bokgu.core.evidence import Evidence
+from bokgu.core.evidence_metrics import LOG_LOOKBACK, LOOKBACK, begin_of_evidence
 
 FOLDER = Path(__file__).parent / "cases"
+
+
+def cut_to_live(evidence: Evidence) -> Evidence:
+    """The evidence as it is gathered of a live service: metrics, except memory, and log lines reach less far back."""
+    metrics_begin, logs_begin = (
+        begin_of_evidence(evidence.detected_at, evidence.detected_at, evidence.minute, lookback)
+        for lookback in (LOOKBACK, LOG_LOOKBACK)
+    )
+    metrics = {
+        metric: series if metric.name == "MemoryUtilization" else series.since(metrics_begin)
+        for metric, series in evidence.metrics.items()
+    }
+    logs = tuple(line for line in evidence.logs if line.at is None or line.at >= logs_begin)
+    return replace(evidence, metrics=metrics, logs=logs)
 
 
 @dataclass(frozen=True)
@@ -20,11 +36,13 @@ class LabelledCase:
 
     name: str
     raw: dict[str, Any]
+    live: bool = False
 
     @cached_property
     def verdict(self) -> dict[str, Any]:
         """What the diagnosis says. It sees the incident and the evidence only."""
-        return build_verdict(parse_case({"incident": self.raw["incident"], "evidence": self.raw["evidence"]}))
+        evidence = parse_case({"incident": self.raw["incident"], "evidence": self.raw["evidence"]})
+        return build_verdict(cut_to_live(evidence) if self.live else evidence)
 
     @property
     def label(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The diagnosis against labelled incidents. The table at the end of the run says where it errs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bokgu.core.diagnosis import RULES
 from tests.diagnosis.corpus import LabelledCase, read_corpus
 
 CORPUS = read_corpus()
+LIVE = tuple(replace(case, live=True) for case in CORPUS)
 
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
@@ -22,6 +24,14 @@ def test_no_action_is_proposed_that_would_harm(case: LabelledCase) -> None:
 def test_nearly_all_causes_are_right() -> None:
     wrong = [(c.name, c.verdict["rootCause"], c.label["rootCause"]) for c in CORPUS if not c.right]
     assert len(wrong) <= 0.05 * len(CORPUS), wrong
+
+
+def test_what_is_fetched_of_a_live_service_does_no_harm_and_is_enough() -> None:
+    """Files reach as far back as somebody wished; what is fetched does not."""
+    harm = [(c.name, c.verdict["safeAutomaticAction"], c.label["safeAutomaticAction"]) for c in LIVE if c.harms]
+    wrong = [(c.name, c.verdict["rootCause"], c.label["rootCause"]) for c in LIVE if not c.right]
+    assert harm == []
+    assert len(wrong) <= 0.05 * len(LIVE), wrong
 
 
 def test_nearly_all_actions_are_those_of_the_label() -> None:

@@ -17,7 +17,7 @@ from bokgu.aws.client import AwsClient
 from bokgu.aws.ecs import fetch_service
 from bokgu.aws.elb import fetch_target_groups
 from bokgu.config import Settings
-from bokgu.core.evidence import Evidence
+from bokgu.core.evidence import NO_LOG_GROUP, Evidence
 from bokgu.core.presets import build_watch
 from bokgu.reconcile import evidence as gathering
 from bokgu.reconcile.context import Context
@@ -190,7 +190,7 @@ def test_without_a_log_group_no_log_is_read(service: Service) -> None:
     found, calls = service.gather(logGroup=None)
     assert calls["FilterLogEvents"] == 0
     assert found.logs == ()
-    assert found.missing == ()
+    assert found.missing == (NO_LOG_GROUP,)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +252,15 @@ def test_an_answer_of_an_unknown_shape_leaves_that_out(service: Service, monkeyp
     assert found.missing == ("ListTasks: Unreadable",)
 
 
+def test_lines_of_an_unknown_shape_leave_out_the_lines(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise UnicodeEncodeError("utf-8", "", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(gathering, "choose_lines", fail)
+    found, _ = service.gather()
+    assert found.missing == ("FilterLogEvents: Unreadable",)
+
+
 def test_forgotten_tasks_are_told_from_stored_events(service: Service) -> None:
     stop = RecentStop(
         task="arn:aws:ecs:us-east-1:123456789012:task/demo/gone",
@@ -266,7 +275,9 @@ def test_forgotten_tasks_are_told_from_stored_events(service: Service) -> None:
     assert [task.containers[0].exit_code for task in found.stopped_tasks if task.stored] == [137]
 
 
-def test_who_stopped_a_task_is_named_where_cloudtrail_may_be_asked(service: Service) -> None:
+def test_who_stopped_a_task_is_named_where_cloudtrail_may_be_asked(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (task, *_) = service.scene.tasks()
     service.scene.ecs.stop_task(cluster=CLUSTER, task=task["taskArn"], reason="trying something")
     service.scene.wait_stable()
@@ -278,6 +289,10 @@ def test_who_stopped_a_task_is_named_where_cloudtrail_may_be_asked(service: Serv
     service.control.deny("LookupEvents", count=100)
     denied, _ = service.gather()
     assert denied.callers == denied.missing == ()
+    service.control.clear_faults()
+    monkeypatch.setattr(gathering, "name_callers", lambda *_: 1 / 0)
+    unread, _ = service.gather()
+    assert unread.callers == unread.missing == ()
 
 
 # The last one: calls that hang outlive it, and would be counted by others.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,6 +64,10 @@ def past(name: str, scene: Scene, **spec: Any) -> Raw:
 
 def recorded(world: World, name: str) -> Raw:
     return world.condition("incidents", name, "Recorded")
+
+
+def gone(world: World, name: str) -> bool:
+    return world.get("incidents", name) is None
 
 
 def until(world: World, what: str, condition: Callable[[], Any], seconds: float = 30) -> Any:
@@ -141,6 +146,14 @@ def test_what_git_applies_is_recorded_and_stays(
     assert world.get("incidents", name) is not None
 
 
+def test_texts_with_line_ends_in_them_survive_the_next_record(quiet: Scene) -> None:
+    world = quiet.world
+    for name in ("separated", "next-one"):
+        create(world, past(name, quiet, description="upstream said: a\u2028b"))
+        until(world, f"{name} is gone", partial(gone, world, name), 60)
+    assert {"separated", "next-one"} <= {record["name"] for record in kept(world, quiet.service)}
+
+
 def test_corrupted_data_stays_until_a_person_deletes_it(quiet: Scene) -> None:
     world = quiet.world
     create(world, past("corrupted", quiet, type="data_corruption"))
@@ -208,6 +221,31 @@ def test_nothing_is_lost_while_the_history_is_away_and_the_operator_dies(quiet: 
     assert [(i["outcome"]["S"], i["environment"]["S"], i["type"]["S"]) for i in items] == [
         ("Cleared", "production", "high_error_rate")
     ]
+
+
+def test_a_restart_writes_history_for_the_environment_of_the_service(quiet: Scene) -> None:
+    world = quiet.world
+
+    def environment(name: str) -> None:
+        patch = json.dumps({"spec": {"environment": name}})
+        world.control_plane.kubectl(
+            "patch", "protectedservice", quiet.service, "-n", NAMESPACE, "--type=merge", "-p", patch
+        )
+
+    environment("staging")
+    try:
+        restart(world, BOKGU_RETENTION="1h", **TABLES)
+        create(world, past("restarted", quiet))
+        until(world, "no table", lambda: recorded(world, "restarted").get("reason") == "TableMissing")
+        world.kill_operator()
+        for name in ("production", "staging"):
+            assert bokgu(world, "init", "--environment", name).returncode == 0
+        restart(world, BOKGU_RETENTION="1h", **TABLES)
+        until(world, "recorded", lambda: recorded(world, "restarted").get("status") == "True", 60)
+    finally:
+        environment("production")
+    items = world._client("dynamodb").scan(TableName="kept-staging-incidents")["Items"]
+    assert [(i["service"]["S"], i["environment"]["S"]) for i in items] == [(quiet.service, "staging")]
 
 
 def _seconds_since(timestamp: str) -> float:

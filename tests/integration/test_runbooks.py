@@ -92,6 +92,8 @@ def test_the_manifests_of_the_documentation_are_admitted(world: World) -> None:
         ({"steps": [{"name": "a", "action": "scale_up"}]}, 'Unsupported value: "scale_up"'),
         ({"rootCauses": ["Gremlins"]}, 'Unsupported value: "Gremlins"'),
         ({"rootCauses": []}, "must name its services"),
+        ({"rootCauses": ["TrafficSurge", "Unknown"]}, "against Unknown, DependencyFailure"),
+        ({"steps": [SCALE_OUT, {**SCALE_OUT, "name": "again"}]}, "at most one step of each action"),
         ({"advice": "see {service.name}"}, "advice: the only braces are {service}"),
         ({"steps": [{**SCALE_OUT, "description": "to {wanted}"}]}, "description: the only braces are {service}"),
         ({"advice": "{{service}}"}, "advice: the only braces are"),
@@ -137,13 +139,13 @@ def test_s12_a_runbook_says_whether_it_can_be_used(world: World, put: Callable[[
 
         wait_for(is_so, 10, lambda: f"{world.get('runbooks', name)}\n{world.operator_log_tail()}")
 
-    put(runbook("first-rung", rootCauses=["Throttled"], escalatesTo="second-rung"))
+    put(runbook("first-rung", rootCauses=["DiskExhausted"], escalatesTo="second-rung"))
     ready("first-rung", "False", "EscalatesToNobody")
     assert "second-rung" in world.condition("runbooks", "first-rung", "Ready")["message"]
-    put(runbook("second-rung", rootCauses=["Throttled"], escalatesTo="first-rung"))
+    put(runbook("second-rung", rootCauses=["DiskExhausted"], escalatesTo="first-rung"))
     ready("first-rung", "False", "EscalationLoop")
     ready("second-rung", "False", "EscalationLoop")
-    put(runbook("second-rung", rootCauses=["Throttled"]))
+    put(runbook("second-rung", rootCauses=["DiskExhausted"]))
     ready("first-rung", "True", "Usable")
     ready("second-rung", "True", "Usable")
     assert world.status("runbooks", "second-rung")["summary"] == "scale_out"

@@ -321,6 +321,7 @@ def classification(**fields: Any) -> Classification:
             "rootCause": "TrafficSurge",
             "newRevisionAtFault": False,
             "confidence": "high",
+            "deploymentId": "ecs-svc/2",
             "impactLevel": "high",
             "priority": 2,
             "estimatedResolutionTime": "15m",

@@ -15,7 +15,7 @@ from bokgu.api.history import (
 )
 from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import Action, IncidentType, OperationPhase, PlanPhase, RootCause, Severity
+from bokgu.api.vocabulary import Action, IncidentType, OperationPhase, PlanPhase, RootCause, Severity, Verdict
 from tests.unit import facts
 from tests.unit.facts import DIGEST, MINUTE, NOW, PLAN_UID, Raw, classification
 
@@ -25,7 +25,14 @@ def step(action: str = "scale_out", status: OperationPhase = OperationPhase.COMP
 
 
 def plan_record(outcome: PlanPhase = PlanPhase.COMPLETED, **fields: Any) -> PlanRecord:
-    known = {"id": "plan", "runbook": "traffic-surge", "root_cause": RootCause.TRAFFIC_SURGE, "started_at": NOW}
+    verdict = Verdict.PASSED if outcome is PlanPhase.COMPLETED else Verdict.FAILED
+    known = {
+        "verdict": verdict,
+        "id": "plan",
+        "runbook": "traffic-surge",
+        "root_cause": RootCause.TRAFFIC_SURGE,
+        "started_at": NOW,
+    }
     return PlanRecord(outcome=outcome, **{**known, "steps": (step("health_check"), step()), **fields})
 
 
@@ -76,7 +83,10 @@ def finished_plan(phase: str = "Completed") -> RecoveryPlan:
             "phase": phase,
             "startedAt": NOW - 15 * MINUTE,
             "finishedAt": NOW - 6 * MINUTE,
-            "steps": [{"name": "health-check", **done}, {"name": "scale-out", "output": "5 of 5 tasks run", **done}],
+            "steps": [
+                {"name": "health-check", **done},
+                {"name": "scale-out", "output": "5 of 5 tasks run", "verdict": "Passed", **done},
+            ],
             "metrics": [{"name": "error_rate", "before": "0.37", "after": "0.01"}],
         },
     )
@@ -106,6 +116,7 @@ _plans = st.builds(
     runbook=st.none() | _words,
     root_cause=st.none() | st.sampled_from(RootCause),
     outcome=st.sampled_from(PlanPhase),
+    verdict=st.none() | st.sampled_from(Verdict),
     started_at=st.none() | _moments,
     finished_at=st.none() | _moments,
     steps=st.lists(_steps, max_size=3).map(tuple),

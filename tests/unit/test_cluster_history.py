@@ -4,14 +4,18 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bokgu.api.history import HistoryError, IncidentRecord, Question
-from bokgu.api.vocabulary import IncidentType
+from bokgu.api.vocabulary import IncidentType, RootCause
+from bokgu.core.history import find_similar
 from bokgu.history import cluster
 from bokgu.history.cluster import MAX_RECORDS, SHARDS, ClusterHistory, config_map_name, insert_record, shard_of
+from bokgu.history.importing import ImportReport, import_tables
 from bokgu.kube.client import KubeError, Raw
+from tests.unit.facts import incident
 from tests.unit.history_facts import plan_record, record, records
 
 QUESTION = Question("shop", "production", "api", IncidentType.HIGH_ERROR_RATE)
@@ -51,6 +55,72 @@ def test_what_cannot_be_read_is_left_out() -> None:
     data = {"api": "no json\n{}\n" + insert_record({}, record("good"))["api"]}
     assert ids(data) == ["good"]
     assert ids(insert_record(data, record("next", ago=1))) == ["next", "good"]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\n", "\r", "\x0b", "\x1e"])
+def test_texts_with_line_ends_in_them_are_one_line(end: str) -> None:
+    data = insert_record({}, record("a", description=f"disk{end}full"))
+    assert len(data["api"].splitlines()) == 1
+    data = insert_record(data, record("b", ago=1))
+    assert {r.description for r in cluster._read_all(data)} == {"", f"disk{end}full"}
+
+
+def test_line_ends_that_others_wrote_break_no_record() -> None:
+    raw = insert_record({}, record("a", description="disk-full"))["api"].replace("disk-full", "disk\u2028full")
+    assert ids(insert_record({"api": raw}, record("b", ago=1))) == ["b", "a"]
+
+
+def test_lines_that_cannot_be_read_stay_until_they_are_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    strange = '{"v":2,"what":"a later version\'s"}'
+    data = insert_record({"api": f"no json\n{strange}"}, record("a"))
+    assert data["api"].split("\n")[1:] == [strange, "no json"]
+    for number in range(MAX_RECORDS):
+        data = insert_record(data, record(f"i{number}", ago=number))
+    assert len(data["api"].split("\n")) == MAX_RECORDS
+    assert strange not in data["api"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        '"detectedAt":"0001-01-01T00:00:00"',
+        '"detectedAt":"9999-12-31T23:59:59-10:00"',
+        '"detectedAt":"2026-01-01T00:00:00"',
+        '"resolutionMinutes":"99999999999999999999999999999999"',
+        '"resolutionMinutes":"-5"',
+    ],
+)
+def test_what_people_wrote_into_a_record_does_no_harm(field: str) -> None:
+    line = insert_record({}, record("a"))["api"]
+    data = {"api": f"{line[:-1]},{field}}}"}
+    found = find_similar(incident(), RootCause.TRAFFIC_SURGE, (), cluster._read_all(data))
+    assert found.count <= 1
+    assert "b" in ids(insert_record(data, record("b")))
+
+
+def test_junk_is_read_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+    read = cluster._read_line
+
+    def counted(line: str) -> IncidentRecord | None:
+        nonlocal looked
+        looked += 1
+        return read(line)
+
+    monkeypatch.setattr(cluster, "_read_line", counted)
+    with structlog.testing.capture_logs() as told:
+        assert cluster._read_all({f"s{n}": "x\n" * 1000 for n in range(100)}) == ()
+    assert looked == cluster.MAX_LINES
+    assert len(told) == 1
+    data = insert_record({"other": "x\n" * 300_000}, record("a"))
+    assert ids(data) == ["a"]
+    assert cluster._size(data) <= cluster.MAX_BYTES
+
+
+def test_an_import_keeps_what_is_there() -> None:
+    data = insert_record({}, record("a", signature=("pool",)))
+    assert insert_record(data, record("a", outcome="else"), keep=True) == data
+    assert ids(insert_record(data, record("b", ago=1), keep=True)) == ["b", "a"]
 
 
 def test_a_record_is_compact() -> None:
@@ -139,6 +209,76 @@ def test_many_at_once_are_all_stored() -> None:
         history = open_history(kube)
         await asyncio.gather(*(history.store(record(f"i{n}", ago=n)) for n in range(20)))
         assert await stored_ids(kube) == {f"i{n}" for n in range(20)}
+
+    asyncio.run(run())
+
+
+def test_records_that_wait_for_a_config_map_are_stored_with_one_write() -> None:
+    async def run() -> None:
+        kube = Kube()
+        history = open_history(kube)
+        await asyncio.gather(*(history.store(record(f"i{n}", ago=n)) for n in range(40)))
+        assert kube.writes == 1
+        assert len(await stored_ids(kube)) == 40
+
+    asyncio.run(run())
+
+
+def test_each_that_waits_learns_what_became_of_it() -> None:
+    async def run() -> None:
+        kube = Kube()
+        kube.away = True
+        history = open_history(kube)
+        told = await asyncio.gather(*(history.store(record(f"i{n}")) for n in range(5)), return_exceptions=True)
+        assert [str(error) for error in told] == ["Unreachable: Unreachable: nobody answers"] * 5
+        assert kube.reads == 1
+        kube.away = False
+        await history.store(record("later"))
+        assert await stored_ids(kube) == {"later"}
+
+    asyncio.run(run())
+
+
+def test_one_that_gives_up_takes_no_others_with_it() -> None:
+    async def run() -> None:
+        kube = Kube()
+        history = open_history(kube)
+        first, *others = [asyncio.create_task(history.store(record(f"i{n}"))) for n in range(4)]
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(*others)
+        assert await stored_ids(kube) >= {"i1", "i2", "i3"}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("service", ["check out/api", "서비스", "x" * 299, "..", "..a", ""])
+def test_a_service_that_is_no_key_of_a_config_map_is_refused(service: str) -> None:
+    async def run() -> None:
+        with pytest.raises(HistoryError, match="BadRecord"):
+            await open_history(Kube()).store(record("a", service=service))
+
+    asyncio.run(run())
+
+
+def test_an_import_goes_on_after_a_record_that_cannot_be_kept() -> None:
+    async def run() -> None:
+        kube = Kube()
+        past = [record("a"), record("b", service="check out"), record("c")]
+        report = await import_tables(open_history(kube), past, ImportReport(3, 0, ()), print, at_once=3)
+        assert (report.stored, [bad.id for bad in report.bad]) == (2, ["b"])
+        assert await stored_ids(kube) == {"a", "c"}
+
+    asyncio.run(run())
+
+
+def test_an_import_does_not_replace_what_the_operator_stored() -> None:
+    async def run() -> None:
+        kube = Kube()
+        await open_history(kube).store(record("a", signature=("pool",)))
+        await import_tables(open_history(kube), [record("a")], ImportReport(1, 0, ()), print)
+        (found,) = await open_history(kube).find(QUESTION)
+        assert found.signature == ("pool",)
 
     asyncio.run(run())
 

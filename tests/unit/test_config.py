@@ -112,10 +112,16 @@ def test_a_queue_has_the_region_of_its_url_or_of_its_prefix(text: str, region: s
     assert found == (EventQueue(url, region), EventQueue(other, "eu-west-2"))
 
 
-@pytest.mark.parametrize("text", ["never", "90s", "30d"])
+@pytest.mark.parametrize("text", ["never", "24h", "30d"])
 def test_retention_is_a_length_of_time_or_never(text: str) -> None:
-    expected = {"never": None, "90s": timedelta(seconds=90), "30d": timedelta(days=30)}
+    expected = {"never": None, "24h": timedelta(hours=24), "30d": timedelta(days=30)}
     assert read_settings({"BOKGU_RETENTION": text}).retention == expected[text]
+
+
+def test_retention_is_a_day_at_least_in_worlds_as_fast_as_ours() -> None:
+    with pytest.raises(BadSetting, match="BOKGU_RETENTION=90s: must be at least 24h"):
+        read_settings({"BOKGU_RETENTION": "90s"})
+    assert read_settings({"BOKGU_RETENTION": "4s", "BOKGU_MINUTE": "1s"}).retention == timedelta(seconds=4)
 
 
 @pytest.mark.parametrize(

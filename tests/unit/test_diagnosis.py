@@ -17,7 +17,7 @@ from bokgu.api.observed import (
 )
 from bokgu.api.vocabulary import Confidence, IncidentType, RootCause, Trait
 from bokgu.core.diagnosis import RULES, diagnose
-from bokgu.core.evidence import Evidence
+from bokgu.core.evidence import NO_LOG_GROUP, Evidence
 from tests.unit.facts import (
     ARN,
     MINUTE,
@@ -186,6 +186,20 @@ def test_a_missing_source_lowers_the_confidence_and_is_named(
     found = diagnose(evidence(**fields, missing=("GetMetricData: Throttling",)))
     assert found.confidence is lowered
     assert "GetMetricData: Throttling" in found.evidence[-1].fact
+
+
+@pytest.mark.parametrize(
+    ("fields", "without"),
+    [
+        ({"deployments": BAD}, Confidence.MEDIUM),
+        ({"requests": SURGE, "cpu": None}, Confidence.MEDIUM),
+        ({}, Confidence.LOW),
+    ],
+)
+def test_a_log_that_nobody_named_costs_the_highest_confidence_only(fields: dict[str, Any], without: Confidence) -> None:
+    found = diagnose(evidence(**fields, missing=(NO_LOG_GROUP,)))
+    assert found.confidence is without
+    assert NO_LOG_GROUP in found.evidence[-1].fact
 
 
 def test_stored_events_lower_the_confidence_and_are_named() -> None:

@@ -1,11 +1,17 @@
+import json
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bokgu.api.incident import EvidenceItem
 from bokgu.api.observed import LogLine
-from bokgu.core.error_lines import ERROR_PATTERN, MAX_LINES, SAME, choose_lines
+from bokgu.core import error_lines, redaction
+from bokgu.core.error_lines import ERROR_PATTERN, EXAMINED, MAX_LINES, REDACTED_LINES, SAME, choose_lines
+from bokgu.core.redaction import LOOKED_AT
 from tests.simulator.log_patterns import compile_pattern
 from tests.unit.facts import MINUTE, NOW
 
@@ -55,8 +61,47 @@ def test_lines_are_redacted_before_they_are_cut() -> None:
 
 def test_a_very_long_line_is_cut_between_words_first() -> None:
     key = "AKIA" + "IOSFODNN7" + "EXAMPLE"
-    (chosen,) = choose_lines(lines("token=" + "y" * 3000 + " " + "z" * 1079 + " " + key))
+    begin = "token=" + "y" * 600 + " "
+    (chosen,) = choose_lines(lines(begin + "z" * (LOOKED_AT - len(begin) - 11) + " " + key))
     assert "AKIA" not in chosen.text
+
+
+def test_half_a_character_of_two_is_no_reason_to_fail() -> None:
+    (chosen,) = choose_lines(lines(json.loads('"ERROR connect ECONNREFUSED db:5432 \\ud83d"')))
+    assert EvidenceItem(source="FilterLogEvents", fact=chosen.text).fact == "ERROR connect ECONNREFUSED db:5432 ?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lambda n: f"ERROR failed to connect to db-{n}.internal after 12ms; retry user=bob " * 60,
+        lambda n: f"ERROR {chr(0x4E00 + n)} path=/" + "a." * 2000,
+        lambda n: f"{chr(0x4E00 + n)} " + "password=a " * 100,
+        lambda n: f"ERROR x@{chr(0x4E00 + n)}.zz password=" + "f" * 4000,
+        lambda n: f"token={'abcdefghij'[n % 10]}{chr(0x4E00 + n)} same",
+        lambda n: "",
+    ],
+)
+def test_the_work_has_a_bound_whatever_is_logged(monkeypatch: pytest.MonkeyPatch, text: Callable[[int], str]) -> None:
+    seen: list[int] = []
+
+    def redact(quoted: str) -> str:
+        seen.append(len(quoted))
+        return redaction.redact_quote(quoted)
+
+    monkeypatch.setattr(error_lines, "redact_quote", redact)
+    looked: list[int] = []
+    is_new = error_lines._is_new
+
+    def count(quoted: str, shapes: Counter[str]) -> bool:
+        looked.append(len(quoted))
+        return is_new(quoted, shapes)
+
+    monkeypatch.setattr(error_lines, "_is_new", count)
+    choose_lines(lines(*(text(n) for n in range(3000))))
+    assert len(seen) <= REDACTED_LINES
+    assert len(looked) <= EXAMINED + REDACTED_LINES
+    assert max(looked) <= 300
 
 
 @given(st.lists(st.text(max_size=600), max_size=80))

@@ -5,7 +5,7 @@ import pytest
 
 from bokgu.api.observed import LogMetric, Metric
 from bokgu.api.protected_service import ObservedService, ProtectedService, TargetGroup
-from bokgu.core.evidence_metrics import choose_sources
+from bokgu.core.evidence_metrics import LOG_LOOKBACK, begin_of_evidence, choose_sources
 from bokgu.core.presets import build_watch
 from bokgu.core.watch import Source
 from tests.unit.facts import MINUTE, NOW, task_definition
@@ -83,10 +83,19 @@ def test_apis_and_queues_in_front_are_asked_too(spec: dict[str, Any], wanted: se
     assert wanted <= set(names(choose(protect(**spec))))
 
 
-def test_metrics_reach_half_an_hour_back_and_memory_half_a_day() -> None:
+def test_metrics_reach_an_hour_back_and_memory_half_a_day() -> None:
     found = choose(protect(), ago=5 * MINUTE)
-    assert set(found.values()) == {NOW - 35 * MINUTE, NOW - 12 * HOUR}
-    assert [s.period for s, since in found.items() if since < NOW - HOUR] == [300]
+    assert set(found.values()) == {NOW - 65 * MINUTE, NOW - 12 * HOUR}
+    assert [s.period for s, since in found.items() if since < NOW - 2 * HOUR] == [300]
+
+
+def test_an_incident_of_the_future_asks_for_what_there_is() -> None:
+    assert max(choose(protect(), ago=-100 * HOUR).values()) == NOW - HOUR
+
+
+@pytest.mark.parametrize(("ago", "begin"), [(5, 35), (0, 30), (-600, 30), (100 * 60, 12 * 60)])
+def test_log_lines_are_evidence_for_half_an_hour_and_half_a_day_at_most(ago: int, begin: int) -> None:
+    assert begin_of_evidence(NOW - ago * MINUTE, NOW, MINUTE, LOG_LOOKBACK) == NOW - begin * MINUTE
 
 
 def test_an_old_incident_asks_for_half_a_day_at_most() -> None:
@@ -102,5 +111,6 @@ def test_log_patterns_are_counted_only_where_the_condition_measures_them() -> No
     corruption = {"presets": ["log-corruption", "ecs-cpu"], "corruption": {"pattern": "CORRUPT"}}
     protected = protect(logGroup="/ecs/api", detection=corruption)
     pattern = LogMetric("/ecs/api", "CORRUPT", 60)
-    assert pattern in choose(protected, condition="corruption_signs")
+    found = choose(protected, condition="corruption_signs")
+    assert found[pattern] == NOW - 31 * MINUTE  # Counting them costs calls, the more the longer.
     assert pattern not in choose(protected, condition="cpu_utilization")

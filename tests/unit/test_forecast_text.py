@@ -39,7 +39,7 @@ def test_all_formats_tell_the_same_plan() -> None:
 
 def test_every_runbook_has_a_fate_and_the_text_leaves_out_who_is_for_other_trouble() -> None:
     one = forecast(
-        LOAD, frozenset({"ours"}), runbooks=(*planning().runbooks, runbook("ours", rootCauses=["Throttled"]))
+        LOAD, frozenset({"ours"}), runbooks=(*planning().runbooks, runbook("ours", rootCauses=["DiskExhausted"]))
     )
     found = fates(one)
     assert found["memory-saturation-load"] == "makes the plan"
@@ -47,7 +47,7 @@ def test_every_runbook_has_a_fate_and_the_text_leaves_out_who_is_for_other_troub
     assert found["memory-saturation"] == "fits, and comes later"
     assert found["traffic-surge"] == "not for this: it is against TrafficSurge"
     text = format_forecast(one, "text")
-    assert "ours (own): not for this: it is against Throttled" in text
+    assert "ours (own): not for this: it is against DiskExhausted" in text
     assert "traffic-surge" not in text
     assert "and 35 built-in ones that are for other trouble" in text
 

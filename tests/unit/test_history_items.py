@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bokgu.api.fields import format_timestamp
-from bokgu.api.history import IncidentRecord, MetricRecord, Outcome
-from bokgu.api.vocabulary import OperationPhase, PlanPhase, Severity
-from bokgu.core.history import build_record
+from bokgu.api.history import MAX_MINUTES, IncidentRecord, MetricRecord, Outcome
+from bokgu.api.vocabulary import OperationPhase, PlanPhase, RootCause, Severity
+from bokgu.core.history import build_record, find_similar
 from bokgu.history.items import (
     BadItem,
     Item,
@@ -24,7 +24,7 @@ from bokgu.history.items import (
     read_execution,
     read_incident,
 )
-from tests.unit.facts import INCIDENT_UID, MINUTE, NOW, PLAN_UID
+from tests.unit.facts import INCIDENT_UID, MINUTE, NOW, PLAN_UID, incident
 from tests.unit.history_facts import finished_plan, plan_record, record, records, resolved, step
 
 YEAR = timedelta(days=365)
@@ -102,6 +102,7 @@ def test_an_execution_has_the_attributes_that_others_read() -> None:
             },
             "metrics": {"M": {"error_rate": {"M": {"before": {"N": "0.37"}, "after": {"N": "0.01"}}}}},
             "incidentId": {"S": INCIDENT_UID},
+            "verdict": {"S": "Passed"},
             "runbook": {"S": "traffic-surge"},
         }
     ]
@@ -211,6 +212,36 @@ def test_items_of_another_system_are_read_as_far_as_they_go() -> None:
 def test_strange_attributes_do_no_harm(changes: Item, expected: dict[str, Any]) -> None:
     read = read_incident({**OLD, **changes})
     assert {name: getattr(read, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "kept"),
+    [
+        ("-1e20", "0"),
+        ("1700000000000", str(MAX_MINUTES)),
+        ("1e20", str(MAX_MINUTES)),
+        ("1e400", None),
+        ("NaN", None),
+        ("12.5", "12.5"),
+    ],
+)
+@pytest.mark.parametrize("resolved_at", [{}, {"resolvedAt": {"S": "2023-05-01T11:00:00Z"}}])
+def test_no_incident_took_as_long_as_an_item_may_say(minutes: str, kept: str | None, resolved_at: Item) -> None:
+    found = read_incident(
+        {**OLD, "rootCause": {"S": "TrafficSurge"}, "resolutionMinutes": {"N": minutes}} | resolved_at
+    )
+    if kept is not None:
+        assert found.resolution_minutes == kept
+    alike = incident(type="service_down", serviceRef={"name": "orders"})
+    assert find_similar(alike, RootCause.TRAFFIC_SURGE, (), [found]).count == (found.resolved_at is not None)
+
+
+@pytest.mark.parametrize(
+    "timestamp", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00", "2999-12-31T00:00:00Z"]
+)
+def test_a_time_that_cannot_be_reckoned_with_is_a_bad_item(timestamp: str) -> None:
+    with pytest.raises(ValueError, match=r"millennium|ISO 8601"):
+        read_incident({**OLD, "timestamp": {"S": timestamp}, "resolutionMinutes": {"N": "9999999"}})
 
 
 def test_a_timestamp_without_an_offset_is_utc_wherever_the_operator_runs(monkeypatch: pytest.MonkeyPatch) -> None:

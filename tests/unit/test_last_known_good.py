@@ -1,10 +1,19 @@
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bokgu.core.last_known_good import GoodRevision, Interval, find_last_known_good
+from bokgu.api.protected_service import TaintedRevision
+from bokgu.core.last_known_good import (
+    MAX_TAINTED,
+    GoodRevision,
+    Interval,
+    Trouble,
+    find_last_known_good,
+    taint_revisions,
+)
 from tests.unit.facts import MINUTE, NOW, revision_arn, service_deployment
 
 HALF_HOUR = 30 * MINUTE
@@ -14,12 +23,12 @@ START = NOW - 300 * MINUTE
 def find(*deployed: tuple[int, str], troubled: tuple[tuple[int, int | None], ...] = ()) -> GoodRevision | None:
     """Deployments as (minutes since the start, status); incidents as (begin, end) in minutes since the start."""
     deployments = [service_deployment(n, START + at * MINUTE, status) for n, (at, status) in enumerate(deployed, 1)]
-    return find_last_known_good(
-        deployments,
-        [(START + a * MINUTE, None if b is None else START + b * MINUTE) for a, b in troubled],
-        min_served=HALF_HOUR,
-        now=NOW,
-    )
+    troubles = [
+        Trouble(f"uid-{i}", START + a * MINUTE, None if b is None else START + b * MINUTE)
+        for i, (a, b) in enumerate(troubled)
+    ]
+    tainted = taint_revisions((), deployments, troubles, now=NOW)
+    return find_last_known_good(deployments, tainted, min_served=HALF_HOUR, now=NOW)
 
 
 OK, FAILED, ROLLED_BACK, RUNNING = "SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "IN_PROGRESS"
@@ -90,3 +99,64 @@ def test_what_is_called_good_did_serve_that_long_without_an_open_incident(
         run = run + MINUTE if clean else timedelta()
         longest, moment = max(longest, run), moment + MINUTE
     assert longest >= HALF_HOUR
+
+
+# What is remembered
+
+
+CORRUPTING = [
+    service_deployment(1, NOW - 3000 * MINUTE),
+    service_deployment(2, NOW - 2400 * MINUTE),
+    service_deployment(3, NOW - 10 * MINUTE),
+]
+
+
+def good_one(tainted: tuple[TaintedRevision, ...], now: datetime = NOW) -> str | None:
+    found = find_last_known_good(CORRUPTING, tainted, min_served=HALF_HOUR, now=now)
+    return found.service_revision_arn if found else None
+
+
+def test_trouble_is_not_forgotten_with_its_incident() -> None:
+    """A person closes an incident of corrupted data by deleting it: the revision that corrupted is not good again."""
+    open_ = Trouble("uid", NOW - 2395 * MINUTE, None)
+    then = taint_revisions((), CORRUPTING, [open_], now=NOW - MINUTE)
+    assert good_one(then) == revision_arn(1)
+    gone = taint_revisions(then, CORRUPTING, [], now=NOW)
+    assert good_one(gone) == revision_arn(1)
+    assert {t.until for t in gone} == {NOW}
+    assert taint_revisions(gone, CORRUPTING, [], now=NOW + MINUTE) == gone
+    assert good_one(gone, NOW + 29 * MINUTE) == revision_arn(1)
+    assert good_one(gone, NOW + 31 * MINUTE) == revision_arn(3)
+
+
+def test_the_end_of_an_incident_that_is_deleted_later_stays() -> None:
+    ended = Trouble("uid", NOW - 100 * MINUTE, NOW - 60 * MINUTE)
+    then = taint_revisions((), CORRUPTING, [ended], now=NOW - 50 * MINUTE)
+    assert [(t.service_revision_arn, t.since, t.until) for t in then] == [(revision_arn(2), ended.begin, ended.end)]
+    assert taint_revisions(then, CORRUPTING, [], now=NOW) == then
+
+
+def test_a_revision_that_a_plan_found_at_fault_was_never_good() -> None:
+    """It served well for hours until what was wrong with it showed: nothing returns to it."""
+    late = Trouble("uid", NOW - 30 * MINUTE, NOW - 5 * MINUTE)
+    assert good_one(taint_revisions((), CORRUPTING, [late], now=NOW)) == revision_arn(2)
+    blamed = replace(late, at_fault=frozenset({revision_arn(2)}))
+    known = taint_revisions((), CORRUPTING, [blamed], now=NOW)
+    assert good_one(known) == revision_arn(1)
+    without_its_plan = taint_revisions(known, CORRUPTING, [late], now=NOW)
+    assert good_one(without_its_plan) == revision_arn(1)
+    assert good_one(taint_revisions(known, CORRUPTING, [], now=NOW)) == revision_arn(1)
+
+
+def test_only_of_revisions_that_may_be_returned_to_something_is_remembered() -> None:
+    known = taint_revisions((), CORRUPTING, [Trouble("uid", NOW - 100 * MINUTE, NOW - 60 * MINUTE)], now=NOW)
+    assert taint_revisions(known, CORRUPTING[2:], [], now=NOW) == ()
+
+
+def test_too_much_trouble_is_remembered_as_longer_trouble() -> None:
+    times = [(NOW - (2300 - 50 * i) * MINUTE, NOW - (2290 - 50 * i) * MINUTE) for i in range(MAX_TAINTED + 5)]
+    troubles = [Trouble(f"uid-{i:02}", begin, end) for i, (begin, end) in enumerate(times)]
+    found = taint_revisions((), CORRUPTING, troubles, now=NOW)
+    assert len(found) == MAX_TAINTED
+    assert min(t.since for t in found if t.since) == times[0][0]
+    assert all(any((t.since or b) <= b and (t.until or e) >= e for t in found) for b, e in times)

@@ -481,3 +481,17 @@ def test_texts_are_cut_to_their_bounds() -> None:
     one = incident(description="d" * 2048)
     facts = standing(problem=("Throttling", "m" * 5000), now=NOW + timedelta(seconds=1))
     settled(one, facts)
+
+
+def test_the_timeline_tells_every_cause_that_was_told() -> None:
+    """Another deployment has ended since: what is told of it now is another thing."""
+    first = build_status(incident(), standing())
+    told = incident(status=first.to_dict())
+    other = classification(rootCause="BadDeployment", deploymentId="ecs-svc/3")
+    second = build_status(told, standing(classification=other))
+    assert [e.message.split(" ")[0] for e in second.timeline if e.event == "Classified"] == [
+        "TrafficSurge",
+        "BadDeployment",
+    ]
+    again = build_status(incident(status=second.to_dict()), standing(classification=other))
+    assert again.timeline == second.timeline

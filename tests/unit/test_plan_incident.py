@@ -8,18 +8,31 @@ import pytest
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.history import HistoryError, IncidentRecord, PlanRecord, Question
+from bokgu.api.observed import AwsError, ServiceRevision
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import IncidentType, PlanPhase, Severity
+from bokgu.api.vocabulary import IncidentType, PlanPhase, Severity, Verdict
 from bokgu.config import Settings
 from bokgu.core.planning import Decision
 from bokgu.core.planning_facts import NoPlan
+from bokgu.reconcile import planning
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.planning import plan_incident
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.watches import Measured
 from bokgu.runtime.store import Store
-from tests.unit.facts import MINUTE, NOW, classification, incident, plan, protected_service, runbook, service, watch
-from tests.unit.test_planning import LEAK, good
+from tests.unit.facts import (
+    MINUTE,
+    NOW,
+    classification,
+    incident,
+    plan,
+    protected_service,
+    runbook,
+    service,
+    task_definition,
+    watch,
+)
+from tests.unit.test_planning import BAD_DEPLOYMENT, LEAK, good
 
 
 class Past:
@@ -34,7 +47,7 @@ class Past:
             raise self.problem
         return self.records
 
-    async def store(self, record: IncidentRecord) -> None:
+    async def store(self, record: IncidentRecord, *, keep: bool = False) -> None:
         raise AssertionError("planning stores nothing")
 
 
@@ -56,6 +69,7 @@ def tried(number: int, outcome: str, phase: PlanPhase) -> IncidentRecord:
                 runbook="traffic-surge",
                 root_cause="TrafficSurge",
                 outcome=phase,
+                verdict=Verdict.FAILED if phase is PlanPhase.FAILED else Verdict.PASSED,
                 started_at=begun,
             ),
         ),
@@ -130,6 +144,66 @@ def test_a_plan_of_the_service_says_when_its_runbook_last_began(hours: int, reas
     former = plan(status={"startedAt": begun}, meta={"name": "former"}, runbookRef={"name": "out-of-memory-leaking"})
     never = plan(meta={"name": "never", "uid": "never"}, runbookRef={"name": "out-of-memory-leaking"})
     outcome = decide(context(Past(), former, never), classification=LEAK).outcome
+    assert (outcome.reason if isinstance(outcome, NoPlan) else None) == reason
+
+
+def test_nothing_is_planned_on_a_service_that_another_incident_freezes() -> None:
+    corrupted = incident(type="data_corruption", meta={"name": "corrupted", "uid": "other"})
+    own = incident()
+    assert isinstance(decide(context(Past(), own)).outcome, RecoveryPlan)
+    outcome = decide(context(Past(), own, corrupted)).outcome
+    assert isinstance(outcome, NoPlan)
+    assert (outcome.reason, outcome.wait) == ("DataCorruption", True)
+    assert outcome.message.startswith("corrupted reports")
+
+
+@pytest.mark.parametrize(("hours", "reason"), [(1, "TooSoon"), (7, None)])
+@pytest.mark.parametrize("known_to", ["history", "ProtectedService"])
+def test_when_a_runbook_last_began_outlives_its_incident(known_to: str, hours: int, reason: str | None) -> None:
+    begun, name = NOW - hours * 60 * MINUTE, "out-of-memory-leaking"
+    past, status = Past(), good()
+    if known_to == "history":
+        helped = tried(1, "Recovered", PlanPhase.COMPLETED)
+        (ran,) = helped.plans
+        past = Past(
+            helped.model_copy(update={"plans": (ran.model_copy(update={"runbook": name, "started_at": begun}),)})
+        )
+    else:
+        status |= {"begunRecoveries": [{"runbook": name, "at": begun}]}
+    outcome = decide(context(past), classification=LEAK, protected=protected_service(status=status)).outcome
+    assert (outcome.reason if isinstance(outcome, NoPlan) else None) == reason
+
+
+def test_the_later_of_two_beginnings_counts() -> None:
+    name = "out-of-memory-leaking"
+    early, late = NOW - 420 * MINUTE, NOW - 300 * MINUTE
+    helped = tried(1, "Recovered", PlanPhase.COMPLETED)
+    (ran,) = helped.plans
+    for stored, own in ((early, late), (late, early)):
+        past = Past(
+            helped.model_copy(update={"plans": (ran.model_copy(update={"runbook": name, "started_at": stored}),)})
+        )
+        protected = protected_service(status=good() | {"begunRecoveries": [{"runbook": name, "at": own}]})
+        outcome = decide(context(past), classification=LEAK, protected=protected).outcome
+        assert isinstance(outcome, NoPlan)
+        assert outcome.reason == "TooSoon"
+
+
+@pytest.mark.parametrize(
+    ("platform", "reason"), [("1.4.0", "NothingToRestore"), ("1.3.0", None), (None, "RevisionsUnknown")]
+)
+def test_ecs_is_asked_whether_a_rollback_would_restore_anything(
+    platform: str | None, reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def describe(_aws: Any, _target: Any, arns: tuple[str, ...]) -> dict[str, ServiceRevision]:
+        if platform is None:
+            raise AwsError("DescribeServiceRevisions", "AccessDenied", "no", sent=False)
+        settings = ({"platformVersion": platform}, {"platformVersion": "1.4.0"})
+        return {arn: ServiceRevision(arn, task_definition(1), NOW, s) for arn, s in zip(arns, settings, strict=True)}
+
+    monkeypatch.setattr(planning, "fetch_service_revisions", describe)
+    forced = service(task_definition=task_definition(1))
+    outcome = decide(context(Past()), classification=BAD_DEPLOYMENT, service=forced).outcome
     assert (outcome.reason if isinstance(outcome, NoPlan) else None) == reason
 
 

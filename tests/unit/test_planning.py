@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bokgu.api.fields import parse_duration
+from bokgu.api.observed import ServiceRevision
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan
 from bokgu.api.vocabulary import Action, Comparison, Confidence, OnFailure, RootCause, Trait
 from bokgu.core.detection import breaches
@@ -102,6 +103,11 @@ def test_the_manifest_is_owned_by_its_incident_and_has_the_finalizer() -> None:
         ({"protected_service": protected_service(limits={})}, "AtMaximum", False),
         ({"service": service(desired=10)}, "AtMaximum", False),
         ({"service": service(desired=0)}, "ScaledToZero", False),
+        ({"service": service(controller="CODE_DEPLOY")}, "ServiceUnsupported", False),
+        ({"service": service(controller="EXTERNAL")}, "ServiceUnsupported", False),
+        ({"service": service(scheduling_strategy="DAEMON")}, "ServiceUnsupported", False),
+        ({"service": service(status="DRAINING")}, "ServiceUnsupported", False),
+        ({"frozen_by": "api-data-corruption-1"}, "DataCorruption", True),
         ({"classification": BAD_DEPLOYMENT, "protected_service": protected_service()}, "NoLastKnownGood", False),
         (
             {"classification": BAD_DEPLOYMENT, "protected_service": protected_service(status=good(2))},
@@ -153,6 +159,73 @@ def test_a_rollback_names_the_good_revision_and_has_an_undo() -> None:
     assert step.parameters.service_revision_arn == revision_arn(1)
     assert step.rollback
     assert step.on_failure is OnFailure.ROLL_BACK
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason", "wait"),
+    [
+        (({}, {}), "NothingToRestore", False),
+        (({"platformVersion": "1.4.0"}, {"platformVersion": "1.4.0"}), "NothingToRestore", False),
+        (({"platformVersion": "1.4.0"}, {"platformVersion": "1.3.0"}), None, False),
+        (({}, {"loadBalancers": [{"containerPort": 80}]}), None, False),
+        (({},), "RevisionsUnknown", True),
+    ],
+)
+def test_a_rollback_that_would_restore_nothing_is_not_planned(
+    settings: tuple[dict[str, Any], ...], reason: str | None, wait: bool
+) -> None:
+    """A forced deployment makes another service revision of the same task definition."""
+    known = {
+        revision_arn(n): ServiceRevision(revision_arn(n), task_definition(1), NOW, made)
+        for n, made in enumerate(settings, 1)
+    }
+    forced = service(task_definition=task_definition(1))
+    outcome = build_plan(planning(classification=BAD_DEPLOYMENT, service=forced, revisions=known))
+    if reason is None:
+        assert isinstance(outcome, RecoveryPlan)
+        return
+    assert isinstance(outcome, NoPlan)
+    assert (outcome.reason, outcome.wait) == (reason, wait)
+
+
+GUESS = [{"source": "Evidence", "fact": "not available: FilterLogEvents: AccessDenied"}]
+
+
+@pytest.mark.parametrize(
+    ("found", "changes", "reason"),
+    [
+        (BAD_DEPLOYMENT, {}, "NotSure"),
+        (classification(), {}, "NotSure"),
+        (classification(rootCause="OutOfMemory", traits=["Leaking"]), {}, "NotSure"),
+        (classification(rootCause="Unknown"), {}, "NoSafeAction"),
+        (classification(), {"runbooks": (runbook(serviceSelector={"environment": "production"}),)}, None),
+    ],
+)
+def test_s1_nothing_is_changed_on_a_guess(found: Any, changes: dict[str, Any], reason: str | None) -> None:
+    guess = classification(**{**found.to_dict(), "confidence": "low", "evidence": GUESS})
+    outcome = build_plan(planning(classification=guess, **changes))
+    assert ((outcome.reason, outcome.wait) if isinstance(outcome, NoPlan) else (None, False)) == (reason, False)
+    if isinstance(outcome, NoPlan) and reason == "NotSure":
+        assert "not available: FilterLogEvents: AccessDenied" in outcome.message
+
+
+def test_a_next_rung_changes_nothing_on_a_guess_either() -> None:
+    first = runbook(serviceSelector={"environment": "production"}, escalatesTo="next")
+    books = (first, runbook("next", rootCauses=["TrafficSurge"]))
+    no = build_plan(
+        planning(
+            classification=classification(confidence="low"), runbooks=books, track_records={"ours": TrackRecord(0, 3)}
+        )
+    )
+    assert isinstance(no, NoPlan)
+    assert "nothing is changed on a guess" in no.message
+
+
+def test_a_guess_does_not_climb_to_a_rung_that_acts_whatever_the_cause() -> None:
+    books = (runbook(rootCauses=["TrafficSurge"], escalatesTo="anyway"), runbook("anyway", onlyByName=True))
+    no = build_plan(planning(classification=classification(confidence="low"), runbooks=books))
+    assert isinstance(no, NoPlan)
+    assert (no.reason, no.wait) == ("NotSure", False)
 
 
 def test_a_good_revision_that_still_serves_is_never_too_old() -> None:
@@ -273,6 +346,23 @@ def test_where_ecs_rolls_back_by_itself_it_is_waited_for(
     plan = build_plan(planning(deployments=(latest,), patience=10 * MINUTE))
     found = (plan.reason, plan.wait) if isinstance(plan, NoPlan) else (None, True)
     assert found == (reason, True)
+
+
+def test_where_ecs_has_rolled_back_since_the_cause_was_told_nothing_rolls_back_again() -> None:
+    latest = service_deployment(3, NOW - 70 * MINUTE, "ROLLBACK_SUCCESSFUL")
+    no = build_plan(planning(classification=BAD_DEPLOYMENT, deployments=(latest,), patience=10 * MINUTE))
+    assert isinstance(no, NoPlan)
+    assert (no.reason, no.wait) == ("NoSafeAction", False)
+    assert "Do not roll back once more" in no.message
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"), [(service(3), "ToldBefore"), (deploying(3, 2), "DeploymentInProgress"), (service(2), None)]
+)
+def test_s4_what_was_told_of_one_deployment_plans_nothing_against_another(now: Any, reason: str | None) -> None:
+    """Else the fix that the team has deployed meanwhile would be rolled back."""
+    no = build_plan(planning(classification=BAD_DEPLOYMENT, service=now))
+    assert ((no.reason, no.wait) if isinstance(no, NoPlan) else (None, True)) == (reason, True)
 
 
 # Which runbook
@@ -442,6 +532,16 @@ def test_a_runbook_of_the_namespace_makes_the_plan_with_its_own_words_and_window
     assert (found.timeout, found.required_resources, found.on_failure) == ("20m", ("ecs_service", "budget"), "Continue")
     assert found.validation
     assert (found.validation.criteria, found.validation.for_, found.validation.timeout) == ("calm", "7m", "9m")
+
+
+@pytest.mark.parametrize(("asked", "hold", "wait"), [("1s", "5m", "5m"), ("5m", "5m", "9m"), ("30m", "30m", "30m")])
+def test_a_runbook_only_lengthens_the_time_that_is_verified(asked: str, hold: str, wait: str) -> None:
+    """One good datapoint proves nothing."""
+    validation = {"for": asked, "timeout": "9m" if asked == "5m" else asked}
+    ours = runbook("ours", steps=[{"name": "a", "action": "scale_out", "validation": validation}])
+    found = built(runbooks=(ours,)).spec.steps[0].validation
+    assert found
+    assert (found.for_, found.timeout) == (hold, wait)
 
 
 def test_s11_a_runbook_never_adds_more_than_the_service_allows() -> None:

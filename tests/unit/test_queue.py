@@ -120,6 +120,51 @@ def test_a_conflict_is_tried_again_at_once() -> None:
     run(scenario)
 
 
+def test_conflicts_that_go_on_are_tried_again_later_each_time() -> None:
+    async def scenario(queue: Queue) -> None:
+        delays = [queue.failed(A, conflict=True) for _ in range(8)]
+        assert delays[0] == 0
+        assert all(0.1 * 2**n <= delay <= 0.2 * 2**n for n, delay in enumerate(delays[1:], 1))
+        queue.done(A, None)
+        assert queue.failed(A, conflict=True) == 0
+
+    run(scenario)
+
+
+def test_nothing_shortens_the_wait_of_a_key_that_failed_in_a_patient_queue() -> None:
+    async def scenario(_: Queue) -> None:
+        queue = Queue(patient=True)
+        queue.add(A)
+        await take(queue)
+        queue.add(A)
+        delay = queue.failed(A, conflict=False)
+        queue.add(A)
+        queue.add(B)
+        assert await take(queue) == B
+        assert await nothing(queue, delay / 2)
+        assert await take(queue) == A
+        queue.done(A, timedelta(hours=1))
+        queue.add(A)
+        assert await take(queue) == A
+
+    run(scenario)
+
+
+def test_deadlines_that_were_replaced_do_not_pile_up() -> None:
+    async def scenario(queue: Queue) -> None:
+        keys = [("incidents", "shop", str(number)) for number in range(50)]
+        for _ in range(100):
+            for key in keys:
+                queue.add(key)
+                assert await take(queue) == key
+                queue.done(key, timedelta(days=30))
+        assert len(queue._due) < 300
+        queue.add_later(A, SOON)
+        assert await take(queue) == A
+
+    run(scenario)
+
+
 def test_a_failed_key_is_free_for_others() -> None:
     async def scenario(queue: Queue) -> None:
         queue.add(A)

@@ -111,6 +111,21 @@ def test_stops_are_forgotten_after_a_day() -> None:
     assert keep(known, minute=timedelta(seconds=1)) == ()
 
 
+def test_stops_of_the_future_push_out_no_real_ones() -> None:
+    future = [stop(n, ago=-3650 * 24 * HOUR) for n in range(MAX_STOPS)]
+    assert keep((), *future, stop(99)) == (stop(99),)
+    assert keep(tuple(future), stop(99)) == (stop(99),)
+    assert keep((), stop(1, ago=-5 * MINUTE)) != ()
+    assert keep((), stop(1, ago=-6 * MINUTE)) == ()
+
+
+def test_what_ecs_says_is_kept_redacted() -> None:
+    reason = 'CannotStartContainerError: exec: "DB_PASSWORD=hunter2 ./start.sh": executable file not found in $PATH'
+    found = build_stop(replace(stopped_task(1), reason=reason, containers=(StoppedContainer("app", 1, reason),)))
+    assert "hunter2" not in found.reason + found.container_reason
+    assert "CannotStartContainerError" in found.container_reason
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2000), st.integers(1, 5)), max_size=60))
 def test_kept_stops_are_few_young_and_latest_first(told: list[tuple[int, int, int]]) -> None:
     kept: tuple[RecentStop, ...] = ()

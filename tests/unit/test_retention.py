@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from bokgu.api.incident import Incident
+from bokgu.api.incident import Incident, IncidentStatus
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentType
 from bokgu.core.lifecycle import RECORDED
-from bokgu.core.retention import STORED_OPEN, find_applier, goes_at, is_closed_by_deletion
+from bokgu.core.retention import STORED_OPEN, describe_open, find_applier, goes_at, is_closed_by_deletion
 from tests.unit.facts import NOW, plan
 from tests.unit.history_facts import finished_plan, resolved
 
@@ -20,8 +20,14 @@ def over(conditions: list[dict[str, Any]] = STORED, **status: Any) -> Incident:
     return resolved(conditions=conditions, **status)
 
 
+OURS = [
+    {"manager": "bokgu", "operation": "Update"},
+    {"manager": "bokgu", "operation": "Update", "subresource": "status"},
+]
+
+
 def due(incident: Incident, *plans: RecoveryPlan, retention: timedelta | None = DAY, **metadata: Any) -> object:
-    return goes_at(incident, metadata, plans, retention)
+    return goes_at(incident, {"managedFields": OURS, **metadata}, plans, retention)
 
 
 def test_a_recorded_incident_goes_after_its_retention() -> None:
@@ -62,6 +68,17 @@ BY_FILES: list[tuple[str, dict[str, Any]]] = [
     ("kustomize-controller", {"managedFields": [{"manager": "kustomize-controller", "operation": "Apply"}]}),
     ("kubectl", {"managedFields": [{"manager": "kubectl", "operation": "Apply"}]}),
     ("Terraform", {"managedFields": [{"manager": "Terraform", "operation": "Apply"}]}),
+    ("kapp", {"managedFields": [*OURS, {"manager": "kapp", "operation": "Update"}]}),
+    ("fleetagent", {"managedFields": [{"manager": "fleetagent", "operation": "Update"}]}),
+    ("kubectl-replace", {"managedFields": [{"manager": "kubectl-replace", "operation": "Update"}]}),
+    ("OpenAPI-Generator", {"managedFields": [{"manager": "OpenAPI-Generator", "operation": "Update"}]}),
+    ("bokgu", {"managedFields": [{"manager": "bokgu", "operation": "Apply"}]}),
+    (
+        "AppliedManifestWork x",
+        {"managedFields": OURS, "ownerReferences": [{"kind": "AppliedManifestWork", "name": "x"}]},
+    ),
+    ("somebody", {"managedFields": None}),
+    ("somebody", {"managedFields": [{"manager": "bokgu", "operation": "Update", "subresource": "status"}]}),
 ]
 
 
@@ -75,9 +92,8 @@ def test_what_is_applied_from_files_stays(who: str, metadata: dict[str, Any]) ->
     "metadata",
     [
         {},
-        {"labels": None, "annotations": None, "managedFields": None},
+        {"labels": None, "annotations": None, "ownerReferences": None},
         {"labels": {"app.kubernetes.io/instance": "shop", "team": "a"}},
-        {"managedFields": [{"manager": "OpenAPI-Generator", "operation": "Update", "subresource": "status"}]},
         {"managedFields": [{"manager": "kubectl-create", "operation": "Update"}]},
         {"managedFields": [{"manager": "kubectl-edit", "operation": "Update"}]},
     ],
@@ -103,6 +119,24 @@ def test_only_corrupted_data_is_recorded_while_it_is_open_and_that_once() -> Non
     assert not asked(IncidentType.DATA_CORRUPTION, "Escalated", STORED)
     assert not asked(IncidentType.DATA_CORRUPTION, "Recovering", [])
     assert not asked(IncidentType.SERVICE_DOWN, "Escalated", [])
+
+
+def test_corrupted_data_is_recorded_again_once_there_is_more_to_tell() -> None:
+    incident = over([], phase="Escalated", resolvedAt=None, outcome="Failed")
+    incident = incident.model_copy(
+        update={"spec": incident.spec.model_copy(update={"type": IncidentType.DATA_CORRUPTION})}
+    )
+    stored = {**STORED[0], "reason": STORED_OPEN, "message": describe_open(incident)}
+
+    def after(**status: Any) -> bool:
+        known = {**incident.status.to_dict(), "conditions": [stored], **status}
+        return is_closed_by_deletion(incident.model_copy(update={"status": IncidentStatus.model_validate(known)}))
+
+    assert not after()
+    plans = [p.to_dict() for p in incident.status.plans]
+    assert after(plans=[{**plans[0], "outcome": "Completed"}])
+    assert after(plans=[*plans, {**plans[0], "name": "plan-2", "uid": "other"}])
+    assert after(classification={**incident.status.to_dict()["classification"], "rootCause": "DataCorruption"})
 
 
 def test_what_was_recorded_while_it_was_open_is_not_recorded_as_over() -> None:

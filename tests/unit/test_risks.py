@@ -6,7 +6,7 @@ from bokgu.api.recovery_plan import RecoveryPlan, Risk
 from bokgu.api.vocabulary import Level
 from bokgu.core.planning import build_plan
 from bokgu.core.risks import ACK_TAG, STACK_TAG
-from tests.unit.facts import classification, protected_service, service
+from tests.unit.facts import classification, protected_service, runbook, service
 from tests.unit.test_planning import BAD_DEPLOYMENT, LEAK, good, planning
 
 
@@ -71,8 +71,12 @@ def test_a_restart_may_bring_other_code() -> None:
 
 @pytest.mark.parametrize(("confidence", "probability"), [("medium", Level.MEDIUM), ("low", Level.HIGH)])
 def test_a_cause_that_is_not_sure_is_a_risk(confidence: str, probability: Level) -> None:
-    unsure = classification(confidence=confidence)
-    assert find(risks(classification=unsure), "the cause may be another one").probability is probability
+    """With low confidence only a runbook changes something that is there for what is not known."""
+    unsure: dict[str, Any] = {"classification": classification(confidence=confidence)}
+    if confidence == "low":
+        brave = runbook(rootCauses=["Unknown"], serviceSelector={"environment": "production"})
+        unsure = {"classification": classification(rootCause="Unknown", confidence="low"), "runbooks": (brave,)}
+    assert find(risks(**unsure), "the cause may be another one").probability is probability
     assert all("cause" not in risk.description for risk in risks())
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bokgu.__main__ import main
-from bokgu.api.runbook import TEMPLATE_FIELDS, Runbook, ServiceSelector
+from bokgu.api.runbook import NO_CAUSE, TEMPLATE_FIELDS, Runbook, ServiceSelector
 from bokgu.api.vocabulary import Action, IncidentType, RootCause, Trait
 from bokgu.core.runbooks import (
     MAX_RUNGS,
@@ -202,7 +202,7 @@ def test_the_classic_plans_are_chosen_by_name_only() -> None:
 
 def test_a_runbook_of_the_namespace_comes_before_the_built_in_ones() -> None:
     assert chosen(*BUILTIN, runbook("ours", rootCauses=["TrafficSurge"])) == "ours"
-    assert chosen(*BUILTIN, runbook("ours", rootCauses=["Throttled"])) == "traffic-surge"
+    assert chosen(*BUILTIN, runbook("ours", rootCauses=["DiskExhausted"])) == "traffic-surge"
 
 
 def test_one_of_the_same_name_stands_in_the_place_of_the_built_in_one() -> None:
@@ -237,7 +237,7 @@ def test_who_says_more_about_the_service_wins_then_priority_then_who_says_more_a
 
 
 def test_what_the_service_names_comes_first_where_it_fits() -> None:
-    books = (runbook("a", priority=100), runbook("b"), runbook("c", rootCauses=["Throttled"]))
+    books = (runbook("a", priority=100), runbook("b"), runbook("c", rootCauses=["DiskExhausted"]))
     assert chosen(*books) == "a"
     assert chosen(*books, named=("c", "b")) == "b"
 
@@ -249,7 +249,7 @@ def test_what_the_service_names_comes_first_where_it_fits() -> None:
         ({"serviceSelector": {"environment": "staging"}}, "other services"),
         ({"serviceSelector": {"matchLabels": {"team": "pay"}}}, "other services"),
         ({"incidentTypes": ["service_down"]}, "it is for service_down"),
-        ({"rootCauses": ["Throttled"]}, "it is against Throttled"),
+        ({"rootCauses": ["DiskExhausted"]}, "it is against DiskExhausted"),
         ({"newRevisionAtFault": True}, "a new revision at fault"),
         ({"traits": ["Zonal"]}, "does not show Zonal"),
         ({"advice": "ask {nobody}"}, "{nobody}"),
@@ -299,6 +299,14 @@ def test_rungs_follow_each_other_once_and_end() -> None:
     assert len(find_rungs(long[0], long)) == MAX_RUNGS + 1
 
 
+TWICE = [
+    {"name": "look", "action": "health_check"},
+    {"name": "again", "action": "health_check"},
+    {"name": "more", "action": "scale_out"},
+    {"name": "still-more", "action": "scale_out"},
+]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason", "word"),
     [
@@ -308,6 +316,12 @@ def test_rungs_follow_each_other_once_and_end() -> None:
         ({"escalatesTo": "lost"}, "EscalatesToNobody", "lost escalates to gone"),
         ({"advice": "see {secret}"}, "TemplateField", "{secret}"),
         ({"advice": "see {service.name}"}, "TemplateField", "{service.name}"),
+        ({"steps": TWICE}, "ActionTwice", "scale_out"),
+        ({"rootCauses": ["TrafficSurge", "Unknown"]}, "ServicesNotNamed", "against Unknown it changes something"),
+        *(({"rootCauses": [cause]}, "ServicesNotNamed", cause) for cause in NO_CAUSE),
+        ({"rootCauses": ["Unknown"], "onlyByName": True}, None, ""),
+        ({"rootCauses": ["Unknown"], "serviceSelector": {"environment": "production"}}, None, ""),
+        ({"rootCauses": ["Unknown"], "steps": [], "advice": "look"}, None, ""),
         ({"escalatesTo": "traffic-surge"}, None, ""),
     ],
 )

@@ -102,5 +102,6 @@ def format_decimal(value: float) -> str:
 
 
 def bounded(text: str, limit: int = 300) -> str:
-    """Cut a text to `limit` characters, marking the cut."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Cut a text to `limit` characters, marking the cut. Half a surrogate pair, which no UTF-8 holds, becomes `?`."""
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return text.encode("utf-8", "replace").decode()

@@ -1,19 +1,42 @@
 """What history keeps of an incident that is over: the shape of a record, whatever keeps it."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from bokgu.api.fields import ApiModel, Arn, DecimalString, Line, Text, Timestamp, Word
-from bokgu.api.vocabulary import IncidentType, OperationPhase, PlanPhase, Severity
+from bokgu.api.vocabulary import IncidentType, OperationPhase, PlanPhase, Severity, Verdict
 
 MAX_SIGNATURE = 48
 """Words of evidence that a record keeps."""
 
 RecordId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 """uid of the Incident; records that were imported keep the id that they had."""
+
+MAX_MINUTES = 10 * 365 * 24 * 60
+"""No incident took longer: what says so was counted in something else."""
+
+
+def check_moment(moment: datetime) -> datetime:
+    """The moment in UTC, which it is in where it does not say. Raises ValueError where it is not of this millennium:
+    not all arithmetic works with the others."""
+    if not 2000 <= moment.year < 3000:
+        raise ValueError(f"{moment.isoformat()} is not of this millennium")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def clamp_minutes(minutes: str) -> str:
+    """A decimal number of minutes that an incident can have taken."""
+    if float(minutes) < 0:
+        return "0"
+    return minutes if float(minutes) <= MAX_MINUTES else str(MAX_MINUTES)
+
+
+Moment = Annotated[Timestamp, AfterValidator(check_moment)]
+Minutes = Annotated[DecimalString, AfterValidator(clamp_minutes)]
 
 
 class Outcome(StrEnum):
@@ -38,8 +61,8 @@ class StepRecord(ApiModel):
     action: Word
     status: OperationPhase
     undone: bool = False
-    started_at: Timestamp | None = None
-    finished_at: Timestamp | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     output: Line = ""
 
 
@@ -52,14 +75,16 @@ class MetricRecord(ApiModel):
 
 
 class PlanRecord(ApiModel):
-    """A plan; `started_at` is absent where it never began. `id` is the uid of the RecoveryPlan."""
+    """A plan; `started_at` is absent where it never began. `id` is the uid of the RecoveryPlan. `verdict` is that of
+    its last step that was verified; absent where none was, or it was imported."""
 
     id: RecordId
     runbook: Line | None = None
     root_cause: Line | None = None
     outcome: PlanPhase
-    started_at: Timestamp | None = None
-    finished_at: Timestamp | None = None
+    verdict: Verdict | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     steps: Annotated[tuple[StepRecord, ...], Field(max_length=64)] = ()
     metrics: Annotated[tuple[MetricRecord, ...], Field(max_length=64)] = ()
 
@@ -96,9 +121,9 @@ class IncidentRecord(ApiModel):
     new_revision_at_fault: bool | None = None
     classification: ClassificationRecord | None = None
     signature: Annotated[tuple[Word, ...], Field(max_length=MAX_SIGNATURE)] = ()
-    detected_at: Timestamp
-    resolved_at: Timestamp | None = None
-    resolution_minutes: DecimalString | None = None
+    detected_at: Moment
+    resolved_at: Moment | None = None
+    resolution_minutes: Minutes | None = None
     outcome: Line
     plans: Annotated[tuple[PlanRecord, ...], Field(max_length=64)] = ()
 

@@ -113,6 +113,14 @@ class Classification(ApiModel):
         default=None, description="Whether a newly deployed service revision causes it; absent: it cannot be told."
     )
     confidence: Confidence = Field(description="How sure the diagnosis is.")
+    deployment_id: Arn | None = Field(
+        default=None,
+        description="The deployment of the service that this was told about. Once another one has ended, and there is"
+        " no plan, it is told anew.",
+    )
+    environment: Word | None = Field(
+        default=None, description="Environment of the ProtectedService, where its history is kept."
+    )
     traits: Annotated[tuple[Trait, ...], Field(max_length=8)] = Field(
         default=(), description="What else the evidence shows, where it decides whether an action helps."
     )

@@ -65,6 +65,11 @@ class EcsService:
         return self.current_service_revisions[0] if len(self.current_service_revisions) == 1 else None
 
     @property
+    def deploying(self) -> bool:
+        """Whether ECS is replacing tasks by those of a deployment."""
+        return any(d.rollout_state == "IN_PROGRESS" for d in self.deployments)
+
+    @property
     def steady(self) -> bool:
         """Whether one deployment is complete and runs every task that it wants."""
         primary = self.primary

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from bokgu.api.detector import PERIOD_RULE, Detection
-from bokgu.api.fields import ApiModel, Arn, DecimalString, Duration, Line, ObjectName, Timestamp, Word
+from bokgu.api.fields import ApiModel, Arn, DecimalString, Duration, Line, ObjectName, Timestamp, Uid, Word
 from bokgu.api.meta import Conditions, Resource, Target, UidReference
 from bokgu.api.vocabulary import Action, ApiType, IncidentType, Mode, Preset, Severity
 
@@ -272,6 +272,24 @@ class KnownRevision(ApiModel):
     served_until: Timestamp | None = Field(default=None, description="When it was replaced; absent while it serves.")
 
 
+class TaintedRevision(ApiModel):
+    """Trouble while a service revision served: then it was not good. It is kept here because incidents are deleted."""
+
+    service_revision_arn: Arn = Field(description="The service revision.")
+    incident_uid: Uid = Field(description="uid of the Incident that told of the trouble.")
+    since: Timestamp | None = Field(
+        default=None, description="From when on; absent: always, since a plan found that the revision is at fault."
+    )
+    until: Timestamp | None = Field(default=None, description="When that was over; absent: the incident is open still.")
+
+
+class BegunRecovery(ApiModel):
+    """When a runbook began to change the service. It is kept here because plans go with their incidents."""
+
+    runbook: ObjectName = Field(description="Name of the Runbook.")
+    at: Timestamp = Field(description="When its last plan began.")
+
+
 class RecentStop(ApiModel):
     """How a task ended that was not meant to: ECS forgets it after about an hour (API_DescribeTasks)."""
 
@@ -300,6 +318,14 @@ class ProtectedServiceStatus(ApiModel):
     service: ObservedService | None = Field(default=None, description="What ECS said last.")
     last_known_good: KnownRevision | None = Field(
         default=None, description="The service revision that a rollback returns to."
+    )
+    tainted_revisions: Annotated[tuple[TaintedRevision, ...], Field(max_length=32)] = Field(
+        default=(),
+        description="When the service revisions that could be returned to were in trouble; kept beyond the incidents.",
+    )
+    begun_recoveries: Annotated[tuple[BegunRecovery, ...], Field(max_length=16)] = Field(
+        default=(),
+        description="When each runbook last began here, the latest first: some wait before they begin again.",
     )
     active_plan: UidReference | None = Field(
         default=None,

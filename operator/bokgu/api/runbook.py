@@ -113,7 +113,8 @@ class RunbookValidation(ApiModel):
     for_: Duration | None = Field(
         default=None,
         alias="for",
-        description="How long it must hold without a break; default: from the metric's period.",
+        description="How long it must hold without a break; default and lower limit: five periods of the metric, ten"
+        " after a rollback.",
     )
     timeout: Duration | None = Field(default=None, description="How long to wait for that; default: twice as long.")
 
@@ -181,6 +182,16 @@ class RunbookStep(ApiModel):
     )
 
 
+NO_CAUSE = (
+    RootCause.UNKNOWN,
+    RootCause.DEPENDENCY_FAILURE,
+    RootCause.THROTTLED,
+    RootCause.HUMAN_ACTION,
+    RootCause.DATA_CORRUPTION,
+)
+"""Causes that no change of the service removes (no cause, no write)."""
+
+
 class RunbookSpec(ApiModel):
     """When the runbook applies, and what it does."""
 
@@ -200,6 +211,18 @@ class RunbookSpec(ApiModel):
             " || (has(self.onlyByName) && self.onlyByName)",
             "message": "spec: a runbook that changes something whatever the root cause must name its services: give"
             " rootCauses, serviceSelector, or onlyByName",
+        },
+        {
+            "rule": "!has(self.steps) || self.steps.all(s, s.action == 'health_check'"
+            " || self.steps.exists_one(t, t.action == s.action))",
+            "message": "spec.steps: at most one step of each action that changes something",
+        },
+        {
+            "rule": "!has(self.steps) || self.steps.all(s, s.action == 'health_check') || !has(self.rootCauses)"
+            f" || self.rootCauses.all(c, !(c in [{', '.join(f'{c!r}' for c in map(str, NO_CAUSE))}]))"
+            " || has(self.serviceSelector) || (has(self.onlyByName) && self.onlyByName)",
+            "message": f"spec: a runbook that changes something against {', '.join(NO_CAUSE)} must name its services:"
+            " give serviceSelector or onlyByName",
         },
     )
 

@@ -110,7 +110,7 @@ def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
         scheduling_strategy=raw.get("schedulingStrategy", "REPLICA"),
         current_service_deployment=raw.get("currentServiceDeployment"),
         current_service_revisions=tuple(r["arn"] for r in raw.get("currentServiceRevisions", ())),
-        deployments=tuple(_deployment(d) for d in raw.get("deployments", ())),
+        deployments=tuple(_deployment(d, _rollout_state(d, raw)) for d in raw.get("deployments", ())),
         events=tuple((e["createdAt"], e["message"]) for e in raw.get("events", ())),
         tags={t["key"]: t.get("value", "") for t in raw.get("tags", ())},
         read_at=now,
@@ -140,7 +140,20 @@ def _target_pairs(raw: dict[str, Any]) -> dict[str, str]:
     return pairs
 
 
-def _deployment(raw: dict[str, Any]) -> Deployment:
+def _rollout_state(deployment: dict[str, Any], service: dict[str, Any]) -> str:
+    """Where the rollout stands. ECS says it of rolling updates only, and not behind a Classic Load Balancer
+    (API_Deployment): there it shows in the tasks, and a primary deployment that has not all of its own, or not yet
+    alone, is on its way."""
+    said: str | None = deployment.get("rolloutState")
+    if said is not None:
+        return said
+    others = (d for d in service.get("deployments", ()) if d["id"] != deployment["id"])
+    alone = not any(d["status"] == "ACTIVE" or d["runningCount"] for d in others)
+    complete = alone and deployment["runningCount"] == deployment["desiredCount"]
+    return "COMPLETED" if complete or deployment["status"] != "PRIMARY" else "IN_PROGRESS"
+
+
+def _deployment(raw: dict[str, Any], rollout_state: str) -> Deployment:
     return Deployment(
         id=raw["id"],
         status=raw["status"],
@@ -149,7 +162,7 @@ def _deployment(raw: dict[str, Any]) -> Deployment:
         running_count=raw["runningCount"],
         pending_count=raw["pendingCount"],
         failed_tasks=raw.get("failedTasks", 0),
-        rollout_state=raw.get("rolloutState", "COMPLETED"),
+        rollout_state=rollout_state,
         rollout_state_reason=raw.get("rolloutStateReason", ""),
         created_at=raw["createdAt"],
         updated_at=raw.get("updatedAt"),
@@ -172,7 +185,7 @@ async def fetch_service_deployments(
         role_arn=target.role_arn,
         bulk=bulk,
     )
-    return tuple(
+    found = (
         ServiceDeployment(
             arn=raw["serviceDeploymentArn"],
             status=raw["status"],
@@ -182,6 +195,8 @@ async def fetch_service_deployments(
         )
         for raw in answer["serviceDeployments"]
     )
+    # API_ListServiceDeployments names no order.
+    return tuple(sorted(found, key=lambda deployment: deployment.created_at, reverse=True))
 
 
 async def fetch_waiting_hook(aws: AwsClient, target: Target, service_deployment_arn: str) -> str | None:

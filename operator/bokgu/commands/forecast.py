@@ -17,7 +17,7 @@ from bokgu.core.approval import tally_approvals
 from bokgu.core.guards import GuardFacts, evaluate_gates
 from bokgu.core.lifecycle import cleared, is_over
 from bokgu.history.opening import open_history
-from bokgu.kube.client import KubeClient
+from bokgu.kube.client import KubeClient, KubeError
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
 from bokgu.reconcile.plan_facts import find_at_work, find_corruption
@@ -25,6 +25,12 @@ from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
 from bokgu.reconcile.targets import find_elder
 from bokgu.runtime.store import Store
+
+FORBIDDEN = 403
+ONE_NAMESPACE = (
+    "the ProtectedServices of other namespaces may not be listed: the operator also looks whether one of them protects"
+    " the same ECS service"
+)
 
 LISTED: tuple[type[Resource], ...] = (Runbook, ProtectedService, Detector, Incident, RecoveryPlan)
 
@@ -54,9 +60,7 @@ async def forecast(settings: Settings, namespace: str, name: str) -> Forecast | 
 
 async def _forecast(settings: Settings, kube: KubeClient, aws: AwsClient, namespace: str, name: str) -> Forecast | None:
     store, now = Store(), datetime.now(UTC)
-    for kind in LISTED:
-        async for body in kube.list(kind.plural, namespace):
-            store.put(kind.plural, body)
+    complete = await _list(kube, store, namespace)
     context = Context(
         kube=kube,
         aws=aws,
@@ -78,10 +82,26 @@ async def _forecast(settings: Settings, kube: KubeClient, aws: AwsClient, namesp
     return Forecast(
         incident,
         prospect,
-        _notes(context, incident, around),
+        _notes(context, incident, around) + (() if complete else (ONE_NAMESPACE,)),
         _gates(context, incident, around, prospect),
         frozenset(body["metadata"]["name"] for body in store.all(Runbook.plural)),
     )
+
+
+async def _list(kube: KubeClient, store: Store, namespace: str) -> bool:
+    """Take in what stands around incidents of the namespace. Whether that was all: the ProtectedServices of the others
+    need the right to list them. Raises KubeError."""
+    complete = True
+    for kind in LISTED:
+        try:
+            bodies = [body async for body in kube.list(kind.plural, None if kind is ProtectedService else namespace)]
+        except KubeError as error:
+            if kind is not ProtectedService or error.status != FORBIDDEN:
+                raise
+            bodies, complete = [body async for body in kube.list(kind.plural, namespace)], False
+        for body in bodies:
+            store.put(kind.plural, body)
+    return complete
 
 
 async def _remember_deployments(context: Context, protected: ProtectedService | None) -> None:

@@ -99,7 +99,9 @@ def _import(options: argparse.Namespace) -> int:
             return await import_tables(open_tables(settings, aws), records, report, _tell)
         kube = await KubeClient.connect()
         try:
-            return await import_tables(open_history(settings, kube, aws), records, report, _tell)
+            # All at once: what waits for a ConfigMap is stored in it with one write.
+            history = open_history(settings, kube, aws)
+            return await import_tables(history, records, report, _tell, at_once=len(records))
         finally:
             await kube.close()
 

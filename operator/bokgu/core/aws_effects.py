@@ -51,14 +51,14 @@ def build_request(
         case Action.ROLLBACK:
             if revision is None or current is None:
                 raise ValueError("ECS does not describe the service revisions to restore and to leave")
-            arguments |= {"taskDefinition": revision.task_definition, **_difference(revision, current)}
+            arguments |= {"taskDefinition": revision.task_definition, **find_difference(revision, current)}
         case Action.HEALTH_CHECK:
             raise ValueError("health_check sends nothing")
     text = json.dumps(arguments, sort_keys=True, separators=(",", ":"))
     return AwsRequest(service="ecs", operation="UpdateService", arguments=text)
 
 
-def _difference(revision: ServiceRevision, current: ServiceRevision) -> dict[str, Any]:
+def find_difference(revision: ServiceRevision, current: ServiceRevision) -> dict[str, Any]:
     """The settings that must change to come from `current` to `revision`; a list that only `current` has is emptied."""
     changed = {name: value for name, value in revision.settings.items() if current.settings.get(name) != value}
     gone: dict[str, Any] = {

@@ -449,7 +449,8 @@ _SYMPTOMS = (
 
 _NAMES = re.compile(
     r"arn:aws[\w-]*:(?:secretsmanager|ssm|kms|s3|logs|elasticfilesystem):[^\s,'\"]+?(?=[\s,;'\")\]]|:\s|\.\s|$)"
-    r"|\bfs-[0-9a-f]{8,}|[\w.-]+\.dkr\.ecr\.[\w.-]+/[\w./-]+(?::[\w.-]+)?|\bparameter /[\w./-]+|[\w./-]+\.env\b"
+    r"|\bfs-[0-9a-f]{8,}|(?<![\w.-])[\w.-]{1,255}\.dkr\.ecr\.[\w.-]+/[\w./-]+(?::[\w.-]+)?|\bparameter /[\w./-]+"
+    r"|(?<![\w./-])[\w./-]{1,512}\.env\b"
 )
 
 

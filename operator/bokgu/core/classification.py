@@ -82,6 +82,8 @@ def classify_incident(
         root_cause=diagnosis.root_cause,
         new_revision_at_fault=diagnosis.new_revision_at_fault,
         confidence=diagnosis.confidence,
+        deployment_id=service.primary.id if service and service.primary else None,
+        environment=environment,
         traits=diagnosis.traits,
         evidence=diagnosis.evidence,
         ruled_out=tuple(bounded(line) for line in diagnosis.ruled_out[:8]),
@@ -91,6 +93,12 @@ def classify_incident(
         estimated_resolution_time=similar.median_resolution or format_duration(estimate),
         similar_incidents=similar,
     )
+
+
+def is_outdated(classification: Classification, service: EcsService) -> bool:
+    """Whether ECS has begun another deployment since: what is true of one revision is not of the next. Where ECS names
+    no deployment that cannot be told."""
+    return service.primary is not None and classification.deployment_id != service.primary.id
 
 
 def classify_impact(

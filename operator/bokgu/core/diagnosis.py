@@ -14,7 +14,7 @@ from bokgu.core.causes import ending, health, load, revision, starting, surround
 from bokgu.core.causes.ruled_out import rule_out
 from bokgu.core.causes.verdict import Diagnosis, quote, quote_move
 from bokgu.core.ecs_messages import START_FAILURES
-from bokgu.core.evidence import Evidence
+from bokgu.core.evidence import NO_LOG_GROUP, Evidence
 
 __all__ = ["RULES", "Diagnosis", "Rule", "diagnose"]
 
@@ -190,7 +190,10 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     found = next((d for rule in RULES if (d := rule.check(case))), None) or _unknown(case)
     gaps = tuple(quote("Evidence", f"not available: {gap}") for gap in evidence.missing[: MAX_EVIDENCE - 1])
     stored = any(item.source == "stored events" for item in found.evidence)
-    confidence = _lower(found.confidence) if gaps or stored else found.confidence
+    silent = any(gap != NO_LOG_GROUP for gap in evidence.missing)
+    confidence = found.confidence
+    if silent or stored or (gaps and confidence is Confidence.HIGH):  # A log that nobody named costs the highest only.
+        confidence = _lower(confidence)
     back = case.rollout is not None and case.rollout.gone_back
     traits = (*found.traits, Trait.ROLLED_BACK_BY_ECS) if back else found.traits
     return replace(

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from bokgu.api.vocabulary import RootCause
 
+LOOKED_AT = 1024
+"""Characters of a message that are looked at: those of ECS are not longer."""
+
 
 @dataclass(frozen=True)
 class MessageRule:
@@ -102,7 +105,7 @@ START_FAILURES = (
         r"IAM permissions? polic(y|ies) have been misconfigured",
         r"access denied by server while mounting",
         r"403 Forbidden",
-        r"(KMS|key).*(access|permission).*denied",
+        r"(KMS|key).{0,200}(access|permission).{0,200}denied",
         r"You are not authorized",
     ),
     _rule(
@@ -178,6 +181,7 @@ LOST_HOST = re.compile(
 
 def explain_start_failure(text: str) -> RootCause | None:
     """The cause that a stopped reason or a service event shows, or None where it names none."""
+    text = text[:LOOKED_AT]
     if DISCONNECTED.search(text):
         return RootCause.HOST_OR_SPOT_INTERRUPTION
     return next((rule.cause for rule in START_FAILURES if rule.pattern.search(text)), None)

@@ -5,16 +5,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bokgu.api.fields import bounded
 from bokgu.api.observed import LogLine
-from bokgu.core.redaction import redact
+from bokgu.core.redaction import redact_quote
 
 MAX_LINES = 50
 """Lines that are kept of one search."""
 SAME = 5
 """Lines that differ in numbers only, of which the others say nothing new."""
-READ = 4096
-"""Characters of a line that are looked at."""
+EXAMINED = 2000
+"""Lines that are looked at, the latest ones: what one search finds."""
+REDACTED_LINES = 64
+"""Lines that are redacted, which is the work: those that say nothing new are left out before, as far as can be told."""
 
 _TERMS = (
     *("ERROR", "Error", "error", "FATAL", "Fatal", "fatal", "CRITICAL", "Exception", "exception", "Traceback"),
@@ -27,26 +28,31 @@ ERROR_PATTERN = " ".join(f'?"{term}"' for term in _TERMS)
 """Any of these terms, which are case-sensitive and may be part of a word (Amazon CloudWatch Logs User Guide, "Filter
 pattern syntax"); at most 1024 characters (API_FilterLogEvents)."""
 
-_NUMBERS = re.compile(r"[0-9a-fA-F]*\d[0-9a-fA-F]*")
+_SHOWN = 300
+_NUMBERS = re.compile(r"(?<![0-9a-fA-F])(?=[a-fA-F]*+\d)[0-9a-fA-F]++")
+"""Decimal and hexadecimal; each is looked for where it begins only, so that long ones take no long time."""
 
 
 def choose_lines(lines: Iterable[LogLine]) -> tuple[LogLine, ...]:
     """The latest lines, oldest first: redacted, each at most 300 characters, few of those that say the same."""
+    raw: Counter[str] = Counter()
     shapes: Counter[str] = Counter()
     chosen: list[LogLine] = []
-    for line in reversed(list(lines)):
-        text = bounded(redact(_beginning(line.text)))
-        shape = _NUMBERS.sub("0", text)
-        shapes[shape] += 1
-        if not text or shapes[shape] > SAME:
+    redacted = 0
+    for line in list(lines)[: -EXAMINED - 1 : -1]:
+        if not _is_new(line.text.lstrip()[:_SHOWN], raw):
             continue
-        chosen.append(replace(line, text=text))
-        if len(chosen) == MAX_LINES:
+        redacted += 1
+        text = redact_quote(line.text)
+        if text and _is_new(text, shapes):
+            chosen.append(replace(line, text=text))
+        if len(chosen) == MAX_LINES or redacted == REDACTED_LINES:
             break
     return tuple(reversed(chosen))
 
 
-def _beginning(text: str) -> str:
-    """The first words of a long line: a cut within a word could leave half a secret that nobody recognises."""
-    text = text.strip()
-    return text if len(text) <= READ else text[:READ].rpartition(" ")[0]
+def _is_new(text: str, shapes: Counter[str]) -> bool:
+    """Count the text, by all that is no number in it: whether few before it said the same."""
+    shape = _NUMBERS.sub("0", text)
+    shapes[shape] += 1
+    return shapes[shape] <= SAME

@@ -16,6 +16,9 @@ from bokgu.api.observed import (
 )
 from bokgu.api.vocabulary import IncidentType
 
+NO_LOG_GROUP = "FilterLogEvents: NoLogGroup"
+"""What is missing where the ProtectedService names no log group: nobody failed to answer, nobody was asked."""
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -11,15 +11,22 @@ from bokgu.api.vocabulary import ApiType
 from bokgu.core.presets import ECS, ELB, HEALTHY_HOSTS, INSIGHTS
 from bokgu.core.watch import Source, Watch
 
-LOOKBACK = 30
-"""Minutes before detection from which on metrics are evidence."""
+LOOKBACK = 60
+"""Minutes before detection from which on metrics are evidence: a level before the trouble takes long to tell."""
+LOG_LOOKBACK = 30
+"""The same of log lines, of which those that are counted cost calls."""
 LEAK_LOOKBACK = 12 * 60
-"""Minutes of memory: a leak takes hours to show."""
+"""Minutes of memory: a leak takes hours to show. Nothing is older evidence."""
 LEAK_PERIOD = 5
 """Minutes of one datapoint of it."""
 FINE_LOOKBACK = 3 * 60
 """Minutes for which CloudWatch keeps datapoints of less than a minute (API_GetMetricData)."""
 NLB = "AWS/NetworkELB"
+
+
+def begin_of_evidence(detected_at: datetime, now: datetime, minute: timedelta, lookback: int) -> datetime:
+    """The moment so many minutes before detection; within bounds also where a clock is wrong."""
+    return min(max(detected_at - lookback * minute, now - LEAK_LOOKBACK * minute), now - lookback * minute)
 
 
 def choose_sources(
@@ -35,11 +42,13 @@ def choose_sources(
 
     Of the watch all metrics, and the log patterns that the condition needs.
     """
-    since = max(detected_at - LOOKBACK * minute, now - LEAK_LOOKBACK * minute)
+    since = begin_of_evidence(detected_at, now, minute, LOOKBACK)
+    counted = begin_of_evidence(detected_at, now, minute, LOG_LOOKBACK)
     found: dict[Source, datetime] = dict.fromkeys(_service_metrics(protected), since)
     if watch is not None:
         needed = _names(condition)
-        found |= {s: since for name, s in watch.sources.items() if isinstance(s, Metric) or name in needed}
+        found |= {s: since for s in watch.sources.values() if isinstance(s, Metric)}
+        found |= {s: counted for name, s in watch.sources.items() if not isinstance(s, Metric) and name in needed}
     fine = any(timedelta(seconds=source.period) < minute for source in found)
     reach = (FINE_LOOKBACK if fine else LEAK_LOOKBACK) * minute
     period = int((LEAK_PERIOD * minute).total_seconds())

@@ -193,37 +193,27 @@ def _supported(facts: GuardFacts) -> Gate:
         return _gate(
             "ServiceSupported", "ServiceUnsupported", False, message="not known while ECS does not describe the service"
         )
+    found = find_unsupported(service)
+    if found is None:
+        return _gate("ServiceSupported", "ServiceUnsupported", True, value=service.scheduling_strategy, limit="REPLICA")
+    return _gate("ServiceSupported", "ServiceUnsupported", False, **found)
+
+
+def find_unsupported(service: EcsService) -> dict[str, str] | None:
+    """Why the service is of a kind that is not driven, as value, limit and message of a gate; None where it is."""
     if service.status != "ACTIVE":
-        return _gate(
-            "ServiceSupported",
-            "ServiceUnsupported",
-            False,
-            value=service.status,
-            message=f"the service is {service.status}",
-        )
+        return {"value": service.status, "message": f"the service is {service.status}"}
     if service.controller != "ECS":
-        return _gate(
-            "ServiceSupported",
-            "ServiceUnsupported",
-            False,
-            value=service.controller,
-            limit="ECS",
-            message=f"its deployment controller is {service.controller}: only ECS is driven",
-        )
-    daemon = service.scheduling_strategy == "DAEMON"
-    return _gate(
-        "ServiceSupported",
-        "ServiceUnsupported",
-        not daemon,
-        value=service.scheduling_strategy,
-        limit="REPLICA",
-        message="a DAEMON service is not driven",
-    )
+        message = f"its deployment controller is {service.controller}: only ECS is driven"
+        return {"value": service.controller, "limit": "ECS", "message": message}
+    if service.scheduling_strategy == "DAEMON":
+        return {"value": "DAEMON", "limit": "REPLICA", "message": "a DAEMON service is not driven"}
+    return None
 
 
 def _no_deployment(facts: GuardFacts) -> Gate:
     service = facts.service
-    busy = service is None or any(d.rollout_state == "IN_PROGRESS" for d in service.deployments)
+    busy = service is None or service.deploying
     return _gate(
         "NoDeployment",
         "DeploymentInProgress",

@@ -14,6 +14,7 @@ from bokgu.api.history import (
     Outcome,
     PlanRecord,
     StepRecord,
+    clamp_minutes,
 )
 from bokgu.api.incident import Classification, EvidenceItem, Incident, IncidentPlan, SimilarIncidents
 from bokgu.api.recovery_plan import RecoveryPlan
@@ -95,7 +96,9 @@ def find_similar(
 ) -> SimilarIncidents:
     """How many incidents of the past are like this one, how long they took, and the names of the most alike."""
     ranked = rank_similar(incident, root_cause, evidence, records)
-    lengths = [float(r.resolution_minutes) for r in ranked[:MOST_ALIKE] if r.resolution_minutes is not None]
+    lengths = [
+        float(clamp_minutes(r.resolution_minutes)) for r in ranked[:MOST_ALIKE] if r.resolution_minutes is not None
+    ]
     names = (r.name or r.id for r in ranked)
     return SimilarIncidents(
         count=len(ranked),
@@ -172,6 +175,7 @@ def _plan(plan: RecoveryPlan) -> PlanRecord:
         runbook=bounded(reference.name) if reference else None,
         root_cause=plan.spec.preconditions.root_cause,
         outcome=status.phase,
+        verdict=next((step.verdict for step in reversed(status.steps) if step.verdict), None),
         started_at=status.started_at,
         finished_at=status.finished_at,
         steps=tuple(

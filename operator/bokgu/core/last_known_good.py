@@ -2,12 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from bokgu.api.observed import ServiceDeployment
+from bokgu.api.protected_service import TaintedRevision
 
 Interval = tuple[datetime, datetime | None]
 """(start, end) of an incident of the service; end None while it is open."""
+
+_EVER, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+MAX_TAINTED = 32
+"""Entries that the status of a ProtectedService holds."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An incident of the service: `end` is None while it is open. `at_fault` are the service revisions that its plans
+    found at fault."""
+
+    incident_uid: str
+    begin: datetime
+    end: datetime | None
+    at_fault: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -20,20 +38,91 @@ class GoodRevision:
 
 
 def find_last_known_good(
-    deployments: Iterable[ServiceDeployment], troubled: Sequence[Interval], *, min_served: timedelta, now: datetime
+    deployments: Iterable[ServiceDeployment],
+    tainted: Iterable[TaintedRevision],
+    *,
+    min_served: timedelta,
+    now: datetime,
 ) -> GoodRevision | None:
-    """The newest revision whose deployment ended SUCCESSFUL and that then served for `min_served` without an incident.
+    """The newest revision whose deployment ended SUCCESSFUL and that then served for `min_served` without trouble.
 
     The revision in use counts too: nobody rolls back from it, but the next one is rolled back to it.
     """
-    ordered = sorted(deployments, key=lambda d: d.created_at)
-    ends = [*(d.created_at for d in ordered[1:]), None][: len(ordered)]
-    for deployment, until in reversed(list(zip(ordered, ends, strict=True))):
+    troubled: dict[str, list[Interval]] = {}
+    for taint in tainted:
+        troubled.setdefault(taint.service_revision_arn, []).append((taint.since or _EVER, taint.until))
+    for deployment, until in reversed(_spans(deployments)):
+        arn = deployment.target_service_revision_arn
         if deployment.status != "SUCCESSFUL" or deployment.finished_at is None:
             continue
-        if _served_cleanly(deployment.finished_at, until or now, troubled, min_served):
-            return GoodRevision(deployment.target_service_revision_arn, deployment.finished_at, until)
+        if _served_cleanly(deployment.finished_at, until or now, troubled.get(arn, ()), min_served):
+            return GoodRevision(arn, deployment.finished_at, until)
     return None
+
+
+def taint_revisions(
+    known: Iterable[TaintedRevision],
+    deployments: Iterable[ServiceDeployment],
+    troubles: Iterable[Trouble],
+    *,
+    now: datetime,
+) -> tuple[TaintedRevision, ...]:
+    """What is known of trouble, with what the incidents that are there say: their revisions are those that served while
+    they were open, and those that a plan found at fault. An incident that is gone was open until now, at the latest."""
+    spans = _spans(deployments)
+    arns = {deployment.target_service_revision_arn for deployment, _ in spans}
+    found: dict[tuple[str, str], TaintedRevision] = {}
+    present = {trouble.incident_uid: trouble for trouble in troubles}
+    for taint in known:
+        end = present[taint.incident_uid].end if taint.incident_uid in present else taint.until or now
+        found[taint.service_revision_arn, taint.incident_uid] = taint.model_copy(update={"until": end})
+    for trouble in present.values():
+        during = {d.target_service_revision_arn for d, until in spans if _overlap(d.created_at, until, trouble)}
+        for arn in sorted(during | trouble.at_fault):
+            at_fault = arn in trouble.at_fault or _is_at_fault(found.get((arn, trouble.incident_uid)))
+            found[arn, trouble.incident_uid] = TaintedRevision(
+                service_revision_arn=arn,
+                incident_uid=trouble.incident_uid,
+                since=None if at_fault else trouble.begin,
+                until=trouble.end,
+            )
+    return _bound([taint for taint in found.values() if taint.service_revision_arn in arns])
+
+
+def _is_at_fault(taint: TaintedRevision | None) -> bool:
+    return taint is not None and taint.since is None
+
+
+def _overlap(created_at: datetime, until: datetime | None, trouble: Trouble) -> bool:
+    """Whether a deployment that was the newest from then to then was so during the trouble."""
+    began_before_its_end = trouble.end is None or created_at < trouble.end
+    return began_before_its_end and (until is None or until > trouble.begin)
+
+
+def _bound(tainted: list[TaintedRevision]) -> tuple[TaintedRevision, ...]:
+    """At most as many as fit, the latest first. Where there are too many, two of a revision become one: as if it had
+    been in trouble all the time between them, too."""
+    ordered = sorted(tainted, key=_order, reverse=True)
+    while len(ordered) > MAX_TAINTED:
+        arns = [taint.service_revision_arn for taint in ordered]
+        first = next((i for i in reversed(range(len(arns))) if arns[i] in arns[i + 1 :]), None)
+        if first is None:
+            return tuple(ordered[:MAX_TAINTED])
+        other = ordered.pop(arns.index(arns[first], first + 1))
+        known = ordered[first]
+        since = None if known.since is None or other.since is None else min(known.since, other.since)
+        ordered[first] = known.model_copy(update={"since": since})
+    return tuple(ordered)
+
+
+def _order(taint: TaintedRevision) -> tuple[datetime, datetime, str, str]:
+    return (taint.until or _NEVER, taint.since or _NEVER, taint.service_revision_arn, taint.incident_uid)
+
+
+def _spans(deployments: Iterable[ServiceDeployment]) -> list[tuple[ServiceDeployment, datetime | None]]:
+    """Each deployment, oldest first, and when the next one began."""
+    ordered = sorted(deployments, key=lambda d: d.created_at)
+    return list(zip(ordered, [*(d.created_at for d in ordered[1:]), None][: len(ordered)], strict=True))
 
 
 def _served_cleanly(begin: datetime, end: datetime, troubled: Sequence[Interval], min_served: timedelta) -> bool:

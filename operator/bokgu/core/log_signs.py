@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from bokgu.api.observed import LogLine
 
+LOOKED_AT = 1024
+"""Characters of a line that are looked at."""
+
 
 class Sign(StrEnum):
     """What a line shows."""
@@ -51,7 +54,8 @@ _BACKEND = r"(broker|sasl|amqp|jdbc|psycopg|postgres|mysql|redis|mongo|kafka|dat
 """Words of those whom the service itself logs in to: its users fail to log in every day."""
 
 _TARGET = (
-    r"(connect|broker|upstream|database|\bdb\b|redis|server|socket|endpoint|host|https?://|[\w.-]+:\d{2,5}|gateway)"
+    r"(connect|broker|upstream|database|\bdb\b|redis|server|socket|endpoint|host|https?://|gateway"
+    r"|(?<![\w.-])[\w.-]{1,255}:\d{2,5})"
 )
 
 _TABLE: tuple[tuple[Sign, re.Pattern[str]], ...] = (
@@ -139,7 +143,8 @@ _TABLE: tuple[tuple[Sign, re.Pattern[str]], ...] = (
         Sign.NO_ANSWER,
         _any(
             r"50[234] (Gateway Time-?out|Bad Gateway|Service (Temporarily )?Unavailable).*(from|upstream)",
-            r"https?://\S+.*\b5\d\d\b", r"\b(status|code|responded|returned|answered)\b.*\b5\d\d\b.*https?://",
+            r"https?://\S.*\b5\d\d\b",
+            r"\b(status|code|responded|returned|answered)\b.{0,200}\b5\d\d\b.{0,200}https?://",
             r"Gateway Time-?out", r"ETIMEDOUT", r"ESOCKETTIMEDOUT",
             _TARGET + r".*(timed? ?out|deadline exceeded)", r"(timed? ?out|deadline exceeded).*" + _TARGET,
             r"(upstream|dependency|downstream).*(unavailable|error|fail)", r"\bUNAVAILABLE\b", r"DEADLINE_EXCEEDED",
@@ -199,11 +204,12 @@ def read_signs(lines: Iterable[LogLine]) -> tuple[LogSign, ...]:
     """What each line shows, the first row of the table that fits; lines that show nothing are left out."""
     found = []
     for line in lines:
-        quiet = _QUIET.match(line.text) is not None
+        text = line.text[:LOOKED_AT]
+        quiet = _QUIET.match(text) is not None
         for sign, pattern in _TABLE:
-            if (quiet and sign not in {Sign.MIGRATED, Sign.LOADING}) or not pattern.search(line.text):
+            if (quiet and sign not in {Sign.MIGRATED, Sign.LOADING}) or not pattern.search(text):
                 continue
-            remote = sign in {Sign.DISK_FULL, Sign.NO_MEMORY} and _STORE.search(line.text) is not None
+            remote = sign in {Sign.DISK_FULL, Sign.NO_MEMORY} and _STORE.search(text) is not None
             found.append(LogSign(Sign.DEPENDENCY_FULL if remote else sign, line))
             break
     return tuple(found)
@@ -213,11 +219,11 @@ def find_hosts(signs: Iterable[LogSign]) -> frozenset[str]:
     """The hosts that the lines name; of bare addresses only the ports, which tell services apart."""
     found: set[str] = set()
     for sign in signs:
-        for match in _HOST.finditer(sign.line.text):
+        for match in _HOST.finditer(sign.line.text[:LOOKED_AT]):
             host = next(filter(None, match.groups())).lower()
             if not host[-1].isdigit():
                 found.add(host)
-        found |= {f"port {port}" for port in _ADDRESS.findall(sign.line.text)}
+        found |= {f"port {port}" for port in _ADDRESS.findall(sign.line.text[:LOOKED_AT])}
     return frozenset(found)
 
 

@@ -3,7 +3,7 @@
 Deterministic: the same facts give the same steps, risks and approvals.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,8 +19,10 @@ from bokgu.api.recovery_plan import (
     Step,
 )
 from bokgu.api.runbook import Runbook
-from bokgu.api.vocabulary import Confidence, IncidentType, Mode
+from bokgu.api.vocabulary import Confidence, IncidentType, Mode, RootCause, Trait
 from bokgu.core.approval import required_roles
+from bokgu.core.classification import is_outdated
+from bokgu.core.guards import find_unsupported
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
@@ -33,6 +35,9 @@ PLAN_LIFETIME = timedelta(minutes=60)
 
 MIN_TRIES = 3
 """Tries below which a track record says nothing."""
+
+GAP = "Evidence"
+"""Source of a line of evidence that says what could not be asked (core.diagnosis)."""
 
 MIN_HELPED = 3
 """A runbook that helped less than once in so many tries gives way to the next rung."""
@@ -63,6 +68,7 @@ def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
 
 def decide_plan(facts: PlanningFacts) -> Decision:
     """The plan to create for the incident, with the reasons."""
+    facts = _see_rollback(facts)
     classification, protected = facts.classification, facts.protected_service
     considered = consider_runbooks(
         facts.runbooks,
@@ -79,6 +85,8 @@ def decide_plan(facts: PlanningFacts) -> Decision:
         return Decision(no_plan, considered)
     if (rolled_back := _wait_for_rollback(facts)) is not None:
         return Decision(rolled_back, considered)
+    if is_outdated(classification, facts.service):
+        return Decision(_told_before(facts), considered)
     chosen = next((c.runbook for c in considered if c.reason is None), None)
     if chosen is None:
         return Decision(NoPlan("NoSafeAction", _nothing_helps(facts), wait=False), considered)
@@ -95,13 +103,35 @@ def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
     if facts.incident.spec.type is IncidentType.DATA_CORRUPTION and facts.classification.confidence is Confidence.LOW:
         frozen = "corrupted data freezes the service while its cause is not sure: what is changed now may destroy more"
         return NoPlan("NoSafeAction", f"{frozen}. A person must look", wait=False)
+    if (unsure := _not_sure(chosen, facts)) is not None:
+        return unsure
+    if (unsupported := find_unsupported(facts.service)) is not None:
+        return NoPlan("ServiceUnsupported", f"{unsupported['message']}. {_advice(chosen, facts)}".rstrip(), wait=False)
+    if facts.frozen_by is not None:
+        frozen = f"{facts.frozen_by} reports corrupted data: a person must look before anything is changed"
+        return NoPlan("DataCorruption", frozen, wait=True)
     if facts.watch is None or facts.condition is None:
         return NoPlan(
             "NotMeasured", "no Detector or preset measures this, so that nothing could be verified", wait=False
         )
-    if any(d.rollout_state == "IN_PROGRESS" for d in facts.service.deployments):
+    if facts.service.deploying:
         return NoPlan("DeploymentInProgress", "ECS is deploying: what to do is decided when that has ended", wait=True)
     return None
+
+
+def _not_sure(runbook: Runbook, facts: PlanningFacts) -> NoPlan | None:
+    """A runbook against a cause changes nothing while the cause is a guess. One that names services acts whatever the
+    cause, or where it is not known: somebody wants it so."""
+    found = facts.classification
+    guessed = found.root_cause in runbook.spec.root_causes and found.root_cause is not RootCause.UNKNOWN
+    if found.confidence is not Confidence.LOW or not guessed or first_write(runbook) is None:
+        return None
+    gaps = [item.fact for item in found.evidence if item.source == GAP]
+    why = "; ".join(gaps) or "the evidence fits other causes too"
+    message = (
+        f"{found.root_cause} is told with low confidence, and nothing is changed on a guess: {why}. Look, and decide"
+    )
+    return NoPlan("NotSure", message, wait=False)
 
 
 def _climb(chosen: Runbook, facts: PlanningFacts) -> tuple[RecoveryPlan | NoPlan, tuple[GaveWay, ...]]:
@@ -143,6 +173,8 @@ def _passes_over(rung: Runbook, chosen: Runbook, facts: PlanningFacts) -> NoPlan
         )
     ):
         return NoPlan(MISMATCH, mismatch, wait=False)
+    if (unsure := _not_sure(rung, facts)) is not None:
+        return unsure
     record, begun = facts.track_records.get(name), facts.last_begun.get(name)
     if record and has_failed_here(record):
         return NoPlan("DidNotHelpHere", f"{name} {record.text}", wait=False)
@@ -176,6 +208,23 @@ def _nothing_helps(facts: PlanningFacts) -> str:
 def _advice(runbook: Runbook, facts: PlanningFacts) -> str:
     """What a person should do, in the words of the runbook."""
     return fill_template(runbook.spec.advice or "", template_values(facts))
+
+
+def _see_rollback(facts: PlanningFacts) -> PlanningFacts:
+    """The facts with the trait RolledBackByEcs where the service deployments show it: ECS may have rolled back after
+    the cause was told."""
+    found = facts.classification
+    latest = facts.deployments[0] if facts.deployments else None
+    if latest is None or latest.status != "ROLLBACK_SUCCESSFUL" or Trait.ROLLED_BACK_BY_ECS in found.traits:
+        return facts
+    traits = (*found.traits, Trait.ROLLED_BACK_BY_ECS)
+    return replace(facts, classification=found.model_copy(update={"traits": traits}))
+
+
+def _told_before(facts: PlanningFacts) -> NoPlan:
+    """The cause was told of another deployment."""
+    anew = "ECS has begun another deployment since the cause was told: it is told anew when that has ended"
+    return NoPlan("DeploymentInProgress" if facts.service.deploying else "ToldBefore", anew, wait=True)
 
 
 def _wait_for_rollback(facts: PlanningFacts) -> NoPlan | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import EcsService, ServiceDeployment
+from bokgu.api.observed import EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.runbook import Runbook
 from bokgu.core.track_record import TrackRecord
@@ -30,7 +30,8 @@ class PlanningFacts:
     `runbooks` are the built-in ones and the namespace's own. `track_records` and `last_begun` say by the name of a
     runbook how often it helped against this root cause on this service, and when it last began there. `deployments` are
     the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
-    needs to say whether that has helped.
+    needs to say whether that has helped. `revisions` are the service revision in use and the last known good one, where
+    both have the same task definition. `frozen_by` names an open incident of corrupted data on the service.
     """
 
     incident: Incident
@@ -43,5 +44,7 @@ class PlanningFacts:
     runbooks: tuple[Runbook, ...] = ()
     deployments: tuple[ServiceDeployment, ...] = ()
     patience: timedelta = timedelta()
+    revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
+    frozen_by: str | None = None
     track_records: Mapping[str, TrackRecord] = field(default_factory=dict)
     last_begun: Mapping[str, datetime] = field(default_factory=dict)

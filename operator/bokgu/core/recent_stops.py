@@ -2,22 +2,25 @@
 
 Stopped tasks can be described for about an hour (API_DescribeTasks). Events of one task come at least once and in any
 order; each has a version ("Amazon ECS task state change events", Amazon ECS Developer Guide). What DescribeTasks says
-is the truth at its time, so no event replaces it.
+is the truth at its time, so no event replaces it. What is kept is redacted: reasons quote commands and their arguments.
 """
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from bokgu.api.fields import Arn, bounded
+from bokgu.api.fields import Arn
 from bokgu.api.observed import StoppedContainer, StoppedTask
 from bokgu.api.protected_service import RecentStop
 from bokgu.core.ecs_event import ended_abnormally
 from bokgu.core.event import Event, Moment, WireModel, read_model
+from bokgu.core.redaction import redact_quote
 
 MAX_STOPS = 16
 """Stops that a status holds."""
 KEPT = 24 * 60
 """Minutes for which they are evidence."""
+AHEAD = 5
+"""Minutes by which clocks may differ: a stop of a later time is not believed, and would push out all others."""
 
 
 class ContainerDetail(WireModel):
@@ -78,9 +81,9 @@ def build_stop(task: StoppedTask, version: int | None = None) -> RecentStop:
         at=_whole(task.stopped_at),
         started_at=_whole(task.started_at) if task.started_at else None,
         stop_code=task.stop_code[:63] or None,
-        reason=bounded(task.reason),
+        reason=redact_quote(task.reason),
         container=container.name[:255],
-        container_reason=bounded(container.reason),
+        container_reason=redact_quote(container.reason),
         exit_code=container.exit_code,
         deployment_id=task.started_by[:63] or None,
         task_definition=task.task_definition or None,
@@ -102,7 +105,7 @@ def keep_stops(
         old = by_task.get(stop.task)
         if old is None or _supersedes(stop, old):
             by_task[stop.task] = stop
-    young = (stop for stop in by_task.values() if now - stop.at < KEPT * minute)
+    young = (stop for stop in by_task.values() if -AHEAD * minute <= now - stop.at < KEPT * minute)
     kept = tuple(sorted(young, key=lambda stop: (stop.at, stop.task), reverse=True))[:MAX_STOPS]
     return known if kept == known else kept
 

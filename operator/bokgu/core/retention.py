@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import find_condition, is_true
 from bokgu.api.recovery_plan import RecoveryPlan
@@ -12,6 +13,8 @@ from bokgu.core.lifecycle import RECORDED, is_over
 
 STORED, STORED_OPEN = "Stored", "StoredOpen"
 """Reasons of the condition Recorded: stored as it ended, and stored as it stood when a person was needed."""
+
+CORRUPTED = "it stays until a person deletes it: data was corrupted"
 
 _LABELS = {
     "kustomize.toolkit.fluxcd.io/name": "Flux",
@@ -28,14 +31,15 @@ _ANNOTATIONS = {
 }
 """What those who apply from files leave on an object (documentation of Flux, Argo CD, Helm, kubectl)."""
 
-_MANAGERS = ("kustomize-controller", "helm-controller", "argocd", "kubectl-client-side-apply", "helm")
+_BY_HAND = frozenset({"bokgu"} | {f"kubectl-{verb}" for verb in ("annotate", "create", "edit", "label", "patch")})
+"""Managers of the fields of what nobody creates again: the operator itself, and people at a terminal."""
 
 
 def find_applier(metadata: Mapping[str, Any]) -> str | None:
     """Who applies the object from files, and would create it again; None where nobody does.
 
-    `metadata` is as the API server has it. Any server-side apply counts, a person's too: the operator itself never
-    applies.
+    `metadata` is as the API server has it. Only what the operator has opened and what people have written by hand is
+    known to stay away; any other writer, and any owner, is taken for one that would come again.
     """
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     for key, who in _LABELS.items():
@@ -46,11 +50,14 @@ def find_applier(metadata: Mapping[str, Any]) -> str | None:
             return who
     if labels.get("app.kubernetes.io/managed-by") == "Helm":
         return "Helm"
-    for entry in metadata.get("managedFields") or ():
-        manager = entry.get("manager") or ""
-        if entry.get("operation") == "Apply" or manager.startswith(_MANAGERS):
-            return manager or "somebody"
-    return None
+    for owner in metadata.get("ownerReferences") or ():
+        return f"{owner.get('kind')} {owner.get('name')}"
+    writers = [e for e in metadata.get("managedFields") or () if e.get("subresource") != "status"]
+    for entry in writers:
+        manager = entry.get("manager") or "somebody"
+        if entry.get("operation") == "Apply" or manager not in _BY_HAND:
+            return bounded(str(manager), 100)
+    return None if writers else "somebody"
 
 
 def is_recorded(incident: Incident) -> bool:
@@ -61,9 +68,22 @@ def is_recorded(incident: Incident) -> bool:
 
 def is_closed_by_deletion(incident: Incident) -> bool:
     """Whether the incident is to be recorded while it is open, since a person who closes it deletes it: corrupted data
-    does not heal by silence."""
-    waits = incident.status.phase is IncidentPhase.ESCALATED and incident.spec.type is IncidentType.DATA_CORRUPTION
-    return waits and not is_true(incident.status.conditions, RECORDED)
+    does not heal by silence. It is recorded again once there is more to tell."""
+    if incident.status.phase is not IncidentPhase.ESCALATED or incident.spec.type is not IncidentType.DATA_CORRUPTION:
+        return False
+    found = find_condition(incident.status.conditions, RECORDED)
+    if found is None or not is_true((found,), RECORDED):
+        return True
+    return found.reason == STORED_OPEN and found.message != describe_open(incident)
+
+
+def describe_open(incident: Incident) -> str:
+    """What of an open incident was recorded, for people, and to tell whether there is more by now."""
+    plans, found = incident.status.plans, incident.status.classification
+    cause = f"root cause {found.root_cause}" if found else "no root cause"
+    ends = ", ".join(f"{plan.name} {plan.outcome or 'not over'}" for plan in plans[-3:])
+    known = f"stored with {cause} and {len(plans)} plans" + (f" ({ends})" if ends else "")
+    return bounded(f"{known}; {CORRUPTED}", 1024)
 
 
 def plans_over(plans: Iterable[RecoveryPlan]) -> bool:
@@ -74,7 +94,7 @@ def plans_over(plans: Iterable[RecoveryPlan]) -> bool:
 def find_keeper(incident: Incident, metadata: Mapping[str, Any]) -> str | None:
     """Why the incident stays however old it gets, for people; None where it may go once its time has come."""
     if incident.spec.type is IncidentType.DATA_CORRUPTION:
-        return "it stays until a person deletes it: data was corrupted"
+        return CORRUPTED
     if (applier := find_applier(metadata)) is not None:
         return f"it stays: {applier} applies it, and would open it again; take it out of the files"
     return None

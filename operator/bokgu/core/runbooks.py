@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bokgu.api.fields import parse_duration
-from bokgu.api.runbook import Runbook, RunbookSpec, RunbookStep
+from bokgu.api.runbook import NO_CAUSE, Runbook, RunbookSpec, RunbookStep
 from bokgu.api.vocabulary import Action, IncidentType, RootCause, Trait
 from bokgu.core.templates import find_unknown_fields
 
@@ -180,6 +180,14 @@ def find_unusable(runbook: Runbook) -> Unusable | None:
     unknown = sorted(find_unknown_fields(texts_of(runbook.spec)))
     if unknown:
         return Unusable("TemplateField", f"its templates name what nobody fills in: {', '.join(unknown)}")
+    spec = runbook.spec
+    writes = [step.action for step in spec.steps if step.action.writes]
+    if twice := sorted({action for action in writes if writes.count(action) > 1}):
+        return Unusable("ActionTwice", f"it does more than once what changes something: {', '.join(twice)}")
+    against = [cause for cause in NO_CAUSE if cause in spec.root_causes]
+    if writes and against and spec.service_selector is None and not spec.only_by_name:
+        message = f"against {', '.join(against)} it changes something on services that it does not name: give"
+        return Unusable("ServicesNotNamed", f"{message} serviceSelector or onlyByName")
     return None
 
 

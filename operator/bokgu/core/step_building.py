@@ -5,10 +5,12 @@ import re
 from datetime import timedelta
 
 from bokgu.api.fields import bounded, format_duration, format_timestamp, parse_duration
+from bokgu.api.observed import EcsService
 from bokgu.api.protected_service import KnownRevision
 from bokgu.api.recovery_plan import Step, StepParameters, Undo, Validation
 from bokgu.api.runbook import RunbookStep
 from bokgu.api.vocabulary import Action, Comparison, Mode, OnFailure, ValidationType
+from bokgu.core.aws_effects import find_difference
 from bokgu.core.detection import lowest_threshold
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.runbooks import estimate_step
@@ -141,8 +143,8 @@ def _roll_back(step: RunbookStep, facts: PlanningFacts) -> Step | NoPlan:
     good = facts.protected_service.status.last_known_good
     if good is None or good.service_revision_arn == facts.service.service_revision_arn:
         return NoPlan("NoLastKnownGood", "no earlier service revision is known to have served well", wait=False)
-    if (too_old := _too_old(good, facts)) is not None:
-        return too_old
+    if (no_plan := _too_old(good, facts) or _restores_nothing(good, facts)) is not None:
+        return no_plan
     parameters = StepParameters(service_revision_arn=good.service_revision_arn, task_definition=good.task_definition)
     return _concrete(step, facts, parameters=parameters, undo=Undo(action=Action.ROLLBACK))
 
@@ -156,6 +158,31 @@ def _too_old(good: KnownRevision, facts: PlanningFacts) -> NoPlan | None:
         f"{good.service_revision_arn} last served at {format_timestamp(good.served_until)}, longer than {limit} ago",
         wait=False,
     )
+
+
+def needs_comparison(good: KnownRevision | None, service: EcsService) -> bool:
+    """Whether only the settings of the service revisions say that a rollback would change anything."""
+    return (
+        good is not None
+        and good.service_revision_arn != service.service_revision_arn
+        and good.task_definition == service.task_definition
+    )
+
+
+def _restores_nothing(good: KnownRevision, facts: PlanningFacts) -> NoPlan | None:
+    """A forced deployment makes a service revision that differs in nothing: there is nothing to go back to."""
+    if not needs_comparison(good, facts.service):
+        return None
+    shown = _short(good.task_definition)
+    restored = facts.revisions.get(good.service_revision_arn)
+    current = facts.revisions.get(facts.service.service_revision_arn or "")
+    if restored is None or current is None:
+        message = f"both service revisions have {shown}, and ECS does not describe what else they differ in"
+        return NoPlan("RevisionsUnknown", message, wait=True)
+    if find_difference(restored, current):
+        return None
+    message = f"the last known good service revision has {shown} and all settings of the one in use"
+    return NoPlan("NothingToRestore", message, wait=False)
 
 
 def _concrete(
@@ -195,7 +222,7 @@ def _validation(step: RunbookStep, facts: PlanningFacts) -> Validation | None:
     metric = asked if asked and asked.type is ValidationType.METRIC else None
     hold = CLEAN_PERIODS[step.action] * facts.watch.period(facts.condition)
     if metric and metric.for_:
-        hold = parse_duration(metric.for_)
+        hold = max(hold, parse_duration(metric.for_))
     wait = 2 * hold + facts.watch.settle
     if metric and metric.timeout:
         wait = max(parse_duration(metric.timeout), hold + facts.watch.settle)

@@ -29,7 +29,8 @@ def build_timeline(
         entries.setdefault((event, bounded(text)), TimelineEntry(at=at, event=event, message=bounded(text)))
 
     note(begun, "Detected", incident.spec.description or incident.spec.type)
-    if classification and incident.status.classification is None:
+    told = incident.status.classification
+    if classification and (told is None or told.deployment_id != classification.deployment_id):
         cause = f"{classification.root_cause} ({classification.confidence} confidence)"
         facts = "; ".join(e.fact for e in classification.evidence)
         note(now, "Classified", f"{cause}: {facts}")

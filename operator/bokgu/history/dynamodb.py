@@ -20,7 +20,17 @@ from bokgu.history.items import (
     read_execution,
     read_incident,
 )
-from bokgu.history.tables import CLASSIFICATIONS, EXECUTIONS, INCIDENTS, Place, explain, get_items, put_item, query_type
+from bokgu.history.tables import (
+    CLASSIFICATIONS,
+    EXECUTIONS,
+    INCIDENTS,
+    TABLES,
+    Place,
+    explain,
+    get_items,
+    put_item,
+    query_type,
+)
 
 NEWEST = 10
 """Incidents of the type that are looked at, whatever their service."""
@@ -31,7 +41,7 @@ PLANS = 4
 KEPT = 60.0
 """Seconds for which an answer is given again."""
 NOT_OVER = {INCIDENTS: "attribute_not_exists(resolvedAt)", EXECUTIONS: "attribute_not_exists(endTime)"}
-"""Condition under which an item is put: what is over is never replaced, by a late write or by an import."""
+"""Condition under which an item is put: what is over is never replaced by a late write."""
 
 log = structlog.get_logger()
 _Asked = tuple[str, str, str]
@@ -52,16 +62,18 @@ class TableHistory:
         """The tables of an environment."""
         return Place(self._prefix, environment, self._region, self._role_arn)
 
-    async def store(self, record: IncidentRecord) -> None:
+    async def store(self, record: IncidentRecord, *, keep: bool = False) -> None:
         """As `History.store`. The item of the incident comes last: where it is, all of it is."""
         place = self.place(record.environment)
+        conditions = dict.fromkeys(TABLES, "attribute_not_exists(id)") if keep else NOT_OVER
         try:
             for item in execution_items(record):
-                await put_item(self._aws, place, EXECUTIONS, item, condition=NOT_OVER[EXECUTIONS])
+                await put_item(self._aws, place, EXECUTIONS, item, condition=conditions[EXECUTIONS])
             if (classified := classification_item(record)) is not None:
-                await put_item(self._aws, place, CLASSIFICATIONS, classified)
+                condition = conditions.get(CLASSIFICATIONS)
+                await put_item(self._aws, place, CLASSIFICATIONS, classified, condition=condition)
             item = incident_item(record, self._lifetime)
-            await put_item(self._aws, place, INCIDENTS, item, condition=NOT_OVER[INCIDENTS])
+            await put_item(self._aws, place, INCIDENTS, item, condition=conditions[INCIDENTS])
         except AwsError as error:
             raise explain(error, place) from error
         for asked in [a for a in self._kept if a[:2] == (record.environment, record.type)]:
@@ -105,7 +117,7 @@ def with_plans(records: Mapping[str, IncidentRecord], executions: Iterable[Item]
     for item in executions:
         try:
             incident, plan = read_execution(item)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             log.warning("unreadable item of history", table=EXECUTIONS, error=bounded(str(error)))
             continue
         plans.setdefault(incident, []).append(plan)
@@ -122,7 +134,7 @@ def _read_all(items: Iterable[Item]) -> dict[str, IncidentRecord]:
     for item in items:
         try:
             record = read_incident(item)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             log.warning("unreadable item of history", table=INCIDENTS, error=bounded(str(error)))
         else:
             records[record.id] = record

@@ -19,6 +19,8 @@ ATTEMPTS = 8
 """Times that a record is tried to be stored, with pauses that double from a quarter of a second on."""
 TELL_EVERY = 500
 PASSING = frozenset({"Throttled", "Unreachable", "Conflict"})
+BAD = frozenset({"BadRecord", "Refused"})
+"""Reasons of a record that others need not wait for."""
 
 Tell = Callable[[str], None]
 
@@ -51,7 +53,7 @@ async def read_tables(aws: AwsClient, place: Place, tell: Tell) -> tuple[list[In
     async for item in _scan(aws, place, INCIDENTS, tell):
         try:
             record = read_incident(item)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             bad.append(_bad(place, INCIDENTS, item, error))
         else:
             incidents[record.id] = record
@@ -59,7 +61,7 @@ async def read_tables(aws: AwsClient, place: Place, tell: Tell) -> tuple[list[In
         try:
             id_, classification = read_classification(item)
             _demand(id_ in incidents, f"there is no incident {id_}")
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             bad.append(_bad(place, CLASSIFICATIONS, item, error))
         else:
             classifications[id_] = classification
@@ -67,7 +69,7 @@ async def read_tables(aws: AwsClient, place: Place, tell: Tell) -> tuple[list[In
         try:
             id_, plan = read_execution(item)
             _demand(id_ in incidents, f"there is no incident {id_}")
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             bad.append(_bad(place, EXECUTIONS, item, error))
         else:
             plans.setdefault(id_, []).append(plan)
@@ -85,15 +87,21 @@ async def read_tables(aws: AwsClient, place: Place, tell: Tell) -> tuple[list[In
 
 
 async def import_tables(
-    history: History, records: Sequence[IncidentRecord], report: ImportReport, tell: Tell
+    history: History, records: Sequence[IncidentRecord], report: ImportReport, tell: Tell, *, at_once: int = AT_ONCE
 ) -> ImportReport:
     """Store the records; one that is there already stays as it is. Raises HistoryError where that cannot be done."""
-    slots, stored = asyncio.Semaphore(AT_ONCE), 0
+    slots, stored, bad = asyncio.Semaphore(max(1, at_once)), 0, list(report.bad)
 
     async def store(record: IncidentRecord) -> None:
         nonlocal stored
         async with slots:
-            await _store(history, record)
+            try:
+                await _store(history, record)
+            except HistoryError as error:
+                if error.reason not in BAD:
+                    raise
+                bad.append(BadRecord(INCIDENTS, bounded(record.id, 100), bounded(error.message)))
+                return
         stored += 1
         if stored % TELL_EVERY == 0:
             tell(f"{stored} of {len(records)} incidents stored")
@@ -104,13 +112,13 @@ async def import_tables(
     finally:
         for task in tasks:
             task.cancel()
-    return replace(report, stored=stored)
+    return replace(report, stored=stored, bad=tuple(bad))
 
 
 async def _store(history: History, record: IncidentRecord) -> None:
     for attempt in range(ATTEMPTS):
         try:
-            await history.store(record)
+            await history.store(record, keep=True)
         except HistoryError as error:
             if error.reason not in PASSING or attempt == ATTEMPTS - 1:
                 raise
@@ -141,6 +149,6 @@ def _demand(fulfilled: bool, otherwise: str) -> None:
         raise ValueError(otherwise)
 
 
-def _bad(place: Place, name: str, item: Item, error: ValueError) -> BadRecord:
+def _bad(place: Place, name: str, item: Item, error: Exception) -> BadRecord:
     id_ = str((item.get("id") or {}).get("S", "without id"))
     return BadRecord(place.table(name), bounded(id_, 100), bounded(" ".join(str(error).split())))

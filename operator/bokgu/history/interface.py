@@ -8,9 +8,10 @@ from bokgu.api.history import IncidentRecord, Question
 class History(Protocol):
     """Keeps records of incidents that are over."""
 
-    async def store(self, record: IncidentRecord) -> None:
+    async def store(self, record: IncidentRecord, *, keep: bool = False) -> None:
         """Keep a record. It is stored for good when this returns; storing it again changes nothing.
 
+        `keep`: a record of that id that is there already stays as it is.
         Raises HistoryError; nothing or a part may be stored then, and storing it again completes it.
         """
 

@@ -5,13 +5,22 @@ other words.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 from bokgu.api.fields import bounded, format_decimal, format_timestamp
-from bokgu.api.history import ClassificationRecord, IncidentRecord, MetricRecord, PlanRecord, StepRecord
-from bokgu.api.vocabulary import IncidentType, OperationPhase, PlanPhase, Severity
+from bokgu.api.history import (
+    ClassificationRecord,
+    IncidentRecord,
+    MetricRecord,
+    PlanRecord,
+    StepRecord,
+    check_moment,
+    clamp_minutes,
+)
+from bokgu.api.vocabulary import IncidentType, OperationPhase, PlanPhase, Severity, Verdict
 
 Item = dict[str, dict[str, Any]]
 """An item as the low-level API has it: attribute name → {type: value}."""
@@ -106,6 +115,8 @@ def execution_items(record: IncidentRecord) -> list[Item]:
         }
         if plan.finished_at is not None:
             item["endTime"] = _text(format_timestamp(plan.finished_at))
+        if plan.verdict is not None:
+            item["verdict"] = _text(plan.verdict)
         if plan.runbook is not None:
             item["runbook"] = _text(plan.runbook)
         items.append(item)
@@ -162,7 +173,7 @@ def read_incident(item: Mapping[str, Any]) -> IncidentRecord:
     if minutes is None and resolved is not None:
         minutes = format_decimal(max(timedelta(), resolved - detected) / timedelta(minutes=1))
     if resolved is None and minutes is not None:
-        resolved = detected + timedelta(minutes=min(float(minutes), 1e6))
+        resolved = detected + timedelta(minutes=float(clamp_minutes(minutes)))
     return IncidentRecord(
         id=bounded(_string(item, "id"), 255),
         type=IncidentType(type_),
@@ -216,6 +227,7 @@ def read_execution(item: Mapping[str, Any]) -> tuple[str, PlanRecord]:
         id=bounded(_string(item, "planId") or _string(item, "id") or incident, 255),
         runbook=bounded(_string(item, "runbook")) or None,
         outcome=_PLAN_OF_STATUS[status],
+        verdict=next((v for v in Verdict if v == _string(item, "verdict")), None),
         started_at=started,
         finished_at=_moment(item, "endTime"),
         steps=tuple(_read_step(step) for step in steps if _string(step, "action")),
@@ -260,16 +272,15 @@ def _list(item: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _decimal(item: Mapping[str, Any], name: str) -> str | None:
     try:
-        value = Decimal(_string(item, name))
-    except InvalidOperation:
+        value = float(Decimal(_string(item, name)))
+    except (InvalidOperation, OverflowError):
         return None
-    return format_decimal(float(value)) if value.is_finite() else None
+    return format_decimal(value) if isfinite(value) else None
 
 
 def _moment(item: Mapping[str, Any], name: str) -> datetime | None:
-    """ISO 8601; without an offset it is UTC."""
+    """ISO 8601 of this millennium; without an offset it is UTC."""
     try:
-        moment = datetime.fromisoformat(_string(item, name))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+        return check_moment(datetime.fromisoformat(_string(item, name)))
+    except ValueError:
         return None

@@ -13,6 +13,8 @@ from kubernetes.aio import client, config
 from bokgu.api.meta import API_VERSION, GROUP, VERSION
 from bokgu.metrics import STATUS_WRITES
 
+FIELD_MANAGER = "bokgu"
+"""Who `managedFields` says has written what this client writes."""
 REQUEST_TIMEOUT = 30
 PAGE = 500
 Raw = dict[str, Any]
@@ -207,6 +209,8 @@ class KubeClient:
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Raw | None = None
     ) -> Raw:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if method in {"POST", "PUT"}:
+            query = {**(query or {}), "fieldManager": FIELD_MANAGER}
         request = await self._api.param_serialize(
             method,
             path,

@@ -9,6 +9,7 @@ import structlog
 from pydantic import ValidationError
 
 from bokgu.api.fields import ApiModel
+from bokgu.api.history import IncidentRecord
 from bokgu.api.meta import Resource
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
@@ -49,7 +50,8 @@ class Context:
 
     `unsent` maps tokens of intents that this process stored and has not sent to the monotonic time of storing; `looks`
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
-    `follow_ups` which services are looked at again after an event. Losing any of it costs a delay, never safety.
+    `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
+    that are over, with the versions it was made from. Losing any of it costs a delay, never safety.
     """
 
     kube: KubeClient
@@ -67,6 +69,7 @@ class Context:
     memories: dict[Key, tuple[str, dict[str, Memory]]] = field(default_factory=dict)
     scopes: dict[Key, ScopeMemory] = field(default_factory=dict)
     follow_ups: dict[Key, FollowUp] = field(default_factory=dict)
+    records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def take_in(self, plural: str, body: Raw, *, own: bool = False) -> None:
@@ -110,6 +113,7 @@ class Context:
     def forget(self, key: Key) -> None:
         """The object is gone: remember nothing of it."""
         self._parsed.pop(key, None)
+        self.records.pop(key, None)
         self.looks.pop(key, None)
         self.memories.pop(key, None)
 
@@ -146,6 +150,15 @@ class Context:
             raise
         self.take_in(plural, answer)
         return answer
+
+    async def delete(self, plural: str, body: Raw) -> None:
+        """DELETE an object as it was read. After a conflict the store learns of what is there. Raises KubeError."""
+        try:
+            await self.kube.delete(plural, body)
+        except KubeError as error:
+            if error.conflict:
+                await self._refresh(plural, body)
+            raise
 
     async def _refresh(self, plural: str, body: Raw) -> None:
         fresh = await self.kube.get(plural, body["metadata"]["namespace"], body["metadata"]["name"])

@@ -16,6 +16,7 @@ from bokgu.api.observed import (
     AwsError,
     EcsService,
     LogLine,
+    LogMetric,
     Metric,
     Series,
     ServiceDeployment,
@@ -39,8 +40,8 @@ from bokgu.core.callers import choose_operation, name_callers
 from bokgu.core.detection import find_onset, measure_condition
 from bokgu.core.ecs_event import ended_abnormally
 from bokgu.core.error_lines import ERROR_PATTERN, choose_lines
-from bokgu.core.evidence import Evidence
-from bokgu.core.evidence_metrics import LOOKBACK, choose_sources
+from bokgu.core.evidence import NO_LOG_GROUP, Evidence
+from bokgu.core.evidence_metrics import LOG_LOOKBACK, LOOKBACK, begin_of_evidence, choose_sources
 from bokgu.core.recent_stops import remember_tasks
 from bokgu.core.task_definitions import find_previous_definition, guess_previous_definition, name_revisions
 from bokgu.core.watch import Source
@@ -85,7 +86,12 @@ class _Inquiry:
     @property
     def begin(self) -> datetime:
         """From when on logs are evidence."""
-        return self.detected_at - LOOKBACK * self.context.settings.minute
+        return begin_of_evidence(self.detected_at, self.now, self.context.settings.minute, LOG_LOOKBACK)
+
+    @property
+    def metrics_begin(self) -> datetime:
+        """From when on metrics are evidence."""
+        return begin_of_evidence(self.detected_at, self.now, self.context.settings.minute, LOOKBACK)
 
     async def ask(self, operation: str, call: Awaitable[T], otherwise: T, *, optional: bool = False) -> T:
         """The answer, or `otherwise` where there is none in time. What is `optional` is not missed."""
@@ -190,8 +196,12 @@ async def _fetch_callers(inquiry: _Inquiry, tasks: Sequence[StoppedTask]) -> tup
     target, operation = inquiry.protected.spec.target, choose_operation(inquiry.service, tasks)
     if operation is None:
         return ()
-    asked = fetch_api_calls(inquiry.context.aws, target, operation, (inquiry.begin, inquiry.now))
-    return name_callers(await inquiry.ask("LookupEvents", asked, (), optional=True), target, tasks)
+
+    async def name() -> tuple[str, ...]:
+        calls = await fetch_api_calls(inquiry.context.aws, target, operation, (inquiry.begin, inquiry.now))
+        return name_callers(calls, target, tasks)
+
+    return await inquiry.ask("LookupEvents", name(), (), optional=True)
 
 
 async def _fetch_deployed(inquiry: _Inquiry) -> _Deployed:
@@ -252,11 +262,16 @@ async def _fetch_logs(inquiry: _Inquiry) -> tuple[LogLine, ...]:
     """Lines that look like errors; of corrupted data those that tell of it."""
     spec = inquiry.protected.spec
     if spec.log_group is None:
+        inquiry.missing[NO_LOG_GROUP] = None
         return ()
     sign = spec.detection.corruption if inquiry.incident.spec.type is IncidentType.DATA_CORRUPTION else None
     pattern = sign.pattern if sign and sign.pattern else ERROR_PATTERN
     asked = fetch_lines(inquiry.context.aws, spec.target, spec.log_group, pattern, (inquiry.begin, inquiry.now))
-    return choose_lines(await inquiry.ask("FilterLogEvents", asked, ()))
+
+    async def choose() -> tuple[LogLine, ...]:
+        return choose_lines(await asked)
+
+    return await inquiry.ask("FilterLogEvents", choose(), ())
 
 
 def _find_onset(inquiry: _Inquiry, series: dict[Source, Series]) -> datetime | None:
@@ -265,7 +280,9 @@ def _find_onset(inquiry: _Inquiry, series: dict[Source, Series]) -> datetime | N
     if measured is None:
         return None
     by_name = {name: series[source] for name, source in measured.watch.sources.items() if source in series}
-    points = measure_condition(measured.watch, measured.condition, by_name, inquiry.begin, inquiry.now)
+    counted = any(isinstance(source, LogMetric) for source in measured.watch.sources.values() if source in series)
+    begin = inquiry.begin if counted else inquiry.metrics_begin
+    points = measure_condition(measured.watch, measured.condition, by_name, begin, inquiry.now)
     return find_onset(measured.condition, points)
 
 

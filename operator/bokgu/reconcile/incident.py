@@ -12,7 +12,7 @@ from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, SourceKind
 from bokgu.aws.ecs import fetch_service
 from bokgu.core.approval import plan_digest
-from bokgu.core.classification import classify_incident
+from bokgu.core.classification import classify_incident, is_outdated
 from bokgu.core.correlation import Suppression, find_leader
 from bokgu.core.diagnosis import diagnose
 from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over
@@ -23,7 +23,7 @@ from bokgu.kube.client import KubeError
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.evidence import gather_evidence
-from bokgu.reconcile.history import fetch_similar, record_open, retire
+from bokgu.reconcile.history import fetch_similar, history_key
 from bokgu.reconcile.planning import plan_incident
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.scope import scope_key
@@ -63,14 +63,15 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     incident = context.parse(Incident, raw)
     if is_over(incident):
-        return await retire(context, raw, incident)
-    if await record_open(context, raw, incident):
-        return timedelta()
+        context.enqueue(history_key(key))
+        return None
     standing = await _look(context, incident)
     status = build_status(incident, standing)
     ended = status.phase in {IncidentPhase.RESOLVED, IncidentPhase.ESCALATED} - {incident.status.phase}
     if await context.write_status(Incident, raw, status) and ended:
         INCIDENTS_ENDED.labels(incident.spec.type, status.phase).inc()
+    if status.phase is IncidentPhase.ESCALATED:
+        context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     return _next_pass(incident, status.phase, standing)
 
 
@@ -117,7 +118,8 @@ async def _look(context: Context, incident: Incident) -> Standing:
 
 
 async def foresee(context: Context, incident: Incident, around: Around, now: datetime) -> Prospect:
-    """Classify the incident if it is not, and decide on a plan. Nothing is written."""
+    """Classify the incident if it is not, or was before the deployment that has ended since; then decide on a plan.
+    Nothing is written."""
     protected, known = around.protected, incident.status.classification
     if protected is None:
         name = incident.spec.service_ref.name
@@ -127,7 +129,9 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
         service = await fetch_service(context.aws, protected.spec.target, now)
     except AwsError as error:
         return Prospect(known, problem=(error.code, str(error)))
-    classification = known or await _classify(context, incident, protected, service, around.measured)
+    classification = known
+    if classification is None or (is_outdated(classification, service) and not service.deploying):
+        classification = await _classify(context, incident, protected, service, around.measured)
     classified = incident.model_copy(
         update={"status": incident.status.model_copy(update={"classification": classification})}
     )
@@ -254,7 +258,7 @@ async def _classify(
     service: EcsService,
     measured: Measured | None,
 ) -> Classification:
-    """Gather evidence, once, and conclude from it."""
+    """Gather evidence, once a deployment, and conclude from it."""
     evidence = await gather_evidence(context, incident, protected, service, measured)
     diagnosis = diagnose(evidence)
     similar = await fetch_similar(context, incident, diagnosis.root_cause, diagnosis.evidence)

@@ -1,16 +1,20 @@
 """Gathers what a plan is made from and decides on one: for the pass over an incident, and for `bokgu plan`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import EcsService, ServiceDeployment
+from bokgu.api.observed import AwsError, EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.aws.ecs import fetch_service_revisions
+from bokgu.core.lifecycle import freezes_service
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import PlanningFacts
+from bokgu.core.step_building import needs_comparison
 from bokgu.reconcile.context import Context
-from bokgu.reconcile.history import fetch_track_records
+from bokgu.reconcile.history import fetch_experience
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.watches import Measured
 
@@ -29,7 +33,7 @@ async def plan_incident(
 ) -> Decision:
     """What is planned against the incident, with the reasons. Nothing is written.
 
-    The past is asked only where there is something to plan: a track record can only take a runbook away.
+    The past is asked only where there is something to plan: it can only take a runbook away.
     """
     namespace = incident.metadata.namespace
     facts = PlanningFacts(
@@ -43,19 +47,49 @@ async def plan_incident(
         runbooks=find_runbooks(context, namespace),
         deployments=deployments,
         patience=patience,
-        last_begun=_last_begun(context, namespace, incident.spec.service_ref.name),
+        revisions=await _revisions(context, protected, service),
+        last_begun=_last_begun(context, protected),
+        frozen_by=_find_corruption(context, incident),
     )
     decision = decide_plan(facts)
     if not isinstance(decision.outcome, RecoveryPlan):
         return decision
-    records = await fetch_track_records(context, incident, classification.root_cause)
-    return decide_plan(replace(facts, track_records=records))
+    past = await fetch_experience(context, incident, classification.root_cause)
+    begun = dict(facts.last_begun)
+    for runbook, at in past.last_begun.items():
+        begun[runbook] = max(at, begun.get(runbook, at))
+    return decide_plan(replace(facts, track_records=past.track_records, last_begun=begun))
 
 
-def _last_begun(context: Context, namespace: str, service: str) -> dict[str, datetime]:
-    """When each runbook last began on the service, by its name."""
-    found: dict[str, datetime] = {}
-    for plan in context.find_related(RecoveryPlan, namespace, service):
+async def _revisions(
+    context: Context, protected: ProtectedService, service: EcsService
+) -> Mapping[str, ServiceRevision]:
+    """The service revision in use and the last known good one, where only their settings say what a rollback would
+    change; nothing where ECS does not describe them."""
+    good = protected.status.last_known_good
+    if good is None or not needs_comparison(good, service):
+        return {}
+    arns = tuple(arn for arn in (good.service_revision_arn, service.service_revision_arn) if arn)
+    try:
+        return await fetch_service_revisions(context.aws, protected.spec.target, arns)
+    except AwsError:
+        return {}
+
+
+def _find_corruption(context: Context, incident: Incident) -> str | None:
+    """Another incident that freezes the service, as it would freeze the plan; the incident's own runbook says what is
+    left to do against itself."""
+    uid = incident.metadata.uid
+    others = context.find_related(Incident, incident.metadata.namespace, incident.spec.service_ref.name)
+    freezing = (o for o in others if o.metadata.uid != uid and freezes_service(o, uid))
+    return next((other.metadata.name for other in freezing), None)
+
+
+def _last_begun(context: Context, protected: ProtectedService) -> dict[str, datetime]:
+    """When each runbook last began on the service, by its name: what the plans say that are there, and the
+    ProtectedService of those that went with their incidents."""
+    found = {known.runbook: known.at for known in protected.status.begun_recoveries}
+    for plan in context.find_related(RecoveryPlan, protected.metadata.namespace, protected.metadata.name):
         begun, runbook = plan.status.started_at, plan.spec.runbook_ref
         if begun and runbook:
             found[runbook.name] = max(begun, found.get(runbook.name, begun))

@@ -1,7 +1,7 @@
 """A pass over a ProtectedService: judge its presets by the last look of its scope, remember the last good revision,
 free the lock."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bokgu.api.detector import Detection
 from bokgu.api.fields import parse_duration
@@ -9,17 +9,19 @@ from bokgu.api.incident import Incident
 from bokgu.api.meta import Conditions, set_condition
 from bokgu.api.observed import AwsError, EcsService
 from bokgu.api.protected_service import (
+    BegunRecovery,
     KnownRevision,
     ObservedService,
     ProtectedService,
     ProtectedServiceStatus,
+    TaintedRevision,
     TargetGroup,
 )
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import DetectionState, Preset, SourceKind
 from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.guards import TARGET_ALREADY_PROTECTED
-from bokgu.core.last_known_good import find_last_known_good
+from bokgu.core.last_known_good import Trouble, find_last_known_good, taint_revisions
 from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
 from bokgu.core.recent_stops import find_stops, keep_stops
@@ -27,6 +29,9 @@ from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics, judge_states
 from bokgu.reconcile.targets import find_elder
+
+MAX_BEGUN = 16
+"""Runbooks whose last beginning a status remembers."""
 
 AFTER_START = 15
 """Minutes: longer than anything must last to be trouble (core.service_state.LASTING)."""
@@ -39,6 +44,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
+    status = status.model_copy(update={"begun_recoveries": _begun(context, protected)})
     look = context.looks.get(key)
     if look is not None and look.follows(protected.metadata):
         status = await _take_in(context, protected, status, look)
@@ -72,8 +78,10 @@ async def _take_in(
         changes["summary"] = f"{service.running_count}/{service.desired_count}"
         stops = find_stops(look.state.stopped_tasks or ())
         changes["recent_stops"] = keep_stops(status.recent_stops, stops, context.clock(), context.settings.minute)
+        tainted = _tainted(context, protected, look.state)
+        changes["tainted_revisions"] = tainted
         try:
-            changes["last_known_good"] = await _last_known_good(context, protected, look.state)
+            changes["last_known_good"] = await _last_known_good(context, protected, look.state, tainted)
         except AwsError as error:
             problem = error
     changes["detections"] = await _judge(context, protected, look)
@@ -151,19 +159,49 @@ def _observed(service: EcsService, target_groups: tuple[TargetGroup, ...]) -> Ob
     )
 
 
-async def _last_known_good(context: Context, protected: ProtectedService, seen: ServiceLook) -> KnownRevision | None:
+def _tainted(context: Context, protected: ProtectedService, seen: ServiceLook) -> tuple[TaintedRevision, ...]:
+    """When the service revisions that could be returned to were in trouble."""
+    if not seen.deployments:
+        return protected.status.tainted_revisions
+    namespace, name = protected.metadata.namespace, protected.metadata.name
+    at_fault: dict[str, set[str]] = {}
+    for plan in context.find_related(RecoveryPlan, namespace, name):
+        arn, found = plan.spec.preconditions.service_revision_arn, plan.spec.classification
+        if arn and found and found.new_revision_at_fault:
+            at_fault.setdefault(plan.spec.incident_ref.uid, set()).add(arn)
+    troubles = [
+        Trouble(
+            incident.metadata.uid,
+            begin,
+            incident.status.resolved_at,
+            frozenset(at_fault.get(incident.metadata.uid, ())),
+        )
+        for incident in context.find_related(Incident, namespace, name)
+        if (begin := incident.spec.detected_at or incident.metadata.creation_timestamp)
+    ]
+    return taint_revisions(protected.status.tainted_revisions, seen.deployments, troubles, now=context.clock())
+
+
+def _begun(context: Context, protected: ProtectedService) -> tuple[BegunRecovery, ...]:
+    """When each runbook last began on the service."""
+    plans = context.find_related(RecoveryPlan, protected.metadata.namespace, protected.metadata.name)
+    found = {known.runbook: known.at for known in protected.status.begun_recoveries}
+    for plan in plans:
+        runbook, at = plan.spec.runbook_ref, plan.status.started_at
+        if runbook and at:
+            found[runbook.name] = max(at, found.get(runbook.name, at))
+    latest = sorted(found.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)[:MAX_BEGUN]
+    return tuple(BegunRecovery(runbook=runbook, at=at) for runbook, at in latest)
+
+
+async def _last_known_good(
+    context: Context, protected: ProtectedService, seen: ServiceLook, tainted: tuple[TaintedRevision, ...]
+) -> KnownRevision | None:
     """The revision to return to. The service deployments come with the look; a new revision is described once."""
     if not seen.deployments:
         return protected.status.last_known_good
-    incidents = context.find_related(Incident, protected.metadata.namespace, protected.metadata.name)
-    troubled: list[tuple[datetime, datetime | None]] = [
-        (begin, incident.status.resolved_at)
-        for incident in incidents
-        if (begin := incident.spec.detected_at or incident.metadata.creation_timestamp)
-    ]
-    found = find_last_known_good(
-        seen.deployments, troubled, min_served=parse_duration(protected.spec.rollback.min_served), now=context.clock()
-    )
+    min_served = parse_duration(protected.spec.rollback.min_served)
+    found = find_last_known_good(seen.deployments, tainted, min_served=min_served, now=context.clock())
     if found is None:
         return None
     old = protected.status.last_known_good

@@ -7,12 +7,14 @@ from datetime import timedelta
 
 import structlog
 
+from bokgu.api.history import HistoryError
 from bokgu.api.observed import AwsError
 from bokgu.kube.client import KubeError
 from bokgu.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS
 from bokgu.reconcile import (
     detector,
     event_look,
+    history,
     incident,
     plan_approval,
     protected_service,
@@ -34,6 +36,7 @@ PASSES: dict[str, Reconcile] = {
     "runbooks": runbook.reconcile,
     scope.PLURAL: scope.reconcile,
     event_look.PLURAL: event_look.reconcile,
+    history.PLURAL: history.reconcile,
 }
 
 log = structlog.get_logger()
@@ -75,7 +78,7 @@ async def _pass(context: Context, queue: Queue, key: Key) -> None:
     except Exception as error:  # The one place where a defect in one pass is kept from stopping all the others.
         RECONCILE_ERRORS.labels(plural).inc()
         delay = queue.failed(key, conflict=False)
-        expected = isinstance(error, AwsError)
+        expected = isinstance(error, AwsError | HistoryError)
         log.error(
             "pass failed",
             kind=plural,

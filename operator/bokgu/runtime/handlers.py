@@ -12,10 +12,11 @@ import kopf
 
 from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
+from bokgu.api.vocabulary import IncidentPhase
 from bokgu.runtime.store import Key, Store, key_of
 
 _WATCHED = ("protectedservices", "detectors", "runbooks")
-_OF_SERVICE = ("incidents", "recoveryplans", "detectors")
+_OF_SERVICE = ("recoveryplans", "detectors")
 MAX_WAITING = 500
 """Incidents that one new Runbook wakes. More than that are found by the next resync, without a flood."""
 
@@ -28,7 +29,7 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
     match plural:
         case "incidents":
             service = spec["serviceRef"]["name"]
-            yield from (key_of("incidents", o) for o in store.related("incidents", namespace, service))
+            yield from open_incidents(store, namespace, service)
             for plan in (body.get("status") or {}).get("plans", ()):
                 yield ("recoveryplans", namespace, plan["name"])
         case "recoveryplans":
@@ -38,14 +39,20 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
         case "planapprovals":
             yield ("recoveryplans", namespace, spec["planRef"]["name"])
         case "protectedservices":
+            yield from open_incidents(store, namespace, name)
             for dependent in _OF_SERVICE:
                 yield from (key_of(dependent, o) for o in store.related(dependent, namespace, name))
         case "detectors":
-            service = spec["serviceRef"]["name"]
-            yield from (key_of("incidents", o) for o in store.related("incidents", namespace, service))
+            yield from open_incidents(store, namespace, spec["serviceRef"]["name"])
         case "runbooks":  # Whose rungs may lead there: whether they can be used depends on it.
             others = (r for r in store.all("runbooks") if r["metadata"]["namespace"] == namespace)
             yield from (key_of("runbooks", r) for r in others if (r.get("spec") or {}).get("escalatesTo"))
+
+
+def open_incidents(store: Store, namespace: str, service: str) -> Iterator[Key]:
+    """Incidents of a service that are not over: what happens around the others changes nothing about them."""
+    found = store.related("incidents", namespace, service)
+    yield from (key_of("incidents", i) for i in found if (i.get("status") or {}).get("phase") != IncidentPhase.RESOLVED)
 
 
 def waiting_incidents(store: Store, namespace: str) -> Iterator[Key]:

@@ -15,12 +15,16 @@ Key = tuple[str, str, str]
 
 _FIRST_BACKOFF = 0.2
 _MAX_BACKOFF = 60.0
+_OUTDATED = 100
+"""Entries of the heap, beside as many as count, that may have been replaced by others until they are thrown out."""
 
 
 class Queue:
-    """Keys in, keys out, each to one worker at a time."""
+    """Keys in, keys out, each to one worker at a time. In a `patient` one nothing shortens the wait of a key that has
+    failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self._dirty: dict[Key, None] = {}
         self._active: set[Key] = set()
         self._again: set[Key] = set()
@@ -40,6 +44,8 @@ class Queue:
         if key in self._active:
             self._again.add(key)
             return
+        if self._patient and key in self._failures and key in self._due_at:
+            return
         if key not in self._dirty:
             self._dirty[key] = None
             QUEUE_DEPTH.inc()
@@ -50,6 +56,9 @@ class Queue:
         at = asyncio.get_running_loop().time() + delay.total_seconds()
         self._due_at[key] = at
         heapq.heappush(self._due, (at, key))
+        if len(self._due) > 2 * len(self._due_at) + _OUTDATED:
+            self._due = [(at, key) for key, at in self._due_at.items()]
+            heapq.heapify(self._due)
         self._wake.set()
 
     async def take(self) -> Key | None:
@@ -79,11 +88,11 @@ class Queue:
         self._release(key, requeue_after)
 
     def failed(self, key: Key, *, conflict: bool) -> float:
-        """The pass failed: try again, later each time, with jitter. A conflict is tried again at once. Returns the
-        delay in seconds."""
-        count = 0 if conflict else self._failures.get(key, 0) + 1
+        """The pass failed: try again, later each time, with jitter. A first conflict is tried again at once. Returns
+        the delay in seconds."""
+        count = self._failures.get(key, 0) + 1
         self._failures[key] = count
-        delay = 0.0 if conflict else min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** min(count - 1, 30))
+        delay = 0.0 if conflict and count == 1 else min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** min(count - 1, 30))
         delay *= random.uniform(0.5, 1.0)
         self._release(key, timedelta(seconds=delay))
         return delay
@@ -92,7 +101,8 @@ class Queue:
         self._active.discard(key)
         if key in self._again:
             self._again.discard(key)
-            self.add(key)
+            if not (self._patient and key in self._failures):
+                self.add(key)
         if requeue_after is not None and requeue_after <= timedelta():
             self.add(key)
         elif requeue_after is not None and key not in self._dirty:

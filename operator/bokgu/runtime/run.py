@@ -11,10 +11,12 @@ import structlog
 from bokgu import __version__
 from bokgu.api.crds import KINDS
 from bokgu.aws.client import AwsClient
-from bokgu.config import Settings
+from bokgu.config import HistoryBackend, Settings
 from bokgu.history.opening import open_history
+from bokgu.history.patience import PatientHistory
 from bokgu.kube.client import KubeClient, KubeError
 from bokgu.metrics import BUILD
+from bokgu.reconcile import history
 from bokgu.reconcile.approvals import APPROVAL_POLICY
 from bokgu.reconcile.context import Context
 from bokgu.runtime.controller import PASSES, work
@@ -81,7 +83,8 @@ async def _wait_for_cluster(kube: KubeClient) -> None:
 
 
 async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: asyncio.Event) -> None:
-    store, queues = Store(), {plural: Queue() for plural in PASSES}
+    # A history that fails is asked again ever later, whatever happens to its incidents meanwhile.
+    store, queues = Store(), {plural: Queue(patient=plural == history.PLURAL) for plural in PASSES}
 
     def enqueue(key: Key) -> None:
         queues[key[0]].add(key)
@@ -90,7 +93,7 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
     context = Context(
         kube=kube,
         aws=aws,
-        history=open_history(settings, kube, aws),
+        history=PatientHistory(open_history(settings, kube, aws), shared=settings.history is HistoryBackend.DYNAMODB),
         objects=store,
         settings=settings,
         cluster_id=await kube.cluster_id(),
@@ -99,12 +102,14 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
         enqueue=enqueue,
         started_at=datetime.now(UTC),
     )
-    # Workers of their own for each kind: incidents that wait for an AWS that hangs must not keep plans waiting.
-    workers = [asyncio.create_task(work(context, q)) for q in queues.values() for _ in range(settings.workers)]
+    workers: list[asyncio.Task[None]] = []
     resync = asyncio.create_task(resync_forever(kube, store, announce, settings.resync))
     log.info("started", version=__version__, holder=settings.holder)
     try:
         await _fill(kube, store, announce)
+        # Not earlier: what is not listed yet is not gone. Workers of their own for each kind: incidents that wait for
+        # an AWS that hangs must not keep plans waiting.
+        workers += [asyncio.create_task(work(context, q)) for q in queues.values() for _ in range(settings.workers)]
         async with open_doors(context):
             await kopf.operator(
                 registry=build_registry(store, announce),
@@ -137,6 +142,8 @@ async def _fill(kube: KubeClient, store: Store, announce: Callable[[str, Raw, bo
 
 async def _finish(workers: list[asyncio.Task[None]]) -> None:
     """Let passes under way end, and cut off those that do not: every write is stored before it is made."""
+    if not workers:
+        return
     _, pending = await asyncio.wait(workers, timeout=10)
     for task in pending:
         task.cancel()

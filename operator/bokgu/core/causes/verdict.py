@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bokgu.api.fields import bounded, format_decimal
+from bokgu.api.fields import format_decimal
 from bokgu.api.incident import EvidenceItem
 from bokgu.api.observed import Metric
 from bokgu.api.vocabulary import Confidence, RootCause, Trait
 from bokgu.core.case import Failure
 from bokgu.core.log_signs import LogSign
+from bokgu.core.redaction import redact_quote
 from bokgu.core.trends import Move
 
 MAX_QUOTES = 3
@@ -32,8 +33,8 @@ class Diagnosis:
 
 
 def quote(source: str, fact: str) -> EvidenceItem:
-    """One fact with its source: the name of an AWS API call."""
-    return EvidenceItem(source=source, fact=bounded(fact))
+    """One fact, redacted, with its source: the name of an AWS API call."""
+    return EvidenceItem(source=source, fact=redact_quote(fact))
 
 
 def quote_failures(failures: Iterable[Failure]) -> tuple[EvidenceItem, ...]:

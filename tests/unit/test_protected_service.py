@@ -1,0 +1,92 @@
+"""What a pass over a ProtectedService remembers of incidents and plans that go."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from bokgu.api.protected_service import ProtectedService, ProtectedServiceStatus
+from bokgu.core.look import Look
+from bokgu.core.service_state import ServiceLook
+from bokgu.reconcile import protected_service as passes
+from bokgu.reconcile.context import Context
+from tests.unit.facts import (
+    INCIDENT_UID,
+    MINUTE,
+    NOW,
+    incident,
+    plan,
+    protected_service,
+    revision_arn,
+    service,
+    service_deployment,
+    task_definition,
+    watch,
+)
+from tests.unit.test_plan_incident import Past, context
+
+DEPLOYED = tuple(service_deployment(n, NOW - ago * MINUTE) for n, ago in ((3, 10), (2, 2400), (1, 3000)))
+SEEN = ServiceLook(service(3), NOW, DEPLOYED)
+
+
+class Kube:
+    """Takes status writes."""
+
+    def __init__(self) -> None:
+        self.written: list[dict[str, Any]] = []
+
+    async def replace_status(self, _plural: str, raw: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+        self.written.append(status)
+        metadata = {**raw["metadata"], "resourceVersion": str(len(self.written) + 1)}
+        return {**raw, "metadata": metadata, "status": status}
+
+
+def world(*objects: Any) -> tuple[Context, Kube]:
+    one, kube = context(Past(), protected_service(status={"service": None}), *objects), Kube()
+    one.kube = kube  # type: ignore[assignment]
+    return one, kube
+
+
+def look(one: Context, at: datetime = NOW) -> ProtectedServiceStatus:
+    """A pass after a look at the service; what it wrote."""
+    (raw,) = one.objects.all(ProtectedService.plural)
+    protected = ProtectedService.model_validate(raw)
+    one.clock = lambda: at
+    metadata = protected.metadata
+    one.looks[protected.key] = Look(at, metadata.generation, watch(), state=SEEN, uid=metadata.uid)
+    asyncio.run(passes.reconcile(one, protected.key))
+    (raw,) = one.objects.all(ProtectedService.plural)
+    return ProtectedService.model_validate(raw).status
+
+
+async def describe(_aws: Any, _target: Any, arns: tuple[str, ...], **_: Any) -> dict[str, Any]:
+    return {arn: type("Revision", (), {"task_definition": task_definition(int(arn[-1]))}) for arn in arns}
+
+
+def test_what_was_at_fault_is_no_good_revision_though_incident_and_plan_are_deleted(monkeypatch: Any) -> None:
+    monkeypatch.setattr(passes, "fetch_service_revisions", describe)
+    trouble = incident(detectedAt=NOW - 100 * MINUTE)
+    found = {"rootCause": "BadDeployment", "newRevisionAtFault": True, "confidence": "high", "impactLevel": "high"}
+    ran = plan(
+        runbookRef={"name": "bad-deployment"},
+        classification={**found, "incidentType": "high_error_rate"},
+        status={"startedAt": NOW - 12 * MINUTE},
+    )
+    one, kube = world(trouble, ran)
+    status = look(one)
+    assert status.last_known_good
+    assert status.last_known_good.service_revision_arn == revision_arn(1)
+    assert {t.service_revision_arn: t.since for t in status.tainted_revisions} == {
+        revision_arn(3): NOW - 100 * MINUTE,
+        revision_arn(2): None,
+    }
+    assert [(b.runbook, b.at) for b in status.begun_recoveries] == [("bad-deployment", NOW - 12 * MINUTE)]
+    for gone in (trouble, ran):
+        one.objects.remove(gone.plural, gone.to_dict() | {"metadata": gone.metadata.to_dict()})  # type: ignore[attr-defined]
+    after = look(one, NOW + MINUTE)
+    assert after.last_known_good == status.last_known_good
+    assert {t.until for t in after.tainted_revisions} == {NOW + MINUTE}
+    assert {t.incident_uid for t in after.tainted_revisions} == {INCIDENT_UID}
+    assert after.begun_recoveries == status.begun_recoveries
+    written = len(kube.written)
+    look(one, NOW + 2 * MINUTE)
+    assert len(kube.written) == written  # What is remembered costs no write a look.
