@@ -94,7 +94,7 @@ def test_an_execution_has_the_attributes_that_others_read() -> None:
                         "M": {
                             "order": {"N": "2"},
                             "action": {"S": "scale_out"},
-                            "output": {"S": "5 of 5 tasks run"},
+                            "output": {"S": "Passed: 5 of 5 tasks run"},
                             **done,
                         }
                     },
@@ -102,7 +102,6 @@ def test_an_execution_has_the_attributes_that_others_read() -> None:
             },
             "metrics": {"M": {"error_rate": {"M": {"before": {"N": "0.37"}, "after": {"N": "0.01"}}}}},
             "incidentId": {"S": INCIDENT_UID},
-            "verdict": {"S": "Passed"},
             "runbook": {"S": "traffic-surge"},
         }
     ]

@@ -109,14 +109,12 @@ def execution_items(record: IncidentRecord) -> list[Item]:
             "planId": _text(plan.id),
             "startTime": _text(format_timestamp(plan.started_at or record.detected_at)),
             "status": _text(_execution_status(plan)),
-            "steps": {"L": [{"M": _step(order, step)} for order, step in enumerate(plan.steps, 1)]},
+            "steps": {"L": [{"M": _step(order, step)} for order, step in enumerate(_with_verdict(plan), 1)]},
             "metrics": {"M": {m.name: {"M": _before_and_after(m)} for m in plan.metrics}},
             "incidentId": _text(record.id),
         }
         if plan.finished_at is not None:
             item["endTime"] = _text(format_timestamp(plan.finished_at))
-        if plan.verdict is not None:
-            item["verdict"] = _text(plan.verdict)
         if plan.runbook is not None:
             item["runbook"] = _text(plan.runbook)
         items.append(item)
@@ -127,6 +125,24 @@ def _execution_status(plan: PlanRecord) -> str:
     if not plan.outcome.terminal:
         return "in_progress"
     return _STATUS_OF_PLAN.get(plan.outcome, "failed")
+
+
+def _with_verdict(plan: PlanRecord) -> tuple[StepRecord, ...]:
+    """The steps; the output of the last one begins with the plan's verdict, for which the table has no attribute."""
+    if plan.verdict is None or not plan.steps:
+        return plan.steps
+    *others, last = plan.steps
+    return (*others, last.model_copy(update={"output": f"{plan.verdict}: {last.output}"}))
+
+
+def _take_verdict(steps: tuple[StepRecord, ...]) -> tuple[tuple[StepRecord, ...], Verdict | None]:
+    """The same the other way round."""
+    verdict = next((v for v in Verdict if steps and steps[-1].output.startswith(f"{v}:")), None)
+    if verdict is None:
+        return steps, None
+    *others, last = steps
+    output = last.output.removeprefix(f"{verdict}:").removeprefix(" ")
+    return (*others, last.model_copy(update={"output": output})), verdict
 
 
 def _step(order: int, step: StepRecord) -> Item:
@@ -223,14 +239,15 @@ def read_execution(item: Mapping[str, Any]) -> tuple[str, PlanRecord]:
         raise BadItem(f"status {status!r} is none of {', '.join(_PLAN_OF_STATUS)}")
     steps = [raw.get("M") or {} for raw in _list(item, "steps")[:64]]
     steps.sort(key=lambda step: float(_decimal(step, "order") or 0))
+    read, verdict = _take_verdict(tuple(_read_step(step) for step in steps if _string(step, "action")))
     return incident, PlanRecord(
         id=bounded(_string(item, "planId") or _string(item, "id") or incident, 255),
         runbook=bounded(_string(item, "runbook")) or None,
         outcome=_PLAN_OF_STATUS[status],
-        verdict=next((v for v in Verdict if v == _string(item, "verdict")), None),
+        verdict=verdict,
         started_at=started,
         finished_at=_moment(item, "endTime"),
-        steps=tuple(_read_step(step) for step in steps if _string(step, "action")),
+        steps=read,
         metrics=tuple(
             MetricRecord(name=bounded(name, 63), value=before, after=_decimal(raw.get("M") or {}, "after"))
             for name, raw in list(_map(item, "metrics").items())[:64]
