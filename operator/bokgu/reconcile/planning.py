@@ -77,11 +77,9 @@ async def _revisions(
 
 
 def _find_corruption(context: Context, incident: Incident) -> str | None:
-    """Another incident that freezes the service, as it would freeze the plan; the incident's own runbook says what is
-    left to do against itself."""
-    uid = incident.metadata.uid
+    """An open incident of corrupted data that would freeze the plan, as the guard sees it."""
     others = context.find_related(Incident, incident.metadata.namespace, incident.spec.service_ref.name)
-    freezing = (o for o in others if o.metadata.uid != uid and freezes_service(o, uid))
+    freezing = (o for o in others if freezes_service(o, incident.metadata.uid))
     return next((other.metadata.name for other in freezing), None)
 
 
