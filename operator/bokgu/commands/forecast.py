@@ -149,6 +149,8 @@ def _gates(context: Context, incident: Incident, around: Around, prospect: Prosp
         at_work=find_at_work(context, plan),
         now=context.clock(),
         mitigated=incident.status.mitigated_at is not None,
-        frozen_by=find_corruption(context, plan),
+        frozen_by=find_corruption(
+            context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
+        ),
     )
     return evaluate_gates(facts)

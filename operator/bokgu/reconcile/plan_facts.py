@@ -75,7 +75,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         known_since=context.started_at,
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
-        frozen_by=find_corruption(context, plan),
+        frozen_by=find_corruption(
+            context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
+        ),
     )
 
 
@@ -148,10 +150,11 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
     return None
 
 
-def find_corruption(context: Context, plan: RecoveryPlan) -> str | None:
-    """An open incident of corrupted data on the plan's service that freezes all automation there."""
-    incidents = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
-    return next((i.metadata.name for i in incidents if freezes_service(i, plan.spec.incident_ref.uid)), None)
+def find_corruption(context: Context, namespace: str, service: str, incident_uid: str) -> str | None:
+    """An open incident of corrupted data on the service that freezes all automation there, but for the plans of the
+    incident with the uid given."""
+    incidents = context.find_related(Incident, namespace, service)
+    return next((i.metadata.name for i in incidents if freezes_service(i, incident_uid)), None)
 
 
 def _sendable(context: Context) -> frozenset[str]:

@@ -9,12 +9,12 @@ from bokgu.api.observed import AwsError, EcsService, ServiceDeployment, ServiceR
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.aws.ecs import fetch_service_revisions
-from bokgu.core.lifecycle import freezes_service
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import PlanningFacts
 from bokgu.core.step_building import needs_comparison
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
+from bokgu.reconcile.plan_facts import find_corruption
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.watches import Measured
 
@@ -49,7 +49,7 @@ async def plan_incident(
         patience=patience,
         revisions=await _revisions(context, protected, service),
         last_begun=_last_begun(context, protected),
-        frozen_by=_find_corruption(context, incident),
+        frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
     )
     decision = decide_plan(facts)
     if not isinstance(decision.outcome, RecoveryPlan):
@@ -74,13 +74,6 @@ async def _revisions(
         return await fetch_service_revisions(context.aws, protected.spec.target, arns)
     except AwsError:
         return {}
-
-
-def _find_corruption(context: Context, incident: Incident) -> str | None:
-    """An open incident of corrupted data that would freeze the plan, as the guard sees it."""
-    others = context.find_related(Incident, incident.metadata.namespace, incident.spec.service_ref.name)
-    freezing = (o for o in others if freezes_service(o, incident.metadata.uid))
-    return next((other.metadata.name for other in freezing), None)
 
 
 def _last_begun(context: Context, protected: ProtectedService) -> dict[str, datetime]:

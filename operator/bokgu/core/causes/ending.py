@@ -16,6 +16,15 @@ from bokgu.core.trends import climbs, latest, peak
 LEAK_UPTIME = timedelta(hours=1)
 """A task that ran shorter than this shows no leak: it never had enough."""
 
+FORGOTTEN = timedelta(hours=2)
+"""How long the end of a task that ECS has forgotten is the best guess where nothing else shows [experience]."""
+
+DRIVEN_RATIO = 1.3
+"""Growth of the load from where on it explains the growth of what it uses [experience]."""
+
+FULL_MEMORY = 90.0
+"""Percent of memory from where on tasks are at their limit [experience]."""
+
 
 def deleted_or_scaled_to_zero(case: Case) -> Diagnosis | None:
     """Somebody deleted the service, or wants none of its tasks."""
@@ -106,7 +115,7 @@ def _all_of_this_revision(case: Case, failures: tuple[Failure, ...]) -> bool:
 def _leaks(case: Case) -> bool:
     """Whether memory grew all the uptime of a killed task, while the load did not."""
     growth = case.work_growth
-    if growth is not None and growth >= 1.3:
+    if growth is not None and growth >= DRIVEN_RATIO:
         return False
     for task in case.stops:
         begin = task.started_at
@@ -144,13 +153,9 @@ def killed_from_outside(case: Case) -> Diagnosis | None:
         if container.exit_code == SIGKILL and task.stop_code == "EssentialContainerExited"
     )
     top = max((value for _, s in case.series(MEMORY) if (value := peak(s)) is not None), default=None)
-    if not killed or top is None or top >= 90:
+    if not killed or top is None or top >= FULL_MEMORY:
         return None
     return Diagnosis(RootCause.UNKNOWN, False, Confidence.LOW, quote_failures(killed))
-
-
-FORGOTTEN = timedelta(hours=2)
-"""How long the end of a task that ECS has forgotten is the best guess where nothing else shows [experience]."""
 
 
 def forgotten(case: Case) -> Diagnosis | None:
@@ -172,7 +177,7 @@ def forgotten(case: Case) -> Diagnosis | None:
 def memory_at_limit(case: Case) -> float | None:
     """The level of memory now, where it is at its limit."""
     level = max((v for _, s in case.series(MEMORY) if (v := latest(s)) is not None), default=None)
-    return level if level is not None and level >= 90 else None
+    return level if level is not None and level >= FULL_MEMORY else None
 
 
 def _source(stored: bool) -> str:

@@ -7,16 +7,13 @@ from bokgu.api.fields import format_decimal
 from bokgu.api.incident import EvidenceItem
 from bokgu.api.vocabulary import Confidence, IncidentType, RootCause, Trait
 from bokgu.core.case import CPU, MEMORY, Case
-from bokgu.core.causes.ending import memory_at_limit
+from bokgu.core.causes.ending import DRIVEN_RATIO, memory_at_limit
 from bokgu.core.causes.fault import asks_for_less
 from bokgu.core.causes.verdict import Diagnosis, quote, quote_failures, quote_move
 from bokgu.core.trends import MIN_BASELINE, find_growth
 
 SURGE_RATIO = 1.5
 """Traffic that grew by half is a surge; less is the usual swing of a day [experience, not a figure of AWS]."""
-
-DRIVEN_RATIO = 1.3
-"""Growth of the load from where on it explains the growth of what it uses [experience]."""
 
 BUSY_CPU = 70.0
 """Percent of CPU from where on tasks are busy: the usual target of target tracking policies."""

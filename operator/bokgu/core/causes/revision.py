@@ -3,7 +3,7 @@
 from bokgu.api.fields import format_decimal
 from bokgu.api.incident import EvidenceItem
 from bokgu.api.vocabulary import Confidence, IncidentType, RootCause
-from bokgu.core.case import Case
+from bokgu.core.case import Case, path_members
 from bokgu.core.causes.load import SURGE_RATIO
 from bokgu.core.causes.verdict import Diagnosis, quote, quote_signs
 from bokgu.core.log_signs import Sign
@@ -21,7 +21,10 @@ def misconfigured(case: Case) -> Diagnosis | None:
         fault = False  # The revision before said so too.
     cause = RootCause.SECRET_OR_CONFIG_FAILURE if lines else RootCause.PERMISSION_DENIED
     return Diagnosis(
-        cause, fault, Confidence.HIGH, (*quote_signs(lines or denied), *_changes(case, "environment", "secrets"))
+        cause,
+        fault,
+        Confidence.HIGH,
+        (*quote_signs(lines or denied), *_changes(case, "environment", "environmentFiles", "secrets")),
     )
 
 
@@ -83,5 +86,5 @@ def _began(case: Case) -> EvidenceItem:
 
 def _changes(case: Case, *words: str) -> tuple[EvidenceItem, ...]:
     """Which settings changed; their values stay where they are, they may be secret."""
-    paths = [path for path in case.changes if any(word in path for word in words)]
+    paths = [path for path in case.changes if not path_members(path).isdisjoint(words)]
     return (quote("DescribeTaskDefinition", f"changed: {', '.join(paths[:5])}"),) if paths else ()
