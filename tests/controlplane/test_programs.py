@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane import programs
-from tests.controlplane.programs import MODULE, Programs, ProgramsError, build_key, find_go, find_or_build
+from tests.controlplane.programs import (
+    MODULE,
+    GoModule,
+    Programs,
+    ProgramsError,
+    build_key,
+    find_go,
+    find_or_build,
+)
 
 _NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
@@ -120,6 +128,21 @@ def test_a_cache_with_a_program_missing_is_not_used(machine: Machine) -> None:
     found = find_or_build(machine.env)
     assert machine.builds == 1
     assert found.etcd.read_text() == "new\n"
+
+
+def test_another_module_is_built_beside(machine: Machine, tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "go.mod").write_text("module other\n\ngo 1.26.0\n")
+    (folder / "go.sum").touch()
+    module = GoModule(folder, "other", {"agent": "example.com/kubectl/v2"}, 1, "")
+    find_or_build(machine.env)
+    built = module.find_or_build(machine.env)
+    assert module.find_or_build(machine.env) == built
+    assert machine.builds == 2
+    assert built.name == f"other-{build_key(folder)}"
+    assert (built / "agent").exists()
+    assert machine.built.exists()
 
 
 def test_a_failed_build_shows_why_and_leaves_nothing(machine: Machine) -> None:
