@@ -42,6 +42,36 @@ def _retention(text: str) -> timedelta | None:
     return None if text == "never" else _age(text)
 
 
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def _namespaces(text: str) -> frozenset[str]:
+    names = frozenset(part.strip() for part in text.split(","))
+    for name in names:
+        if not _NAMESPACE.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a namespace: write names with commas between them")
+    return names
+
+
+def _service_accounts(text: str) -> frozenset[str]:
+    """User names of service accounts (Kubernetes documentation, "Service account username")."""
+    parts = [part.strip().removeprefix("system:serviceaccount:") for part in text.split(",")]
+    for part in parts:
+        namespace, colon, name = part.partition(":")
+        if not colon or not _NAMESPACE.fullmatch(namespace) or not name or ":" in name:
+            raise ValueError(f"{part!r} is no service account: write it as NAMESPACE:NAME")
+    return frozenset(f"system:serviceaccount:{part}" for part in parts)
+
+
+_ROLE = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def _role(text: str) -> str:
+    if not _ROLE.fullmatch(text):
+        raise ValueError("a role has small letters, digits and _ only, such as incident_commander")
+    return text
+
+
 class HistoryBackend(StrEnum):
     """What keeps the history of incidents."""
 
@@ -160,6 +190,20 @@ class Settings:
 
     webhook_port: int = field(default=8081, metadata={"env": "BOKGU_WEBHOOK_PORT", "parse": int})
     """Port of Alertmanager's webhook, on `listen_host`."""
+
+    delegates: frozenset[str] = field(
+        default=frozenset(), metadata={"env": "BOKGU_DELEGATES", "parse": _service_accounts}
+    )
+    """Service accounts whose unsigned approvals count in the name of others, as `NAMESPACE:NAME`: the review in Git is
+    all that vouches for those; none by default."""
+
+    auto_namespaces: frozenset[str] = field(
+        default=frozenset(), metadata={"env": "BOKGU_AUTO_NAMESPACES", "parse": _namespaces}
+    )
+    """Namespaces whose RecoveryPolicy may let plans start without people; none by default."""
+
+    emergency_role: str | None = field(default=None, metadata={"env": "BOKGU_EMERGENCY_ROLE", "parse": _role})
+    """Role whose one approval stands in for all others, loudly; none by default."""
 
     history: HistoryBackend = field(
         default=HistoryBackend.KUBERNETES, metadata={"env": "BOKGU_HISTORY", "parse": _history_backend}

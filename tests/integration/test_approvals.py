@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bokgu.api.vocabulary import Decision
-from bokgu.core.approval import build_approval
+from bokgu.core.approval.statement import build_approval
 from tests.world.manifests import CLUSTER, NAMESPACE
 from tests.world.scene import Scene
 from tests.world.world import ROOT, World

@@ -14,7 +14,9 @@ from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan, Step
 from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import Proof
-from bokgu.core.approval import Judgement, Tally, tally_approvals
+from bokgu.core.approval.judgement import Judgement
+from bokgu.core.approval.requirement import Requirement
+from bokgu.core.approval.tally import Tally, tally_approvals
 from bokgu.core.lifecycle import Standing
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.presets import build_watch
@@ -379,7 +381,7 @@ REJECT = judged("service_owner", "carol@example.com", "Reject")
 
 
 def tally(*judgements: Judgement) -> Tally:
-    return tally_approvals(ROLES, judgements)
+    return tally_approvals(Requirement(ROLES), judgements)
 
 
 APPROVED = tally(ALICE, BOB)
@@ -390,6 +392,7 @@ def facts(**fields: Any) -> PlanFacts:
     return replace(
         PlanFacts(
             now=NOW,
+            cluster_id="cluster",
             digest=DIGEST,
             incident=incident(status=started()),
             protected_service=protected_service(status=locked_by("plan-1", PLAN_UID)),

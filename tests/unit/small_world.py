@@ -12,7 +12,7 @@ from bokgu.api.meta import UidReference
 from bokgu.api.observed import AwsError, EcsService, ServiceRevision
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
-from bokgu.core.approval import Tally
+from bokgu.core.approval.tally import Tally
 from bokgu.core.execution import decide
 from bokgu.core.operation import forget_intent, record_answer
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, Send

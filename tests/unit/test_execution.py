@@ -6,7 +6,7 @@ import pytest
 
 from bokgu.api.recovery_plan import Answer, RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
-from bokgu.core.approval import Tally
+from bokgu.core.approval.tally import Tally
 from bokgu.core.aws_effects import observe_before
 from bokgu.core.execution import decide
 from bokgu.core.operation import record_answer
@@ -96,10 +96,17 @@ def test_a_deleted_plan_never_starts() -> None:
 def test_a_digest_that_another_plan_did_not_start_is_no_obstacle() -> None:
     entries = [
         *started(uid="another", digest=OTHER_DIGEST)["plans"],
-        {**started(uid="another")["plans"][0], "startedAt": None},
+        {**started()["plans"][0], "startedAt": None},
     ]
     outcome = decide(plan(), facts(incident=incident(status={"plans": entries})))
     assert isinstance(outcome.effect, ClaimIncident)
+
+
+def test_s1_a_plan_that_was_created_anew_under_its_name_never_starts() -> None:
+    entries = [{**started(uid="another")["plans"][0], "startedAt": None}]
+    outcome = decide(plan(), facts(incident=incident(status={"plans": entries})))
+    assert (outcome.status.phase, outcome.status.reason) == ("Cancelled", "Recreated")
+    assert outcome.effect is None
 
 
 @pytest.mark.parametrize("phase", TERMINAL)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from bokgu.api.recovery_plan import Intent, StepStatus
-from bokgu.core.approval import Tally
+from bokgu.core.approval.tally import Tally
 from bokgu.core.aws_effects import observe_before
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, Send
 from tests.unit.facts import (

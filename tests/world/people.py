@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from bokgu.api.vocabulary import Decision
-from bokgu.core.approval import approval_statement, build_approval
+from bokgu.core.approval.statement import approval_statement, build_approval
 from bokgu.core.ssh_signature import NAMESPACE
 
 

@@ -17,11 +17,20 @@ from bokgu.api.meta import GROUP, VERSION, Resource
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanSpec
+from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
 
-KINDS: tuple[type[Resource], ...] = (Runbook, Incident, RecoveryPlan, PlanApproval, ProtectedService, Detector)
-"""All kinds, in the order in which the operator lists them at its start. Runbooks come before incidents: a plan is made
-once, and must not be made from the built-in Runbook while the one that replaces it is not read yet."""
+KINDS: tuple[type[Resource], ...] = (
+    RecoveryPolicy,
+    Runbook,
+    Incident,
+    RecoveryPlan,
+    PlanApproval,
+    ProtectedService,
+    Detector,
+)
+"""All kinds, in the order in which the operator lists them at its start. Policies and Runbooks come before incidents: a
+plan is made once, and must not be made from the built-in Runbook while the one that replaces it is not read yet."""
 
 _KEPT = (
     "type",

@@ -45,6 +45,9 @@ ObjectName = Annotated[
 Word = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 """A short token: the name of a step, a metric, a role, a reason."""
 
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+"""Name of a person or account: a principal of allowed_signers, or a user name at the API server."""
+
 Line = Annotated[str, StringConstraints(max_length=300)]
 """One line of text; quoted evidence is cut to this length."""
 

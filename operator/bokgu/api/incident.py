@@ -145,6 +145,9 @@ class IncidentPlan(ApiModel):
     name: ObjectName = Field(description="Name of the RecoveryPlan.")
     uid: Uid = Field(description="Its uid.")
     digest: Digest = Field(description="Its digest, which approvals name.")
+    own: bool = Field(
+        default=False, description="Whether the operator made it itself: only such a plan may start without people."
+    )
     started_at: Timestamp | None = Field(default=None, description="When its execution began.")
     outcome: PlanPhase | None = Field(default=None, description="How it ended.")
 

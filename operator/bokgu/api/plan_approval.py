@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Digest, Line, RoleName, Timestamp, Word
+from bokgu.api.fields import ApiModel, Digest, Line, PersonName, RoleName, Timestamp, Word
 from bokgu.api.meta import Conditions, NameReference, Resource
 from bokgu.api.vocabulary import Decision, Proof
 
@@ -14,6 +14,15 @@ class PlanApprovalSpec(ApiModel):
 
     rules: ClassVar[tuple[dict[str, str], ...]] = (
         {"rule": "self == oldSelf", "message": "a PlanApproval is immutable: create another one"},
+        {
+            "rule": "!(has(self.signature) && has(self.carriedBy))",
+            "message": "spec: a signed approval needs nobody to carry it: leave out carriedBy",
+        },
+        {
+            "rule": "!has(self.carriedBy) || !has(self.approverGroups) || size(self.approverGroups) == 0",
+            "message": "spec: nobody checks the groups of an approver who does not apply the object: leave out"
+            " approverGroups",
+        },
     )
 
     plan_ref: NameReference = Field(description="The plan.")
@@ -22,7 +31,7 @@ class PlanApprovalSpec(ApiModel):
     decision: Decision = Field(
         description="Approve, or Reject: before the start it ends the plan, after the start it stops and undoes it."
     )
-    approver: Word = Field(
+    approver: PersonName = Field(
         description="Who speaks: the signer's principal, or the user name at the API server for an unsigned approval."
     )
     approver_groups: Annotated[tuple[Word, ...], Field(max_length=64)] = Field(
@@ -34,6 +43,12 @@ class PlanApprovalSpec(ApiModel):
         default=None,
         description="An SSH signature (`ssh-keygen -Y sign -n bokgu.dev/approval`) over the statement that digest,"
         " role, decision and validUntil make. It holds whoever applies the object.",
+    )
+    carried_by: PersonName | None = Field(
+        default=None,
+        description="The account that applies the object for the approver, such as"
+        " system:serviceaccount:flux-system:kustomize-controller. It counts only where the operator's configuration"
+        " (BOKGU_DELEGATES) names that account: then the review in Git is all that vouches for the approver.",
     )
 
 

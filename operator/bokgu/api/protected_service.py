@@ -199,7 +199,8 @@ class ProtectedServiceSpec(ApiModel):
     mode: Mode = Field(
         default=Mode.OBSERVE,
         description="Observe: say what is wrong. Propose: also write the plan, never run it. Approve: run it when the"
-        " required people have approved.",
+        " required people have approved. Auto: run what spec.auto of the RecoveryPolicy names at once, and all else as"
+        " in Approve.",
     )
     allowed_actions: Annotated[tuple[Action, ...], Field(max_length=8)] = Field(
         default=(), description="Actions that may run. health_check needs no permission."

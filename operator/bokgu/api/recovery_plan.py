@@ -16,6 +16,7 @@ from bokgu.api.fields import (
     Duration,
     Line,
     ObjectName,
+    PersonName,
     RoleName,
     Text,
     Timestamp,
@@ -224,8 +225,8 @@ class Before(ApiModel):
 class CountedApproval(ApiModel):
     """An approval that an intent rests on."""
 
-    uid: Uid = Field(description="uid of the PlanApproval.")
-    approver: Word = Field(description="Who approved.")
+    uid: Uid = Field(description="uid of the PlanApproval; of the RecoveryPolicy for proof Auto.")
+    approver: PersonName = Field(description="Who approved.")
     role: RoleName = Field(description="As which role.")
     proof: Proof = Field(description="What made it believable.")
 
@@ -289,7 +290,7 @@ class ApprovalStatus(ApiModel):
     """One PlanApproval that names this plan, and whether it counts."""
 
     role: RoleName = Field(description="As which role.")
-    approver: Word = Field(description="Who.")
+    approver: PersonName = Field(description="Who.")
     decision: Decision = Field(description="What they said.")
     at: Timestamp = Field(description="When it was created.")
     ref: ObjectName = Field(description="Name of the PlanApproval.")
@@ -313,13 +314,25 @@ class RecoveryPlanStatus(ApiModel):
     phase: PlanPhase = Field(default=PlanPhase.PENDING, description="Summary of the conditions.")
     reason: Word | None = Field(default=None, description="Why it stands there, in one word.")
     digest: Digest | None = Field(default=None, description="What approvals must name.")
+    cluster_id: Uid | None = Field(
+        default=None, alias="clusterID", description="uid of the kube-system namespace, which the digest binds."
+    )
     required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=16)] = Field(
-        default=(), description="Roles that must approve: the plan's own and the built-in minimum."
+        default=(),
+        description="Who must approve: the built-in minimum, the plan's own roles and the RecoveryPolicy's. A role that"
+        " needs two people stands twice.",
     )
     approvals: Annotated[tuple[ApprovalStatus, ...], Field(max_length=32)] = Field(
         default=(), description="The approvals that name this plan."
     )
-    approval_count: Word | None = Field(default=None, description="Roles approved of roles required, such as 1/2.")
+    approval_count: Word | None = Field(
+        default=None,
+        description="People who have approved of people required, such as 1/2; auto or override where none were asked.",
+    )
+    approval_request: Text | None = Field(
+        default=None,
+        description="The PlanApproval to commit, while the plan waits for one. `bokgu approve` completes it.",
+    )
     gates: Annotated[tuple[Gate, ...], Field(max_length=24)] = Field(
         default=(), description="The guards that were asked before the next write."
     )

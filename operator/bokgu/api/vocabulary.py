@@ -90,6 +90,12 @@ class Mode(StrEnum):
     OBSERVE = "Observe"
     PROPOSE = "Propose"
     APPROVE = "Approve"
+    AUTO = "Auto"
+
+    @property
+    def runs(self) -> bool:
+        """Whether plans are carried out at all."""
+        return self in {Mode.APPROVE, Mode.AUTO}
 
 
 class Decision(StrEnum):
@@ -104,6 +110,12 @@ class Proof(StrEnum):
 
     SIGNED = "Signed"
     CLUSTER = "Cluster"
+    DELEGATED = "Delegated"
+    AUTO = "Auto"
+
+
+PEOPLES_PROOFS = frozenset({Proof.SIGNED, Proof.CLUSTER, Proof.DELEGATED})
+"""What makes a person's approval believable; `Auto` is the policy's own word."""
 
 
 class RootCause(StrEnum):

@@ -9,15 +9,17 @@ from bokgu.api.meta import Gate, Resource
 from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
 from bokgu.aws.client import AwsClient
 from bokgu.aws.ecs import fetch_service_deployments
 from bokgu.config import Settings
-from bokgu.core.approval import tally_approvals
+from bokgu.core.approval.tally import tally_approvals
 from bokgu.core.guards import GuardFacts, evaluate_gates
 from bokgu.core.lifecycle import cleared, is_over
 from bokgu.history.opening import open_history
 from bokgu.kube.client import KubeClient, KubeError
+from bokgu.reconcile.approvals import gather_requirement, read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
 from bokgu.reconcile.plan_facts import find_at_work, find_corruption
@@ -32,7 +34,7 @@ ONE_NAMESPACE = (
     " the same ECS service"
 )
 
-LISTED: tuple[type[Resource], ...] = (Runbook, ProtectedService, Detector, Incident, RecoveryPlan)
+LISTED: tuple[type[Resource], ...] = (RecoveryPolicy, Runbook, ProtectedService, Detector, Incident, RecoveryPlan)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ async def _forecast(settings: Settings, kube: KubeClient, aws: AwsClient, namesp
         incident,
         prospect,
         _notes(context, incident, around) + (() if complete else (ONE_NAMESPACE,)),
-        _gates(context, incident, around, prospect),
+        await _gates(context, incident, around, prospect),
         frozenset(body["metadata"]["name"] for body in store.all(Runbook.plural)),
     )
 
@@ -132,19 +134,22 @@ def _notes(context: Context, incident: Incident, around: Around) -> tuple[str, .
     return tuple(notes)
 
 
-def _gates(context: Context, incident: Incident, around: Around, prospect: Prospect) -> tuple[Gate, ...]:
+async def _gates(context: Context, incident: Incident, around: Around, prospect: Prospect) -> tuple[Gate, ...]:
     plan = prospect.decision.outcome if prospect.decision else None
     if not isinstance(plan, RecoveryPlan) or around.protected is None:
         return ()
     elder = find_elder(context, around.protected)
     step = next(step for step in plan.spec.steps if step.action.writes)
+    policy = await read_policy(context, plan.metadata.namespace)
+    told = incident.status.model_copy(update={"classification": prospect.classification})
+    classified = incident.model_copy(update={"status": told})
     facts = GuardFacts(
         plan=plan,
         step=step,
         protected_service=around.protected,
         service=prospect.service,
         problem=None,
-        tally=tally_approvals(plan.spec.required_approvals, ()),
+        tally=tally_approvals(gather_requirement(plan, policy, classified, around.protected), ()),
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         at_work=find_at_work(context, plan),
         now=context.clock(),

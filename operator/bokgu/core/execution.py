@@ -12,6 +12,8 @@ sent blindly: its effect is looked for first (S3).
 from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
+from bokgu.core.approval.statement import approval_request
+from bokgu.core.approval.tally import Tally
 from bokgu.core.guards import APPROVED, first_blocking
 from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
 from bokgu.core.start import await_start
@@ -41,6 +43,7 @@ def _take_note(plan: RecoveryPlan, facts: PlanFacts) -> RecoveryPlanStatus:
     return status.model_copy(
         update={
             "observed_generation": plan.metadata.generation,
+            "cluster_id": facts.cluster_id,
             "digest": facts.digest,
             "required_approvals": facts.tally.required,
             "approvals": facts.tally.approvals,
@@ -59,15 +62,15 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
     phase = status.phase
     undone = phase in {PlanPhase.ROLLED_BACK, PlanPhase.ROLLBACK_FAILED}
     verdict = next((s.verdict for s in reversed(status.steps) if s.verdict), None)
-    waiting = f"waits for {', '.join(facts.tally.missing)}"
-    approved = facts.tally.approved or (status.started_at is not None and not facts.tally.rejected_by)
+    tally = facts.tally
+    approved = tally.approved or (status.started_at is not None and not tally.rejected_by)
     over = f"{phase}: {status.reason}"
     rows: tuple[tuple[str, bool | None, str, str], ...] = (
         (
             "Approved",
             approved,
-            "Approved" if approved else "ApprovalsMissing",
-            facts.tally.count if approved else waiting,
+            _approved_by(tally) if approved else "ApprovalsMissing",
+            _approved_how(tally) if approved else tally.waits_for,
         ),
         (
             "Blocked",
@@ -100,4 +103,33 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
         conditions = set_condition(
             conditions, type_, value, reason, message, now=facts.now, generation=plan.metadata.generation
         )
-    return status.model_copy(update={"progress": f"{done}/{len(status.steps)}", "conditions": conditions})
+    return status.model_copy(
+        update={
+            "progress": f"{done}/{len(status.steps)}",
+            "conditions": conditions,
+            "approval_request": _request(plan, status, tally),
+        }
+    )
+
+
+def _approved_by(tally: Tally) -> str:
+    """Who approved, as the reason of a condition."""
+    if tally.overridden:
+        return "EmergencyOverride"
+    return "AutoApproved" if tally.automatic else "Approved"
+
+
+def _approved_how(tally: Tally) -> str:
+    if tally.overridden and (said := tally.override):
+        return f"{said.approver} overrides {', '.join(tally.required)} as {said.role}: {said.reason}"
+    if tally.automatic and tally.auto:
+        return f"{tally.auto.by} lets it run without people"
+    return tally.count
+
+
+def _request(plan: RecoveryPlan, status: RecoveryPlanStatus, tally: Tally) -> str | None:
+    """What a person must commit, while the plan waits for one."""
+    if status.phase is not PlanPhase.AWAITING_APPROVAL or not tally.missing or status.digest is None:
+        return None
+    namespace, name = plan.metadata.namespace, plan.metadata.name
+    return approval_request(name, namespace, status.digest, tally.missing, plan.spec.expires_at)

@@ -13,7 +13,7 @@ from bokgu.api.observed import EcsService
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.vocabulary import Action, Mode
-from bokgu.core.approval import Tally
+from bokgu.core.approval.tally import Tally
 from bokgu.core.aws_effects import find_change, took_effect
 
 SUSPEND_TAG = "bokgu:suspend"
@@ -108,10 +108,10 @@ def _mode(facts: GuardFacts) -> Gate:
     return _gate(
         "Mode",
         "ModeForbids",
-        mode is Mode.APPROVE,
+        mode.runs,
         value=mode,
-        limit=Mode.APPROVE,
-        message=f"the mode of the ProtectedService is {mode}: plans run only in mode Approve",
+        limit=f"{Mode.APPROVE}, {Mode.AUTO}",
+        message=f"the mode of the ProtectedService is {mode}: plans run only in the modes Approve and Auto",
     )
 
 
@@ -136,11 +136,7 @@ def _approved(facts: GuardFacts) -> Gate:
         tally.approved,
         value=tally.count,
         limit=", ".join(tally.required),
-        message=f"rejected by {tally.rejected_by}"
-        if tally.rejected_by
-        else f"waits for {', '.join(tally.missing)}"
-        if tally.missing
-        else "an approval of the plan cannot be judged, and may be a Reject: look at kubectl get planapprovals",
+        message=tally.waits_for,
     )
 
 

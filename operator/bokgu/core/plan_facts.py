@@ -11,7 +11,7 @@ from bokgu.api.observed import AwsError, EcsService, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
-from bokgu.core.approval import Tally
+from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import Points
 from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
 
@@ -44,6 +44,7 @@ class PlanFacts:
     """
 
     now: datetime
+    cluster_id: str
     digest: str
     incident: Incident | None
     protected_service: ProtectedService | None
@@ -79,6 +80,11 @@ class ClaimIncident:
 
 
 @dataclass(frozen=True)
+class ClaimAuto:
+    """Enter the plan in `RecoveryPolicy.status.autoStarts[]`, which the hourly budget counts."""
+
+
+@dataclass(frozen=True)
 class Send:
     """Send the stored intent with that token."""
 
@@ -86,7 +92,7 @@ class Send:
     request: AwsRequest
 
 
-Effect = HoldPlan | ClaimService | ClaimIncident | Send
+Effect = HoldPlan | ClaimAuto | ClaimService | ClaimIncident | Send
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from bokgu.api.recovery_plan import (
 )
 from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import Confidence, IncidentType, Mode, RootCause, Trait
-from bokgu.core.approval import required_roles
+from bokgu.core.approval.requirement import Stakes, required_roles
 from bokgu.core.classification import is_outdated
 from bokgu.core.guards import find_unsupported
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
@@ -35,6 +35,9 @@ PLAN_LIFETIME = timedelta(minutes=60)
 
 MIN_TRIES = 3
 """Tries below which a track record says nothing."""
+
+MOST_ROLES = 8
+"""Roles that a plan names, its own bound; the RecoveryPolicy demands the others."""
 
 GAP = "Evidence"
 """Source of a line of evidence that says what could not be asked (core.diagnosis)."""
@@ -300,9 +303,7 @@ def _assemble(
         estimated_total_duration=format_duration(
             sum((parse_duration(s.estimated_duration) for s in steps if s.estimated_duration), timedelta())
         ),
-        required_approvals=required_roles(
-            max(incident.spec.severity, classification.impact_level, key=lambda s: s.rank), ()
-        ),
+        required_approvals=required_roles(_stakes(steps, facts), facts.policy)[:MOST_ROLES],
         risks=build_risks(runbook, steps, facts),
         if_nothing_is_done=bounded(_if_nothing_is_done(facts), 2048),
         expires_at=facts.now + PLAN_LIFETIME,
@@ -311,6 +312,14 @@ def _assemble(
         kind=RecoveryPlan.kind_name,
         metadata=ObjectMeta(name=plan_name(incident), namespace=incident.metadata.namespace),
         spec=spec,
+    )
+
+
+def _stakes(steps: tuple[Step, ...], facts: PlanningFacts) -> Stakes:
+    return Stakes(
+        worst=max(facts.incident.spec.severity, facts.classification.impact_level, key=lambda s: s.rank),
+        environment=facts.protected_service.spec.environment,
+        actions=frozenset(step.action for step in steps),
     )
 
 

@@ -8,6 +8,7 @@ from bokgu.api.detector import DetectorCondition
 from bokgu.api.incident import Classification, Incident
 from bokgu.api.observed import EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
 from bokgu.core.track_record import TrackRecord
 from bokgu.core.watch import Watch
@@ -28,10 +29,11 @@ class PlanningFacts:
     """What a plan is made from.
 
     `runbooks` are the built-in ones and the namespace's own. `track_records` and `last_begun` say by the name of a
-    runbook how often it helped against this root cause on this service, and when it last began there. `deployments` are
-    the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
-    needs to say whether that has helped. `revisions` are the service revision in use and the last known good one, where
-    both have the same task definition. `frozen_by` names an open incident of corrupted data on the service.
+    runbook how often it helped against this root cause on this service, and when it last began there. `deployments`
+    are the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the
+    detection needs to say whether that has helped. `revisions` are the service revision in use and the last known
+    good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy. `frozen_by`
+    names an open incident of corrupted data on the service.
     """
 
     incident: Incident
@@ -46,5 +48,6 @@ class PlanningFacts:
     patience: timedelta = timedelta()
     revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
     frozen_by: str | None = None
+    policy: RecoveryPolicy | None = None
     track_records: Mapping[str, TrackRecord] = field(default_factory=dict)
     last_begun: Mapping[str, datetime] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from bokgu.api.recovery_plan import FINALIZER, MetricReading, RecoveryPlan, Reco
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.guards import evaluate_gates, first_blocking
 from bokgu.core.plan_facts import (
+    ClaimAuto,
     ClaimIncident,
     ClaimService,
     HoldPlan,
@@ -49,6 +50,8 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
         return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY))
     if FINALIZER not in plan.metadata.finalizers:
         return Outcome(held, HoldPlan())
+    if facts.tally.automatic and facts.tally.auto and not facts.tally.auto.claimed:
+        return Outcome(held, ClaimAuto())
     active = facts.protected_service.status.active_plan if facts.protected_service else None
     if active is None:
         return Outcome(held, ClaimService())
@@ -72,11 +75,9 @@ def _reason_not_to_start(plan: RecoveryPlan, facts: PlanFacts) -> tuple[PlanPhas
         return PlanPhase.CANCELLED, "Deleted"
     if incident is None:
         return PlanPhase.CANCELLED, "IncidentGone"
-    if any(
-        entry.digest == facts.digest and entry.started_at and entry.uid != plan.metadata.uid
-        for entry in incident.status.plans
-    ):
-        return PlanPhase.CANCELLED, "AlreadyExecuted"
+    same = [e for e in incident.status.plans if e.digest == facts.digest and e.uid != plan.metadata.uid]
+    if same:  # A copy of a plan that is gone: what was said to that one was said of another world.
+        return PlanPhase.CANCELLED, "AlreadyExecuted" if any(e.started_at for e in same) else "Recreated"
     if incident.status.phase is IncidentPhase.RESOLVED:
         return PlanPhase.CANCELLED, "IncidentResolved"
     if facts.tally.rejected_by:

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,8 +53,10 @@ class KubeError(Exception):
 class KubeClient:
     """Calls to one API server, with the account of KUBECONFIG or of the pod."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._api = api
+    def __init__(self, api: client.ApiClient, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._api, self._clock = api, clock
+        self.clock_ahead = timedelta()
+        """How far the API server's clock was ahead of ours in its last answer, to the second."""
 
     @classmethod
     async def connect(cls) -> Self:
@@ -175,22 +178,11 @@ class KubeClient:
         answer = await self._call("GET", "/api/v1/namespaces/kube-system")
         return str(answer["metadata"]["uid"])
 
-    async def policy_enforced_since(self, name: str) -> datetime | None:
-        """Since when a ValidatingAdmissionPolicy and a binding of the same name deny unchanged; None if they do not.
-
-        "Unchanged" goes by `managedFields`: an edited policy vouches for nothing that came before the edit.
-        """
+    async def admission_policy(self, name: str) -> tuple[Raw | None, Raw | None]:
+        """A ValidatingAdmissionPolicy and the binding of the same name, each None where there is none."""
         base = "/apis/admissionregistration.k8s.io/v1"
         policy = await self._get(f"{base}/validatingadmissionpolicies/{name}")
-        binding = await self._get(f"{base}/validatingadmissionpolicybindings/{name}")
-        if policy is None or binding is None or policy["spec"].get("failurePolicy", "Fail") != "Fail":
-            return None
-        bound = binding["spec"]
-        if bound.get("policyName") != name or "Deny" not in bound.get("validationActions", ()):
-            return None
-        if bound.get("matchResources"):  # A binding that looks at some objects only vouches for none.
-            return None
-        return max(_last_change(policy), _last_change(binding))
+        return policy, await self._get(f"{base}/validatingadmissionpolicybindings/{name}")
 
     async def served_kinds(self) -> frozenset[str]:
         """Plurals of our group that the API server serves; empty while the CRDs are missing."""
@@ -224,6 +216,8 @@ class KubeClient:
             content: bytes = await response.read()  # type: ignore[no-untyped-call]  # as above
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeError(0, "Unreachable", f"{method} {path}: {error!r}") from error
+        if (date := _date_of(response.headers.get("Date"))) is not None:
+            self.clock_ahead = date - self._clock().replace(microsecond=0)
         try:
             answer: Raw = json.loads(content)
         except ValueError as error:
@@ -247,9 +241,9 @@ def _object_path(plural: str, body: Raw) -> str:
     return f"{_path(plural, body['metadata']['namespace'])}/{body['metadata']['name']}"
 
 
-def _last_change(body: Raw) -> datetime:
-    times = [
-        body["metadata"]["creationTimestamp"],
-        *(f["time"] for f in body["metadata"].get("managedFields", ()) if "time" in f),
-    ]
-    return max(datetime.fromisoformat(t) for t in times)
+def _date_of(header: str | None) -> datetime | None:
+    """The moment that a Date header says (RFC 9110, section 5.6.7), in whole seconds."""
+    try:
+        return parsedate_to_datetime(header) if header else None
+    except ValueError:
+        return None

@@ -1,54 +1,149 @@
-"""Gathers what approvals are judged by: trust roots, the admission policy, and the approvers' rights."""
+"""Gathers what approvals are judged by: trust roots, the admission policy, the namespace's policy, the approvers'
+rights."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
+from bokgu.api.incident import Incident
 from bokgu.api.plan_approval import PlanApproval
-from bokgu.api.vocabulary import Proof
-from bokgu.core.approval import (
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
+from bokgu.api.vocabulary import Proof, Severity
+from bokgu.core.approval.admission import APPROVAL_POLICY, judge_fence
+from bokgu.core.approval.auto import judge_auto
+from bokgu.core.approval.judgement import (
     AdmissionFence,
+    Authenticated,
     Judgement,
+    Moment,
     TrustRoots,
     authenticate_approval,
     build_trust_roots,
     judge_approval,
 )
-from bokgu.core.ssh_signature import BadSignature
+from bokgu.core.approval.requirement import Requirement, Stakes, build_requirement
+from bokgu.core.approval.tally import Tally, tally_approvals
 from bokgu.kube.client import KubeError
 from bokgu.reconcile.context import Context
 
-APPROVAL_POLICY = "bokgu-plan-approvals"
-"""Name of the ValidatingAdmissionPolicy, and of its binding, that vouch for unsigned approvals."""
+
+@dataclass(frozen=True)
+class Policy:
+    """The namespace's RecoveryPolicy, or why it cannot be read: then nothing is approved (S6)."""
+
+    found: RecoveryPolicy | None
+    problem: str | None = None
 
 
-async def judge_approvals(context: Context, approvals: Sequence[PlanApproval], digest: str | None) -> list[Judgement]:
+async def read_policy(context: Context, namespace: str, *, live: bool = False) -> Policy:
+    """The namespace's RecoveryPolicy, from the store or from the API server."""
+    try:
+        if live:
+            return Policy(await context.fetch(RecoveryPolicy, namespace, POLICY_NAME))
+        return Policy(context.find(RecoveryPolicy, namespace, POLICY_NAME))
+    except ValidationError:
+        return Policy(None, "the RecoveryPolicy of the namespace cannot be read by this version")
+
+
+async def tally_plan(
+    context: Context,
+    plan: RecoveryPlan,
+    digest: str,
+    *,
+    incident: Incident | None,
+    protected: ProtectedService | None,
+    live: bool,
+) -> Tally:
+    """Judge all approvals that name the plan; `live` lists them, and reads the policy, from the API server (S1)."""
+    namespace, name = plan.metadata.namespace, plan.metadata.name
+    if live:
+        listed = [raw async for raw in context.kube.list(PlanApproval.plural, namespace)]
+        bodies = [body for body in listed if body["spec"]["planRef"]["name"] == name]
+    else:
+        bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
+    policy = await read_policy(context, namespace, live=live)
+    requirement = gather_requirement(plan, policy, incident, protected)
+    approvals = context.readable(PlanApproval, bodies)
+    judgements = await judge_approvals(context, approvals, digest, requirement)
+    settings = context.settings
+    auto = judge_auto(
+        plan,
+        policy=policy.found,
+        protected_service=protected,
+        incident=incident,
+        enabled=namespace in settings.auto_namespaces,
+        hour=60 * settings.minute,
+        now=context.clock(),
+    )
+    return tally_approvals(
+        requirement,
+        judgements,
+        unreadable=len(bodies) - len(approvals),
+        emergency_role=settings.emergency_role,
+        auto=auto,
+    )
+
+
+def gather_requirement(
+    plan: RecoveryPlan, policy: Policy, incident: Incident | None, protected: ProtectedService | None
+) -> Requirement:
+    """What the plan needs. An incident that nobody has classified yet may be worse than whoever filed it says."""
+    snapshot = plan.spec.classification
+    told = incident.status.classification if incident and incident.metadata.uid == plan.spec.incident_ref.uid else None
+    known: list[Severity] = []
+    if incident and told:
+        known = [incident.spec.severity, told.impact_level, *([snapshot.impact_level] if snapshot else [])]
+    stakes = Stakes(
+        worst=max(known, key=lambda s: s.rank, default=None),
+        environment=protected.spec.environment if protected else None,
+        actions=frozenset(step.action for step in plan.spec.steps),
+    )
+    return build_requirement(plan, stakes, policy.found, problem=policy.problem)
+
+
+async def judge_approvals(
+    context: Context, approvals: Sequence[PlanApproval], digest: str | None, requirement: Requirement
+) -> list[Judgement]:
     """Judge approvals of one plan now, all of it read live. `digest` None: there is no such plan."""
     if not approvals:
         return []
-    now = context.clock()
     roots, fence = await asyncio.gather(_trust_roots(context), _fence(context))
+    now, ahead = context.clock(), context.kube.clock_ahead
+    moment = Moment(min(now, now + ahead), max(now, now + ahead))
 
     async def judge(approval: PlanApproval) -> Judgement:
-        authenticated = authenticate_approval(approval, roots, fence, now=now)
+        authenticated = authenticate_approval(approval, roots, fence, moment=moment)
         may = None
-        if not isinstance(authenticated, BadSignature) and digest == approval.spec.plan_digest:
-            may = await _may_approve(context, approval, *authenticated)
-        return judge_approval(approval, digest=digest, authenticated=authenticated, may_approve=may, now=now)
+        if isinstance(authenticated, Authenticated) and digest == approval.spec.plan_digest:
+            may = await _may_approve(context, approval, authenticated.proof)
+        return judge_approval(
+            approval,
+            digest=digest,
+            requirement=requirement,
+            authenticated=authenticated,
+            may_approve=may,
+            emergency_role=roots.emergency_role,
+            moment=moment,
+        )
 
     return await asyncio.gather(*(judge(approval) for approval in approvals))
 
 
-async def _may_approve(context: Context, approval: PlanApproval, proof: Proof, approver: str) -> bool | None:
+async def _may_approve(context: Context, approval: PlanApproval, proof: Proof) -> bool | None:
     """Ask the API server. Groups count only where admission has checked them: a signer could claim any."""
-    groups = approval.spec.approver_groups if proof is Proof.CLUSTER else ()
+    spec = approval.spec
     try:
         return await context.kube.may(
-            approver,
-            groups,
+            spec.approver,
+            spec.approver_groups if proof is Proof.CLUSTER else (),
             namespace=approval.metadata.namespace,
             verb="approve",
             resource="approvalroles",
-            name=approval.spec.role,
+            name=spec.role,
         )
     except KubeError:
         return None
@@ -57,14 +152,16 @@ async def _may_approve(context: Context, approval: PlanApproval, proof: Proof, a
 async def _trust_roots(context: Context) -> TrustRoots:
     settings = context.settings
     try:
-        return build_trust_roots(await context.kube.config_map(settings.namespace, settings.signers_config_map))
+        data = await context.kube.config_map(settings.namespace, settings.signers_config_map)
     except KubeError as error:
-        return TrustRoots(problem=f"the trust roots could not be read: {error}")
+        unread = TrustRoots(problem=f"the trust roots could not be read: {error}")
+        return replace(unread, delegates=settings.delegates, emergency_role=settings.emergency_role)
+    return build_trust_roots(data, delegates=settings.delegates, emergency_role=settings.emergency_role)
 
 
 async def _fence(context: Context) -> AdmissionFence:
     try:
-        changed = await context.kube.policy_enforced_since(APPROVAL_POLICY)
-        return AdmissionFence(None if changed is None else changed + context.settings.policy_settle)
-    except KubeError:
-        return AdmissionFence(None)
+        policy, binding = await context.kube.admission_policy(APPROVAL_POLICY)
+    except KubeError as error:
+        return AdmissionFence(None, f"the admission policy that vouches for it could not be read: {error}")
+    return judge_fence(policy, binding, context.settings.policy_settle)

@@ -11,7 +11,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, SourceKind
 from bokgu.aws.ecs import fetch_service
-from bokgu.core.approval import plan_digest
+from bokgu.core.approval.digest import plan_digest
 from bokgu.core.classification import classify_incident, is_outdated
 from bokgu.core.correlation import Suppression, find_leader
 from bokgu.core.diagnosis import diagnose
@@ -19,7 +19,7 @@ from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is
 from bokgu.core.planning import Decision, plan_manifest
 from bokgu.core.service_state import STATE_CONDITIONS
 from bokgu.core.voices import Voice, merge_voices
-from bokgu.kube.client import KubeError
+from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.evidence import gather_evidence
@@ -233,8 +233,10 @@ async def _current_plan(context: Context, incident: Incident) -> RecoveryPlan | 
 async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
     """POST the plan. One that is there already was made by a pass that died before it could say so: it is taken over.
 
-    A stranger's plan under that name would be taken over too; that is harmless, since people approve its digest.
+    A stranger's plan under that name would be taken over too; that is harmless, since people approve its digest. It is
+    not `own`, unless it says just what is planned now: nothing else may start without people.
     """
+    own = True
     try:
         raw = await context.kube.create(RecoveryPlan.plural, plan_manifest(plan))
         PLANS_CREATED.labels(plan.spec.preconditions.root_cause).inc()
@@ -244,10 +246,18 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
         found = await context.kube.get(RecoveryPlan.plural, plan.metadata.namespace, plan.metadata.name)
         if found is None:
             raise
-        raw = found
+        raw, own = found, _says_the_same(found, plan)
     context.take_in(RecoveryPlan.plural, raw)
     return IncidentPlan(
-        name=raw["metadata"]["name"], uid=raw["metadata"]["uid"], digest=plan_digest(context.cluster_id, raw)
+        name=raw["metadata"]["name"], uid=raw["metadata"]["uid"], digest=plan_digest(context.cluster_id, raw), own=own
+    )
+
+
+def _says_the_same(raw: Raw, plan: RecoveryPlan) -> bool:
+    """Whether a plan is the one that would be made now, or was a moment ago: only then it ends no later."""
+    found = RecoveryPlan.model_validate(raw).spec
+    return found.expires_at <= plan.spec.expires_at and found == plan.spec.model_copy(
+        update={"expires_at": found.expires_at}
     )
 
 

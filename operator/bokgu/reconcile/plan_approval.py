@@ -2,14 +2,15 @@
 
 from datetime import timedelta
 
+from bokgu.api.incident import Incident
 from bokgu.api.plan_approval import PlanApproval
+from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.core.approval import approval_status, plan_digest
-from bokgu.reconcile.approvals import judge_approvals
+from bokgu.core.approval.digest import plan_digest
+from bokgu.core.approval.judgement import approval_status
+from bokgu.core.approval.requirement import Requirement
+from bokgu.reconcile.approvals import gather_requirement, judge_approvals, read_policy
 from bokgu.reconcile.context import Context, Key
-
-RECHECK = timedelta(minutes=1)
-"""How soon an approval that does not count is judged again: a right or a signer may come later."""
 
 FINAL = frozenset({"Expired", "DigestMismatch", "PlanNotFound", "Withdrawn"})
 """Reasons that time alone does not change; a new plan wakes the approvals that name it."""
@@ -21,13 +22,25 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     if raw is None:
         return None
     approval = PlanApproval.model_validate(raw)
-    plan = context.objects.get((RecoveryPlan.plural, approval.metadata.namespace, approval.spec.plan_ref.name))
-    if plan and approval.status.conditions and RecoveryPlan.model_validate(plan).status.phase.terminal:
+    body = context.objects.get((RecoveryPlan.plural, approval.metadata.namespace, approval.spec.plan_ref.name))
+    plan = context.parse(RecoveryPlan, body) if body else None
+    if plan and approval.status.conditions and plan.status.phase.terminal:
         return None
-    digest = plan_digest(context.cluster_id, plan) if plan else None
-    (judgement,) = await judge_approvals(context, [approval], digest)
+    digest = plan_digest(context.cluster_id, body) if body else None
+    (judgement,) = await judge_approvals(context, [approval], digest, await _requirement(context, plan))
     now = context.clock()
     await context.write_status(PlanApproval, raw, approval_status(judgement, now=now))
-    if judgement.accepted:
-        return max(timedelta(seconds=1), approval.spec.valid_until - now)
-    return None if judgement.reason in FINAL else RECHECK
+    if judgement.reason in FINAL:
+        return None
+    # A right, a signer or a policy may come, or go: nothing else tells of it.
+    return min(max(timedelta(seconds=1), approval.spec.valid_until - now), context.settings.minute)
+
+
+async def _requirement(context: Context, plan: RecoveryPlan | None) -> Requirement:
+    """What the plan demands of its approvals, as the store knows it."""
+    if plan is None:
+        return Requirement(roles=())
+    namespace, spec = plan.metadata.namespace, plan.spec
+    incident = context.find(Incident, namespace, spec.incident_ref.name)
+    protected = context.find(ProtectedService, namespace, spec.service_ref.name)
+    return gather_requirement(plan, await read_policy(context, namespace), incident, protected)

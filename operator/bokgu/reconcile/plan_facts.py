@@ -6,20 +6,19 @@ from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
 from bokgu.api.observed import AwsError, EcsService, ServiceRevision
-from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
 from bokgu.aws.ecs import fetch_service, fetch_service_revisions
 from bokgu.aws.series import fetch_series
-from bokgu.core.approval import Tally, plan_digest, required_roles, tally_approvals
+from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import measure_condition
 from bokgu.core.lifecycle import freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
-from bokgu.reconcile.approvals import judge_approvals
+from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
@@ -38,16 +37,15 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     namespace = plan.metadata.namespace
     running = plan.status.started_at is not None
     incident = context.find(Incident, namespace, plan.spec.incident_ref.name)
-    if incident is None or incident.metadata.uid != plan.spec.incident_ref.uid:
+    if _bound(plan, incident) is None:
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
     protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
-    tally = await _tally(context, plan, digest, incident, live=False)
+    tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=False)
     if (running or tally.approved) and not in_flight(plan):
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
-        tally = await _tally(context, plan, digest, incident, live=True)
-    if incident is not None and incident.metadata.uid != plan.spec.incident_ref.uid:
-        incident = None
+        tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
+    incident = _bound(plan, incident)
     service, problem, revisions, measurement = None, None, {}, None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
@@ -61,6 +59,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             service, problem = None, error  # Half a picture is none.
     return PlanFacts(
         now=context.clock(),
+        cluster_id=context.cluster_id,
         digest=digest,
         incident=incident,
         protected_service=protected,
@@ -81,32 +80,16 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     )
 
 
+def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:
+    """The incident that the plan is bound to; another one of its name is not it."""
+    return incident if incident is not None and incident.metadata.uid == plan.spec.incident_ref.uid else None
+
+
 def find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
     """Another plan of the service that has begun and is not over: the lock may have gone with its object."""
     others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
     at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
     return next((o.metadata.name for o in at_work if o.metadata.uid != plan.metadata.uid), None)
-
-
-async def _tally(context: Context, plan: RecoveryPlan, digest: str, incident: Incident | None, *, live: bool) -> Tally:
-    """Judge all approvals that name the plan; `live` lists them from the API server (S1)."""
-    namespace = plan.metadata.namespace
-    name = plan.metadata.name
-    if live:
-        listed = [raw async for raw in context.kube.list(PlanApproval.plural, namespace)]
-        bodies = [body for body in listed if body["spec"]["planRef"]["name"] == name]
-    else:
-        bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
-    approvals = context.readable(PlanApproval, bodies)
-    impact = plan.spec.classification.impact_level if plan.spec.classification else None
-    classified = incident.status.classification if incident else None
-    severity = incident.spec.severity if incident else None
-    worst = max(
-        (s for s in (severity, impact, classified and classified.impact_level) if s), key=lambda s: s.rank, default=None
-    )
-    required = required_roles(worst, plan.spec.required_approvals)
-    judgements = await judge_approvals(context, approvals, digest)
-    return tally_approvals(required, judgements, unreadable=len(bodies) - len(approvals))
 
 
 async def _revisions(

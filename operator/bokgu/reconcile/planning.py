@@ -12,6 +12,7 @@ from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import PlanningFacts
 from bokgu.core.step_building import needs_comparison
+from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
 from bokgu.reconcile.plan_facts import find_corruption
@@ -36,6 +37,7 @@ async def plan_incident(
     The past is asked only where there is something to plan: it can only take a runbook away.
     """
     namespace = incident.metadata.namespace
+    policy = await read_policy(context, namespace)
     facts = PlanningFacts(
         incident=incident,
         classification=classification,
@@ -49,6 +51,7 @@ async def plan_incident(
         patience=patience,
         revisions=await _revisions(context, protected, service),
         last_begun=_last_begun(context, protected),
+        policy=policy.found,
         frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
     )
     decision = decide_plan(facts)

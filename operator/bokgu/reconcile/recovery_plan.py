@@ -9,12 +9,13 @@ from bokgu.api.meta import UidReference
 from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.recovery_policy import MOST_STARTS, POLICY_NAME, AutoStart, RecoveryPolicy
 from bokgu.api.vocabulary import OperationPhase
 from bokgu.aws.client import PASSING
 from bokgu.aws.ecs import send_request
 from bokgu.core.execution import decide
 from bokgu.core.operation import FRESH, forget_intent, record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send
+from bokgu.core.plan_facts import ClaimAuto, ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
 from bokgu.reconcile.context import Context, Key
@@ -36,6 +37,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         case HoldPlan():
             await _hold(context, raw)
             return timedelta()
+        case ClaimAuto():
+            await _claim_auto(context, plan)
+            return timedelta()
         case ClaimService():
             await _claim_service(context, plan)
             return timedelta()
@@ -51,6 +55,17 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
             context.unsent[token] = time.monotonic()
         _count(plan.status, outcome.status, plan)
     return timedelta() if outcome.status.phase.terminal else outcome.requeue_after
+
+
+async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
+    """PUT the plan's entry in the hourly budget. Another plan's entry in between is a conflict: it is counted first."""
+    raw = context.objects.get((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))
+    if raw is None:
+        return
+    policy = RecoveryPolicy.model_validate(raw)
+    entry = AutoStart(plan=plan.metadata.name, uid=plan.metadata.uid, at=context.clock())
+    status = policy.status.model_copy(update={"auto_starts": (*policy.status.auto_starts, entry)[-MOST_STARTS:]})
+    await context.write_status(RecoveryPolicy, raw, status)
 
 
 async def _claim_service(context: Context, plan: RecoveryPlan) -> None:
@@ -71,7 +86,10 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
     if raw is None:
         return
     incident = Incident.model_validate(raw)
-    entry = IncidentPlan(name=plan.metadata.name, uid=plan.metadata.uid, digest=digest, started_at=context.clock())
+    own = any(p.uid == plan.metadata.uid and p.own for p in incident.status.plans)
+    entry = IncidentPlan(
+        name=plan.metadata.name, uid=plan.metadata.uid, digest=digest, own=own, started_at=context.clock()
+    )
     others = tuple(p for p in incident.status.plans if p.uid != plan.metadata.uid)
     status = incident.status.model_copy(update={"plans": (*others, entry)})
     await context.write_status(Incident, raw, status)

@@ -19,6 +19,7 @@ from bokgu.reconcile import (
     plan_approval,
     protected_service,
     recovery_plan,
+    recovery_policy,
     runbook,
     scope,
 )
@@ -30,6 +31,7 @@ Reconcile = Callable[[Context, Key], Awaitable[timedelta | None]]
 PASSES: dict[str, Reconcile] = {
     "incidents": incident.reconcile,
     "recoveryplans": recovery_plan.reconcile,
+    "recoverypolicies": recovery_policy.reconcile,
     "planapprovals": plan_approval.reconcile,
     "protectedservices": protected_service.reconcile,
     "detectors": detector.reconcile,

@@ -12,7 +12,7 @@ import kopf
 
 from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
-from bokgu.api.vocabulary import IncidentPhase
+from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.runtime.store import Key, Store, key_of
 
 _WATCHED = ("protectedservices", "detectors", "runbooks")
@@ -47,12 +47,24 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
         case "runbooks":  # Whose rungs may lead there: whether they can be used depends on it.
             others = (r for r in store.all("runbooks") if r["metadata"]["namespace"] == namespace)
             yield from (key_of("runbooks", r) for r in others if (r.get("spec") or {}).get("escalatesTo"))
+        case "recoverypolicies":
+            yield from waiting_plans(store, namespace)
 
 
 def open_incidents(store: Store, namespace: str, service: str) -> Iterator[Key]:
     """Incidents of a service that are not over: what happens around the others changes nothing about them."""
     found = store.related("incidents", namespace, service)
     yield from (key_of("incidents", i) for i in found if (i.get("status") or {}).get("phase") != IncidentPhase.RESOLVED)
+
+
+def waiting_plans(store: Store, namespace: str) -> Iterator[Key]:
+    """Plans of the namespace that are not over, and their approvals: what they need may have changed."""
+    for plan in store.all("recoveryplans"):
+        phase = (plan.get("status") or {}).get("phase") or PlanPhase.PENDING
+        if plan["metadata"]["namespace"] == namespace and not PlanPhase(phase).terminal:
+            yield key_of("recoveryplans", plan)
+            approvals = store.related("planapprovals", namespace, plan["metadata"]["name"])
+            yield from (key_of("planapprovals", a) for a in approvals)
 
 
 def waiting_incidents(store: Store, namespace: str) -> Iterator[Key]:

@@ -12,12 +12,12 @@ from bokgu import __version__
 from bokgu.api.crds import KINDS
 from bokgu.aws.client import AwsClient
 from bokgu.config import HistoryBackend, Settings
+from bokgu.core.approval.admission import APPROVAL_POLICY, find_gap
 from bokgu.history.opening import open_history
 from bokgu.history.patience import PatientHistory
 from bokgu.kube.client import KubeClient, KubeError
 from bokgu.metrics import BUILD
 from bokgu.reconcile import history
-from bokgu.reconcile.approvals import APPROVAL_POLICY
 from bokgu.reconcile.context import Context
 from bokgu.runtime.controller import PASSES, work
 from bokgu.runtime.doors import open_doors
@@ -66,8 +66,8 @@ async def find_missing(kube: KubeClient) -> str | None:
             if kind.plural not in served:
                 return f"the CRD of {kind.kind_name} is missing: apply crds/"
         for policy in (STATUS_POLICY, APPROVAL_POLICY):
-            if await kube.policy_enforced_since(policy) is None:
-                return f"the admission policy {policy} or its binding is missing or does not deny"
+            if gap := find_gap(policy, *await kube.admission_policy(policy)):
+                return f"{gap}: apply the one of this version"
     except KubeError as error:
         return f"the API server does not answer: {error}"
     return None

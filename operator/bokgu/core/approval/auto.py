@@ -1,0 +1,82 @@
+"""Whether a plan may start without people: only what the policy names, within its budget (S1)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bokgu.api.fields import format_timestamp
+from bokgu.api.incident import Incident
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy
+from bokgu.api.vocabulary import Confidence, Mode
+
+HOUR = timedelta(hours=1)
+"""The window of `maxAutoPerHour`."""
+
+
+@dataclass(frozen=True)
+class AutoVerdict:
+    """Whether the policy lets the plan start by itself. `claimed`: its list of started plans has the plan already."""
+
+    granted: bool
+    message: str
+    policy_uid: str = ""
+    by: str = ""
+    claimed: bool = False
+
+
+def judge_auto(
+    plan: RecoveryPlan,
+    *,
+    policy: RecoveryPolicy | None,
+    protected_service: ProtectedService | None,
+    incident: Incident | None,
+    enabled: bool,
+    hour: timedelta,
+    now: datetime,
+) -> AutoVerdict | None:
+    """What the policy says; None where the service is not in mode Auto, so that nobody expects it.
+
+    `enabled`: the operator's configuration lets the namespace do so. `hour` is how long an hour is.
+    """
+    if protected_service is None or protected_service.spec.mode is not Mode.AUTO:
+        return None
+    if not enabled:
+        return AutoVerdict(False, "the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace")
+    if policy is None:
+        return AutoVerdict(False, "the namespace has no RecoveryPolicy")
+    if (problem := _find_problem(plan, incident)) is not None:
+        return AutoVerdict(False, problem)
+    cause, service = plan.spec.preconditions.root_cause, plan.spec.service_ref.name
+    named = {a.action for a in policy.spec.auto if a.service == service and a.root_cause is cause}
+    missing = [s.action for s in plan.spec.steps if s.action.writes and s.action not in named]
+    if missing:
+        return AutoVerdict(False, f"spec.auto of the RecoveryPolicy does not name {missing[0]} against {cause} here")
+    by = f"RecoveryPolicy/{policy.metadata.name}"
+    begun = recent_starts(policy, hour=hour, now=now)
+    if any(start.uid == plan.metadata.uid for start in policy.status.auto_starts):
+        return AutoVerdict(True, "", policy.metadata.uid, by, claimed=True)
+    if len(begun) >= policy.spec.max_auto_per_hour:
+        until = f" until {format_timestamp(begun[0].at + hour)}" if begun else ""
+        limit = policy.spec.max_auto_per_hour
+        return AutoVerdict(False, f"{len(begun)} plans of at most {limit} an hour have started by themselves{until}")
+    return AutoVerdict(True, "", policy.metadata.uid, by)
+
+
+def recent_starts(policy: RecoveryPolicy, *, hour: timedelta, now: datetime) -> tuple[AutoStart, ...]:
+    """The plans that started by themselves within the last hour, oldest first."""
+    return tuple(start for start in policy.status.auto_starts if start.at > now - hour)
+
+
+def _find_problem(plan: RecoveryPlan, incident: Incident | None) -> str | None:
+    """Why the plan is none that could start by itself: the operator itself must have made it, as the incident's current
+    one, against a cause that it told and is sure of. What anybody can write in a plan proves none of that."""
+    known = incident.status.classification if incident else None
+    entry = incident.status.plans[-1] if incident and incident.status.plans else None
+    if entry is None or entry.uid != plan.metadata.uid or not entry.own:
+        return "the operator did not make this plan"
+    if known is None or known.root_cause is not plan.spec.preconditions.root_cause:
+        return "the root cause of the plan is not the one that was told of the incident"
+    if known.confidence is Confidence.LOW:
+        return "the root cause is told with low confidence"
+    return None

@@ -1,0 +1,235 @@
+"""Whether one approval counts: who vouches for the approver's name, and may they speak for the role (S8)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bokgu.api.fields import format_timestamp
+from bokgu.api.meta import set_condition
+from bokgu.api.plan_approval import PlanApproval, PlanApprovalStatus
+from bokgu.api.vocabulary import Decision, Proof
+from bokgu.core.approval.requirement import Requirement
+from bokgu.core.approval.statement import signed_statement
+from bokgu.core.ssh.allowed_signers import AllowedSigner, check_signer, parse_allowed_signers
+from bokgu.core.ssh.revocation import Revocations, parse_revoked
+from bokgu.core.ssh.signature import BadSignature, parse_signature, verify_signature
+
+RIGHT_UNKNOWN = "RightUnknown"
+"""Reason of an approval whose approver's right the API server did not say."""
+
+
+NOTHING_REVOKED = Revocations()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Now, as two clocks tell it that may disagree: this process's and the API server's. What begins is judged by the
+    earlier one, what ends by the later one, so that doubt never admits."""
+
+    earliest: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True)
+class TrustRoots:
+    """What the operator's own configuration trusts, beyond the reach of whoever commits approvals.
+
+    `problem` says why the signers could not be read, and then nothing signed counts. `delegates` are the accounts that
+    may carry unsigned approvals, `emergency_role` is the role that overrides all others.
+    """
+
+    signers: tuple[AllowedSigner, ...] = ()
+    revoked: Revocations = NOTHING_REVOKED
+    problem: str | None = None
+    delegates: frozenset[str] = frozenset()
+    emergency_role: str | None = None
+
+
+@dataclass(frozen=True)
+class AdmissionFence:
+    """The policy that vouches for unsigned approvals: since when every API server surely enforces it, or why it does
+    not vouch."""
+
+    enforced_since: datetime | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Authenticated:
+    """Somebody vouches for the approver's name. `fingerprint` is that of the key, where a key does."""
+
+    proof: Proof
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Unproven:
+    """Nobody vouches for the approver's name: (reason, message)."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether one approval counts. `proof` is set only if it does; `fingerprint` is that of the key that signed it."""
+
+    approval: PlanApproval
+    reason: str
+    message: str
+    proof: Proof | None = None
+    fingerprint: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it counts."""
+        return self.proof is not None
+
+
+def build_trust_roots(
+    data: Mapping[str, str] | None, *, delegates: frozenset[str] = frozenset(), emergency_role: str | None = None
+) -> TrustRoots:
+    """Trust roots from the ConfigMap's `allowed_signers` and `revoked`. What cannot be read trusts nobody."""
+    signers: tuple[AllowedSigner, ...] = ()
+    revoked, problem = NOTHING_REVOKED, None
+    if data is None:
+        problem = "the ConfigMap with allowed_signers is missing"
+    else:
+        try:
+            signers = parse_allowed_signers(data.get("allowed_signers", ""))
+            revoked = parse_revoked(data.get("revoked", ""))
+        except ValueError as error:
+            problem = str(error)
+    return TrustRoots(signers, revoked, problem, delegates, emergency_role)
+
+
+def authenticate_approval(
+    approval: PlanApproval, roots: TrustRoots, fence: AdmissionFence, *, moment: Moment
+) -> Authenticated | Unproven:
+    """Who vouches for the approver's name: their SSH key, the API server's admission policy, or the review of the Git
+    repository that a named account applies."""
+    spec = approval.spec
+    if spec.signature is not None:
+        return _authenticate_signature(approval, spec.signature, roots, moment)
+    created = approval.metadata.creation_timestamp
+    if fence.enforced_since is None:
+        return Unproven("NoProof", f"unsigned, and {fence.problem}")
+    if created is None or created <= fence.enforced_since:
+        return Unproven("NoProof", "unsigned, and the admission policy that vouches for such is younger than it")
+    if spec.carried_by is None:
+        return Authenticated(Proof.CLUSTER)
+    if spec.carried_by not in roots.delegates:
+        message = f"the operator's configuration (BOKGU_DELEGATES) does not let {spec.carried_by} carry approvals"
+        return Unproven("NotDelegated", message)
+    return Authenticated(Proof.DELEGATED)
+
+
+def _authenticate_signature(
+    approval: PlanApproval, signature: str, roots: TrustRoots, moment: Moment
+) -> Authenticated | Unproven:
+    if roots.problem:
+        return Unproven("SignersUnreadable", roots.problem)
+    try:
+        parsed = parse_signature(signature)
+        verify_signature(parsed, signed_statement(approval.spec))
+        check_signer(
+            parsed,
+            approval.spec.approver,
+            roots.signers,
+            roots.revoked,
+            earliest=moment.earliest,
+            latest=moment.latest,
+        )
+    except BadSignature as error:
+        return Unproven("InvalidSignature", str(error))
+    return Authenticated(Proof.SIGNED, parsed.fingerprint)
+
+
+def judge_approval(
+    approval: PlanApproval,
+    *,
+    digest: str | None,
+    requirement: Requirement,
+    authenticated: Authenticated | Unproven,
+    may_approve: bool | None,
+    emergency_role: str | None,
+    moment: Moment,
+) -> Judgement:
+    """Decide whether an approval counts now.
+
+    `digest` is the named plan's, None where there is no such plan; `may_approve` is the API server's answer to whether
+    the approver may `approve` as that role, None where it gave none.
+    """
+    spec = approval.spec
+    if digest is None:
+        return Judgement(approval, "PlanNotFound", f"there is no plan {spec.plan_ref.name}")
+    if spec.plan_digest != digest:
+        return Judgement(approval, "DigestMismatch", f"the plan's digest is {digest}: approve that one")
+    if isinstance(authenticated, Unproven):
+        return Judgement(approval, authenticated.reason, authenticated.message)
+    if moment.latest >= spec.valid_until:
+        return Judgement(approval, "Expired", f"it was valid until {format_timestamp(spec.valid_until)}")
+    if approval.metadata.deletion_timestamp is not None:
+        return Judgement(approval, "Withdrawn", "it is being deleted")
+    if may_approve is None:
+        return Judgement(approval, RIGHT_UNKNOWN, "the API server did not say whether the approver holds the role")
+    if not may_approve:
+        return Judgement(
+            approval,
+            "RoleNotHeld",
+            f"{spec.approver} may not approve as {spec.role}: RBAC grants it by verb approve on"
+            f" approvalroles/{spec.role}",
+        )
+    proof = authenticated.proof
+    refused = _refuse(approval, proof, requirement, emergency_role, moment)
+    if refused is not None:
+        return Judgement(approval, *refused)
+    message = f"{spec.approver} says {spec.decision} as {spec.role} ({_vouched(approval, proof)})"
+    return Judgement(approval, "Accepted", message, proof, authenticated.fingerprint)
+
+
+def _refuse(
+    approval: PlanApproval, proof: Proof, requirement: Requirement, emergency_role: str | None, moment: Moment
+) -> tuple[str, str] | None:
+    """(reason, message) of why an approval by the right person does not count after all. A Reject is held to none of
+    it: stopping is always allowed."""
+    spec = approval.spec
+    if spec.decision is Decision.REJECT:
+        return None
+    if proof not in requirement.proofs:
+        allowed = ", ".join(p for p in Proof if p in requirement.proofs) or "none, as its rules contradict each other"
+        return "ProofNotAllowed", f"{requirement.by} demands another proof than {proof}: {allowed}"
+    named = requirement.identities.get(spec.role)
+    if named is not None and spec.approver not in named:
+        return "NotNamed", f"{requirement.by} lets other people approve as {spec.role}: {', '.join(sorted(named))}"
+    if requirement.until is not None and moment.latest >= requirement.until:
+        return "Expired", f"{requirement.by} lets approvals count until {format_timestamp(requirement.until)}"
+    if spec.role == emergency_role:
+        if proof is Proof.DELEGATED:
+            return "ProofNotAllowed", "an emergency is declared by a person: sign it, or apply it with kubectl"
+        if not spec.reason:
+            return "ReasonMissing", "an emergency override says why, in spec.reason"
+    return None
+
+
+def _vouched(approval: PlanApproval, proof: Proof) -> str:
+    if proof is Proof.DELEGATED:
+        return f"Delegated: carried by {approval.spec.carried_by}, whose Git review alone vouches for the name"
+    return str(proof)
+
+
+def approval_status(judgement: Judgement, *, now: datetime) -> PlanApprovalStatus:
+    """The status that tells the approver whether the approval counts."""
+    approval = judgement.approval
+    conditions = set_condition(
+        approval.status.conditions,
+        "Accepted",
+        judgement.accepted,
+        judgement.reason,
+        judgement.message,
+        now=now,
+        generation=approval.metadata.generation,
+    )
+    return PlanApprovalStatus(
+        observed_generation=approval.metadata.generation, proof=judgement.proof, conditions=conditions
+    )

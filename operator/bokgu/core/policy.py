@@ -1,0 +1,27 @@
+"""A RecoveryPolicy in a few words, and what in it can never hold."""
+
+from bokgu.api.fields import bounded
+from bokgu.api.recovery_policy import RecoveryPolicy
+
+
+def summarise_policy(policy: RecoveryPolicy) -> str:
+    """What the policy says, such as `2 approval rules, 1 automatic action, at most 1 an hour`."""
+    spec = policy.spec
+    said = [_count(len(spec.approvals), "approval rule")]
+    if spec.auto:
+        said += [_count(len(spec.auto), "automatic action"), f"at most {spec.max_auto_per_hour} an hour"]
+    return bounded(", ".join(said))
+
+
+def find_problem(policy: RecoveryPolicy, *, auto_enabled: bool) -> tuple[str, str] | None:
+    """(reason, message) of what in the policy does nothing, or None. All the rest of it counts all the same."""
+    if policy.spec.auto and not auto_enabled:
+        message = (
+            "spec.auto has no effect: the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace"
+        )
+        return ("AutoNotEnabled", message)
+    return None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,43 @@
+"""A pass over a RecoveryPolicy: say whether it can be used, and what it comes to."""
+
+from datetime import timedelta
+
+from bokgu.api.meta import set_condition
+from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy, RecoveryPolicyStatus
+from bokgu.core.approval.auto import recent_starts
+from bokgu.core.policy import find_problem, summarise_policy
+from bokgu.reconcile.context import Context, Key
+
+
+async def reconcile(context: Context, key: Key) -> timedelta | None:
+    """Write the condition `Ready`, and let go starts that no budget counts any more and whose plans are over."""
+    raw = context.objects.get(key)
+    if raw is None:
+        return None
+    policy, now = context.parse(RecoveryPolicy, raw), context.clock()
+    hour = 60 * context.settings.minute
+    problem = find_problem(policy, auto_enabled=policy.metadata.namespace in context.settings.auto_namespaces)
+    begun = recent_starts(policy, hour=hour, now=now)
+    conditions = set_condition(
+        policy.status.conditions,
+        "Ready",
+        problem is None,
+        problem[0] if problem else "Usable",
+        problem[1] if problem else "",
+        now=now,
+        generation=policy.metadata.generation,
+    )
+    status = RecoveryPolicyStatus(
+        observed_generation=policy.metadata.generation,
+        auto_starts=tuple(s for s in policy.status.auto_starts if s in begun or _runs(context, policy, s)),
+        summary=summarise_policy(policy),
+        conditions=conditions,
+    )
+    await context.write_status(RecoveryPolicy, raw, status)
+    return begun[0].at + hour - now if begun else None
+
+
+def _runs(context: Context, policy: RecoveryPolicy, start: AutoStart) -> bool:
+    plan = context.find(RecoveryPlan, policy.metadata.namespace, start.plan)
+    return plan is not None and plan.metadata.uid == start.uid and not plan.status.phase.terminal
