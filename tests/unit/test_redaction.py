@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bokgu.core.causes.verdict import quote
@@ -40,6 +40,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0In0" + ".dozjgNryP4J3jVmNHl0w5N
 )
 @given(secret=SECRETS)
 def test_secrets_do_not_get_through(form: str, secret: str) -> None:
+    assume(secret not in form)
     text = form.format(secret)
     found = redact(text)
     assert secret not in found
