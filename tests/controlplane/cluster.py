@@ -176,7 +176,12 @@ class ControlPlane:
         result = subprocess.run(
             [self.programs.kubectl, "--kubeconfig", user or self.admin_kubeconfig, *args],
             # kubectl keeps what it learnt of a server, by address, and user preferences under HOME.
-            env={"HOME": str(self.directory), "PATH": os.environ.get("PATH", os.defpath)},
+            # `apply --prune --applyset` is behind a switch.
+            env={
+                "HOME": str(self.directory),
+                "PATH": os.environ.get("PATH", os.defpath),
+                "KUBECTL_APPLYSET": "true",
+            },
             input=input or "",
             capture_output=True,
             text=True,

@@ -105,6 +105,9 @@ def _binding(person: str, cluster_role: str, namespace: str) -> dict[str, Any]:
     }
 
 
+APPLY_SET = "approvals"
+"""The ConfigMap that kubectl remembers by what was applied from Git, to prune what is no longer there (KEP-3659)."""
+
 GITOPS_ACCOUNT: list[dict[str, Any]] = [
     {
         "apiVersion": "v1",
@@ -120,7 +123,13 @@ GITOPS_ACCOUNT: list[dict[str, Any]] = [
                 "apiGroups": ["bokgu.dev"],
                 "resources": ["planapprovals", "protectedservices", "detectors", "runbooks"],
                 "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
-            }
+            },
+            {
+                "apiGroups": [""],
+                "resources": ["configmaps"],
+                "resourceNames": [APPLY_SET],
+                "verbs": ["get", "create", "patch"],
+            },
         ],
     },
     {

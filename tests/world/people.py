@@ -1,9 +1,11 @@
 """People who approve: their SSH keys, and the Git repository that their approvals are committed to."""
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,20 +77,45 @@ class Repository:
     """A local Git repository with a checkout that approvals are applied from."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.origin, self.work, self.checkout = folder / "origin.git", folder / "work", folder / "checkout"
+        self.approvals = self.checkout / "approvals"
+        """What is applied. Git keeps no empty folder: it is not there while there are no approvals."""
         if not self.origin.exists():
             run("git", "init", "-q", "--bare", "-b", "main", str(self.origin))
             run("git", "clone", "-q", str(self.origin), str(self.work))
             self._commit("bokgu", "start", ("README", "Approvals of recovery plans.\n"))
             run("git", "clone", "-q", str(self.origin), str(self.checkout))
 
-    def commit(self, author: str, manifest: dict[str, Any]) -> Path:
-        """Commit a manifest as that person, push it, and bring the checkout up to date. Returns the applied folder."""
-        path = f"approvals/{manifest['metadata']['name']}.yaml"
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only one, among threads and processes, who changes the repository and applies what is in it.
+
+        An older checkout that is applied after a newer one would prune the newer one's approvals.
+        """
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def commit(self, author: str, manifest: dict[str, Any]) -> None:
+        """Commit a manifest as that person, push it, and bring the checkout up to date."""
         decision = f"{manifest['spec']['decision']} {manifest['spec']['planRef']['name']}"
-        self._commit(author, decision, (path, yaml.safe_dump(manifest, sort_keys=False)))
+        self.write(author, decision, f"{manifest['metadata']['name']}.yaml", yaml.safe_dump(manifest, sort_keys=False))
+
+    def remove(self, author: str, manifest: dict[str, Any]) -> None:
+        """Remove a committed manifest as that person, push that, and bring the checkout up to date."""
+        name = manifest["metadata"]["name"]
+        (self.work / "approvals" / f"{name}.yaml").unlink()
+        self._commit(author, f"Withdraw {name}")
+        self._pull()
+
+    def write(self, author: str, message: str, file: str, text: str) -> None:
+        """Commit any text to a file of the applied folder."""
+        self._commit(author, message, (f"approvals/{file}", text))
+        self._pull()
+
+    def _pull(self) -> None:
         run("git", "-C", str(self.checkout), "pull", "-q")
-        return self.checkout / "approvals"
 
     def _commit(self, author: str, message: str, *files: tuple[str, str]) -> None:
         for name, text in files:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -21,6 +22,7 @@ from tests.controlplane import ControlPlane, Process, Programs
 from tests.simulator.control import SimulatorControl
 from tests.world.event_queue import EventQueue
 from tests.world.manifests import (
+    APPLY_SET,
     CLUSTER,
     GITOPS_ACCOUNT,
     NAMESPACE,
@@ -271,8 +273,35 @@ class World:
 
     def commit(self, author: str, manifest: Raw) -> None:
         """Commit an approval to Git and apply the checkout under the GitOps account."""
-        folder = self.repository.commit(author, manifest)
-        self.control_plane.apply(folder, user=self.gitops)
+        with self.repository.locked():
+            self.repository.commit(author, manifest)
+            self._apply_checkout()
+
+    def withdraw(self, author: str, manifest: Raw) -> None:
+        """Remove a committed approval from Git and apply the checkout, which prunes it from the cluster."""
+        with self.repository.locked():
+            self.repository.remove(author, manifest)
+            self._apply_checkout()
+
+    def apply_checkout(self) -> None:
+        """Apply what is in Git once more, as a GitOps engine does at each interval."""
+        with self.repository.locked():
+            self._apply_checkout()
+
+    def _apply_checkout(self) -> None:
+        folder = self.repository.approvals
+        if folder.exists():
+            parent = f"--applyset=configmap/{APPLY_SET}"
+            arguments: list[str | Path] = ["apply", "--server-side", "--prune", parent, "-f", folder]
+        else:
+            # kubectl refuses to apply nothing, so the last approval is pruned as it would be: by the label of the set.
+            label = r"{.metadata.labels.applyset\.kubernetes\.io/id}"
+            known = self._kubectl_gitops("get", "configmap", APPLY_SET, "-o", f"jsonpath={label}").stdout
+            arguments = ["delete", "planapprovals", "-l", f"applyset.kubernetes.io/part-of={known}"]
+        self._kubectl_gitops(*arguments)
+
+    def _kubectl_gitops(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return self.control_plane.kubectl("--namespace", NAMESPACE, *arguments, user=self.gitops)
 
     # AWS
 
