@@ -226,6 +226,13 @@ class KubeClient:
             raise KubeError(response.status, answer.get("reason") or "Error", answer.get("message", ""))
         return answer
 
+    async def who_am_i(self) -> tuple[str, tuple[str, ...]]:
+        """Name and groups of the account, as the API server knows it (SelfSubjectReview)."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        answer = await self._call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=review)
+        user = answer["status"]["userInfo"]
+        return str(user["username"]), tuple(user.get("groups", ()))
+
 
 def _kubeconfig() -> str | None:
     file = Path(os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
@@ -247,3 +254,18 @@ def _date_of(header: str | None) -> datetime | None:
         return parsedate_to_datetime(header) if header else None
     except ValueError:
         return None
+
+
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def current_namespace() -> str:
+    """The namespace of the kubeconfig's context, or the pod's; `default` where neither says one."""
+    file = _kubeconfig()
+    if file is None:
+        return _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.exists() else "default"
+    try:
+        _, context = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call]  # as above
+    except config.ConfigException as error:
+        raise KubeError(0, "NoAccount", f"{file}: {error}") from error
+    return str((context["context"].get("namespace") if context else None) or "default")

@@ -1,0 +1,249 @@
+"""How a review is printed: as text for people, as YAML or JSON for programs."""
+
+import json
+import textwrap
+from datetime import datetime, timedelta
+from typing import Any
+
+import yaml
+
+from bokgu.api.fields import format_duration, format_timestamp
+from bokgu.api.incident import Incident
+from bokgu.api.meta import find_condition, is_true
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import ApprovalStatus, RecoveryPlan, Step
+from bokgu.commands.review import Review
+from bokgu.commands.review_findings import Statement, closed_gates, compare, find_missing, find_warnings
+
+WIDTH = 110
+MARGIN = 10
+
+BOLD, RED, GREEN, YELLOW = "1", "31", "32", "33"
+"""Parameters of SGR (ECMA-48, section 8.3.117)."""
+
+
+def format_review(review: Review, said: Statement, digest: str, output: str, *, colour: bool = False) -> str:
+    """The review and what is about to be said, as `text`, `yaml` or `json`, ending in a line break.
+
+    Everything but letters, digits and signs is escaped: a plan can hold characters that move a terminal's cursor or
+    turn the direction of writing, and show its reader another plan.
+    """
+    if output == "json":
+        return json.dumps(describe_review(review, said, digest), indent=2) + "\n"
+    if output == "yaml":
+        return yaml.safe_dump(describe_review(review, said, digest), sort_keys=False, width=WIDTH)
+    page = Page(colour)
+    _write(page, review, said, digest)
+    return page.text
+
+
+def describe_review(review: Review, said: Statement, digest: str) -> dict[str, Any]:
+    """The review as plain data; `plan` is the plan as the API server has it."""
+    metadata = {key: value for key, value in review.raw["metadata"].items() if key != "managedFields"}
+    approval = {
+        "role": said.role,
+        "decision": str(said.decision),
+        "approver": said.approver,
+        "approverFrom": said.approver_from,
+        "validUntil": format_timestamp(said.valid_until),
+        "validBecause": said.valid_because,
+        "signed": said.signed,
+        "carriedBy": said.carried_by,
+        "reason": said.reason,
+    }
+    return {
+        "plan": {**review.raw, "metadata": metadata},
+        "digest": digest,
+        "incident": _incident_data(review.incident),
+        "differences": [vars(difference) for difference in compare(review)],
+        "closedGates": [gate.to_dict() for gate in closed_gates(review.plan)],
+        "missing": list(find_missing(review.plan)),
+        "approval": {key: value for key, value in approval.items() if value is not None},
+        "warnings": list(find_warnings(review, said)),
+        "notes": list(review.notes),
+    }
+
+
+def _incident_data(incident: Incident | None) -> dict[str, Any] | None:
+    if incident is None:
+        return None
+    status = incident.status
+    return {
+        "name": incident.metadata.name,
+        "type": str(incident.spec.type),
+        "severity": str(incident.spec.severity),
+        "phase": str(status.phase),
+        "rootCause": str(status.classification.root_cause) if status.classification else None,
+        "mitigatedAt": format_timestamp(status.mitigated_at) if status.mitigated_at else None,
+    }
+
+
+class Page:
+    """Lines of at most WIDTH characters, with a margin for labels."""
+
+    def __init__(self, colour: bool) -> None:
+        self._colour = colour
+        self._lines: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """All lines."""
+        return "\n".join(self._lines) + "\n"
+
+    def line(self, label: str, text: str, style: str = "") -> None:
+        """A labelled paragraph; `style` is for all of it."""
+        label = f"{label:<{MARGIN}}"
+        indent = " " * MARGIN
+        for line in textwrap.wrap(label + _plain(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False):
+            self._lines.append(f"\x1b[{style}m{line}\x1b[0m" if self._colour and style else line)
+
+    def gap(self, heading: str = "") -> None:
+        """An empty line, and a heading beneath."""
+        self._lines.append("")
+        if heading:
+            self.line(heading, "", BOLD)
+
+
+def _plain(text: str) -> str:
+    """The text in one line, with what is neither a printable character nor a space escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+
+
+def _write(page: Page, review: Review, said: Statement, digest: str) -> None:
+    _write_plan(page, review.plan, digest, review.now)
+    _write_world(page, review)
+    page.gap("what would be done")
+    for number, step in enumerate(review.plan.spec.steps, 1):
+        _write_step(page, number, step)
+    for risk in review.plan.spec.risks:
+        how = f"(probability {risk.probability}, impact {risk.impact}); {risk.mitigation}"
+        page.line("  risk", f"{risk.description} {how}")
+    page.line("  else", review.plan.spec.if_nothing_is_done or "the plan does not say what happens if nothing is done")
+    _write_approvals(page, review)
+    _write_statement(page, said, review)
+
+
+def _write_plan(page: Page, plan: RecoveryPlan, digest: str, now: datetime) -> None:
+    spec, status = plan.spec, plan.status
+    reason = f" ({status.reason})" if status.reason else ""
+    name = f"{plan.metadata.namespace}/{plan.metadata.name}"
+    page.line("plan", f"{name}: {status.phase}{reason}, approvals {status.approval_count}", BOLD)
+    page.line("", f"{digest}, computed from what is shown here")
+    made = _ago(plan.metadata.creation_timestamp, now)
+    by = f" from runbook {spec.runbook_ref.name}" if spec.runbook_ref else ""
+    takes = f", takes about {spec.estimated_total_duration}" if spec.estimated_total_duration else ""
+    page.line("", f"made {made}{by}; starts until {_moment(spec.expires_at, now)}{takes}")
+    if spec.chosen_because:
+        page.line("", f"because {spec.chosen_because}")
+    if spec.track_record:
+        page.line("", f"it {spec.track_record}")
+    if spec.suspend is not None:
+        page.line("", f"suspend {str(spec.suspend).lower()}")
+    if known := spec.classification:
+        fault = {True: "a new revision at fault", False: "no new revision at fault", None: "a new revision, or not"}
+        said = f"{known.incident_type}, {known.root_cause}, {fault[known.new_revision_at_fault]}"
+        page.line("cause", f"{said}; {known.confidence} confidence, impact {known.impact_level}")
+
+
+def _write_world(page: Page, review: Review) -> None:
+    plan, incident, now = review.plan, review.incident, review.now
+    page.gap("the world now")
+    ref = plan.spec.incident_ref
+    if incident is None:
+        page.line("  incident", f"{ref.name} ({ref.uid}): not known", YELLOW)
+    else:
+        page.line("  incident", f"{ref.name} ({ref.uid})")
+        status = incident.status
+        reason = f" ({status.reason})" if status.reason else ""
+        page.line("", f"{incident.spec.type}, {incident.spec.severity}: {status.phase}{reason}")
+        if status.mitigated_at:
+            page.line("", f"the trouble has gone: {_moment(status.mitigated_at, now)}", YELLOW)
+    _write_service(page, plan.spec.service_ref.name, review.protected, review.recorded_at, now)
+    for difference in compare(review):
+        if difference.same:
+            page.line("  same", f"{difference.what}: {difference.then}", GREEN)
+        else:
+            label, style = ("  changed", YELLOW) if difference.same is False else ("  unknown", "")
+            page.line(label, f"{difference.what}: {difference.then} then; {difference.now} now", style)
+    if review.begun:
+        page.line("", "the plan has begun: what is different may be its own doing")
+    for gate in closed_gates(plan):
+        until = f", until {_moment(gate.blocked_until, now)}" if gate.blocked_until else ""
+        page.line("  blocked", f"{gate.name}{until}: {gate.message or gate.reason}", RED)
+    for note in review.notes:
+        page.line("  note", note, YELLOW)
+
+
+def _write_service(
+    page: Page, name: str, protected: ProtectedService | None, recorded_at: datetime | None, now: datetime
+) -> None:
+    if protected is None:
+        page.line("  service", f"{name}: not known", YELLOW)
+        return
+    observed, target = protected.status.service, protected.spec.target
+    tasks = f"{observed.running_count}/{observed.desired_count} tasks run" if observed else "ECS has not been asked yet"
+    where = f"{target.cluster}/{target.service} in {target.region}, {protected.spec.environment}"
+    page.line("  service", f"{name} ({where}): {tasks}, as recorded {_ago(recorded_at, now)}; changes are recorded")
+    ready = find_condition(protected.status.conditions, "Ready")
+    if ready and not is_true(protected.status.conditions, "Ready"):
+        page.line("", f"not Ready ({ready.reason}): {ready.message}", YELLOW)
+
+
+def _write_step(page: Page, number: int, step: Step) -> None:
+    page.line(f"  step {number}", f"{step.name} ({step.action}): {step.description or 'no description'}", BOLD)
+    parameters = step.parameters.to_dict() if step.parameters else {}
+    for name, value in parameters.items():
+        page.line("", f"{name} {value}")
+    if step.required_resources:
+        page.line("", f"uses {', '.join(step.required_resources)}")
+    if step.validation:
+        check = step.validation
+        proof = f"proven when {check.expression} holds for {check.for_}, within {check.timeout}"
+        page.line("", f"{proof} ({check.type}, {check.criteria})")
+    takes = f"takes about {step.estimated_duration}, " if step.estimated_duration else ""
+    undo = f"undone by {step.rollback.action} to what it found" if step.rollback else "nothing undoes it"
+    if not step.action.writes:
+        undo = "changes nothing"
+    page.line("", f"{takes}given up after {step.timeout}, on failure {step.on_failure}; {undo}")
+
+
+def _write_approvals(page: Page, review: Review) -> None:
+    plan = review.plan
+    page.gap("approvals")
+    page.line("  needed", ", ".join(plan.status.required_approvals))
+    if plan.spec.required_approvals:
+        page.line("", f"by the plan itself: {', '.join(plan.spec.required_approvals)}")
+    for entry in plan.status.approvals:
+        page.line("  so far", _describe_approval(entry, review.now), GREEN if entry.verified_by else YELLOW)
+    missing = find_missing(plan)
+    page.line("  missing", ", ".join(missing) or "nobody", YELLOW if missing else GREEN)
+
+
+def _describe_approval(entry: ApprovalStatus, now: datetime) -> str:
+    verdict = f"counts ({entry.verified_by})" if entry.verified_by else f"does not count: {entry.reason}"
+    return f"{entry.approver} says {entry.decision} as {entry.role}, {_ago(entry.at, now)}: {verdict}"
+
+
+def _write_statement(page: Page, said: Statement, review: Review) -> None:
+    page.gap("what you would say")
+    page.line("  you", f"{said.decision} as {said.role}, in the name of {said.approver} ({said.approver_from})", BOLD)
+    if said.reason:
+        page.line("", f"because {said.reason}")
+    page.line("", f"valid until {_moment(said.valid_until, review.now)}: {said.valid_because}")
+    for warning in find_warnings(review, said):
+        page.line("  warning", warning, YELLOW)
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    return "at an unknown time" if moment is None else f"{_length(now - moment)} ago"
+
+
+def _moment(moment: datetime, now: datetime) -> str:
+    far = f"in {_length(moment - now)}" if moment > now else f"{_length(now - moment)} ago"
+    return f"{format_timestamp(moment)}, {far}"
+
+
+def _length(length: timedelta) -> str:
+    """To the second below an hour, then to the minute."""
+    seconds = int(length.total_seconds())
+    return format_duration(timedelta(seconds=seconds if seconds < 3600 else seconds // 60 * 60))
