@@ -16,6 +16,7 @@ from bokgu.commands.approval_file import format_approval, write_approval
 from bokgu.commands.approve import MOST_GROUPS, groups_of
 from bokgu.commands.ssh_keygen import SigningError, find_comment, find_key, sign_statement
 from bokgu.commands.terminal import ask, wants_colour
+from bokgu.kube.client import KubeError, current_namespace
 from tests.world.people import Person
 from tests.world.world import ROOT
 
@@ -61,6 +62,35 @@ def test_a_key_that_is_not_there_is_told_before_anything_is_read(capsys: pytest.
 def test_the_groups_of_an_approver_are_those_that_people_are_put_in() -> None:
     many = tuple(f"g{number}" for number in range(70))
     assert groups_of(("system:authenticated", "g" * 64, *many)) == many[:MOST_GROUPS]
+
+
+@pytest.mark.parametrize(
+    ("context", "namespace"), [({"namespace": "shop"}, "shop"), ({}, "default"), ({"namespace": ""}, "default")]
+)
+def test_the_namespace_is_that_of_the_context(
+    context: dict[str, str], namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = {"cluster": "c", "user": "u"}
+    contexts = [
+        {"name": "other", "context": {**who, "namespace": "other"}},
+        {"name": "mine", "context": {**who, **context}},
+    ]
+    config = {
+        "current-context": "mine",
+        "contexts": contexts,
+        "clusters": [{"name": "c", "cluster": {}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    assert current_namespace() == namespace
+
+
+def test_a_kubeconfig_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("{}")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(KubeError, match="config"):
+        current_namespace()
 
 
 # The terminal
@@ -181,15 +211,15 @@ def test_a_passphrase_is_asked_for_at_the_terminal_on_a_desktop_too(tmp_path: Pa
     child, terminal = pty.fork()
     if child == 0:
         os.execve(sys.executable, [sys.executable, "-c", program, str(key)], environment)
-    said = _read_until(terminal, b"passphrase")
+    said = read_until(terminal, b"passphrase")
     os.write(terminal, b"open sesame\n")
-    said += _read_until(terminal, b"END SSH SIGNATURE")
+    said += read_until(terminal, b"END SSH SIGNATURE")
     os.waitpid(child, 0)
     os.close(terminal)
     assert b"-----BEGIN SSH SIGNATURE-----" in said
 
 
-def _read_until(terminal: int, words: bytes, within: timedelta = timedelta(seconds=20)) -> bytes:
+def read_until(terminal: int, words: bytes, within: timedelta = timedelta(seconds=20)) -> bytes:
     said, deadline = b"", time.monotonic() + within.total_seconds()
     while words not in said:
         assert time.monotonic() < deadline, said

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.world.approving import approve_through_git
 from tests.world.manifests import (
     CLUSTER,
     NAMESPACE,
@@ -15,6 +16,7 @@ from tests.world.manifests import (
     detector,
     protected_service,
 )
+from tests.world.people import Person
 from tests.world.scene import Scene
 from tests.world.screen import NotReached, Screen
 from tests.world.world import World
@@ -81,13 +83,19 @@ class Story:
         self.wait(
             "it does not count: InvalidSignature", lambda: self.scene.approval_reasons() == ["InvalidSignature"], 10
         )
-        self.screen.say("alice (system_admin) signs and commits her approval")
-        self.world.commit("alice", self.world.alice.approve(plan, "system_admin"))
+        self.screen.say("alice (system_admin) looks at the plan, signs her approval and commits it, signed")
+        self.screen.say("  $ bokgu approve PLAN --role system_admin --sign KEY --out approvals", "")
+        (said,) = approve_through_git(self.world, plan, {self.world.alice: "system_admin"})
+        for line in said.shown.splitlines():
+            self.screen.say(f"    {line}", "dim")
+        self.check("for alice@example.com " in said.commit, f"git verify-commit: {said.commit}")
         self.wait("1/2 roles have approved", lambda: self.scene.plan()["status"]["approvalCount"] == "1/2", 10)
-        time.sleep(2)
+        time.sleep(1)
         self.check(self.world.updates() == [], "with the first alone nothing runs: no UpdateService so far")
-        self.screen.say("bob (service_owner) signs and commits his")
-        self.world.commit("bob", self.world.bob.approve(plan, "service_owner"))
+        self.screen.say("bob signs and commits his; his is the only role that is missing, so he need not name it")
+        self.screen.say("  $ bokgu approve PLAN --sign KEY --out approvals", "")
+        (said,) = approve_through_git(self.world, plan, {self.world.bob: None})
+        self.check("for bob@example.com " in said.commit, f"git verify-commit: {said.commit}")
         self.wait("the operator scales out through UpdateService", lambda: len(self.world.updates()) == 1, 15)
         self.wait("the metric held for its whole `for`: plan Completed", lambda: self.scene.plan_is("Completed"), 40)
         self.wait("incident Resolved", lambda: self.scene.incident_is("Resolved"), 10)
@@ -153,7 +161,9 @@ class Story:
     def approve(self, plan: dict[str, Any]) -> None:
         """Both people sign and commit."""
         self.screen.say("alice and bob sign and commit their approvals")
-        self.scene.approve(plan)
+        people: dict[Person, str | None] = {self.world.alice: "system_admin", self.world.bob: "service_owner"}
+        for person, said in zip(people, approve_through_git(self.world, plan, people), strict=True):
+            self.check(f"for {person.name} " in said.commit, f"git verify-commit: {said.commit}")
 
     def wait(self, what: str, condition: Callable[[], object], seconds: float) -> None:
         """Wait for a state, showing what kubectl prints."""

@@ -44,6 +44,15 @@ class Person:
         """What makes this person's signatures count."""
         return f'{self.name} namespaces="{NAMESPACE}" {self.public_key}'
 
+    @property
+    def git_config(self) -> Path:
+        """The person's own Git settings: who they are, and that their commits are signed with their key."""
+        file = self.key.with_name(f"{self.key.name}.gitconfig")
+        if not file.exists():
+            user = f"[user]\n\tname = {self.name}\n\temail = {self.name}\n\tsigningkey = {self.key}\n"
+            file.write_text(f"{user}[gpg]\n\tformat = ssh\n[commit]\n\tgpgsign = true\n")
+        return file
+
     def sign(self, statement: bytes, namespace: str = NAMESPACE) -> str:
         """Sign with `ssh-keygen -Y sign`."""
         command = ["ssh-keygen", "-Y", "sign", "-n", namespace, "-f", str(self.key)]
@@ -102,6 +111,24 @@ class Repository:
         decision = f"{manifest['spec']['decision']} {manifest['spec']['planRef']['name']}"
         self.write(author, decision, f"{manifest['metadata']['name']}.yaml", yaml.safe_dump(manifest, sort_keys=False))
 
+    def commit_signed(self, person: Person, message: str, file: Path) -> str:
+        """Commit a file of the work tree with the person's own settings. Returns what `git verify-commit` says of it.
+
+        Raises RuntimeError where Git does not know the signature for a person's who has a key here.
+        """
+        work = ("git", "-C", str(self.work))
+        run(*work, "add", str(file))
+        run(*work, "commit", "-q", "-m", message, git_config=person.git_config)
+        keys = person.key.parent.glob("*.pub")
+        signers = self.folder / "allowed_signers"
+        signers.write_text("".join(_allow_commits(key) for key in sorted(keys)))
+        return run(*work, "-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", "HEAD")
+
+    def publish(self) -> None:
+        """Push what was committed, and bring the checkout up to date."""
+        run("git", "-C", str(self.work), "push", "-q", "origin", "HEAD:main")
+        self._pull()
+
     def remove(self, author: str, manifest: dict[str, Any]) -> None:
         """Remove a committed manifest as that person, push that, and bring the checkout up to date."""
         name = manifest["metadata"]["name"]
@@ -129,12 +156,19 @@ class Repository:
         run("git", "-C", str(self.work), "push", "-q", "origin", "HEAD:main")
 
 
-def run(program: str, *arguments: str) -> None:
-    """Run a program that must be there and succeed. Its environment keeps personal Git settings out."""
+def _allow_commits(key: Path) -> str:
+    type_, encoded, name = key.read_text().split()
+    return f'{name} namespaces="git" {type_} {encoded}\n'
+
+
+def run(program: str, *arguments: str, git_config: Path = Path(os.devnull)) -> str:
+    """Run a program that must be there and succeed. Its environment keeps other Git settings out. What it says beside
+    its output is returned."""
     if shutil.which(program) is None:
         raise FileNotFoundError(f"{program} is not installed: the approvals need it (packages git and openssh-client)")
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": str(git_config), "GIT_CONFIG_SYSTEM": os.devnull}
     command: Sequence[str] = (program, *arguments)
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stderr.strip()

@@ -174,7 +174,6 @@ def compare(review: Review) -> tuple[Difference, ...]:
     then = review.plan.spec.preconditions
     observed = review.protected.status.service if review.protected else None
     told = review.incident.status.classification if review.incident else None
-    unknown = "not known"
     found = [
         _difference("desired count", then.desired_count, observed.desired_count if observed else None),
         _difference(ROOT_CAUSE, then.root_cause, told.root_cause if told else None),
@@ -183,8 +182,8 @@ def compare(review: Review) -> tuple[Difference, ...]:
         now = observed.service_revision_arn if observed else None
         found.insert(0, _difference("service revision", then.service_revision_arn, now))
     if then.service_deployment_arn:
-        rollout = f"the newest is {observed.rollout_state}" if observed and observed.rollout_state else unknown
-        found.insert(1, Difference("service deployment", then.service_deployment_arn, rollout, None))
+        rollout = f"; the newest one is {observed.rollout_state}" if observed and observed.rollout_state else ""
+        found.insert(1, Difference("service deployment", then.service_deployment_arn, f"not known{rollout}", None))
     return tuple(found)
 
 

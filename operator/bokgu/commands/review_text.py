@@ -16,7 +16,7 @@ from bokgu.commands.review import Review
 from bokgu.commands.review_findings import Statement, closed_gates, compare, find_missing, find_warnings
 
 WIDTH = 110
-MARGIN = 10
+MARGIN = 12
 
 BOLD, RED, GREEN, YELLOW = "1", "31", "32", "33"
 """Parameters of SGR (ECMA-48, section 8.3.117)."""
@@ -128,7 +128,7 @@ def _write_plan(page: Page, plan: RecoveryPlan, digest: str, now: datetime) -> N
     reason = f" ({status.reason})" if status.reason else ""
     name = f"{plan.metadata.namespace}/{plan.metadata.name}"
     page.line("plan", f"{name}: {status.phase}{reason}, approvals {status.approval_count}", BOLD)
-    page.line("", f"{digest}, computed from what is shown here")
+    page.line("", f"{digest}, of the plan as shown")
     made = _ago(plan.metadata.creation_timestamp, now)
     by = f" from runbook {spec.runbook_ref.name}" if spec.runbook_ref else ""
     takes = f", takes about {spec.estimated_total_duration}" if spec.estimated_total_duration else ""
@@ -183,7 +183,7 @@ def _write_service(
     observed, target = protected.status.service, protected.spec.target
     tasks = f"{observed.running_count}/{observed.desired_count} tasks run" if observed else "ECS has not been asked yet"
     where = f"{target.cluster}/{target.service} in {target.region}, {protected.spec.environment}"
-    page.line("  service", f"{name} ({where}): {tasks}, as recorded {_ago(recorded_at, now)}; changes are recorded")
+    page.line("  service", f"{name} ({where}): {tasks}; told {_ago(recorded_at, now)}, when it last changed")
     ready = find_condition(protected.status.conditions, "Ready")
     if ready and not is_true(protected.status.conditions, "Ready"):
         page.line("", f"not Ready ({ready.reason}): {ready.message}", YELLOW)
@@ -244,6 +244,6 @@ def _moment(moment: datetime, now: datetime) -> str:
 
 
 def _length(length: timedelta) -> str:
-    """To the second below an hour, then to the minute."""
+    """To the second below ten minutes, then to the minute."""
     seconds = int(length.total_seconds())
-    return format_duration(timedelta(seconds=seconds if seconds < 3600 else seconds // 60 * 60))
+    return format_duration(timedelta(seconds=seconds if seconds < 600 else round(seconds / 60) * 60))
