@@ -15,7 +15,7 @@ import yaml
 
 from bokgu.api.vocabulary import Decision
 from bokgu.core.approval.statement import approval_statement, build_approval
-from bokgu.core.ssh_signature import NAMESPACE
+from bokgu.core.ssh.signature import NAMESPACE
 
 
 @dataclass(frozen=True)

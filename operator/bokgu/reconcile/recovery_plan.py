@@ -18,6 +18,7 @@ from bokgu.core.operation import FRESH, forget_intent, record_answer
 from bokgu.core.plan_facts import ClaimAuto, ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
+from bokgu.reconcile.announcing import announce_plan
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.plan_facts import SEND_WITHIN, gather_facts
 
@@ -54,6 +55,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         for token in _tokens(outcome.status) - _tokens(plan.status):
             context.unsent[token] = time.monotonic()
         _count(plan.status, outcome.status, plan)
+        await announce_plan(context, plan, outcome.status)
     return timedelta() if outcome.status.phase.terminal else outcome.requeue_after
 
 
