@@ -91,8 +91,8 @@ def test_a_policy_wakes_the_plans_of_its_namespace_that_are_not_over_and_their_a
         an_object("elsewhere-1", "other", spec={"serviceRef": {"name": "api"}}),
     ):
         world.store.put("recoveryplans", plan)
-    for plan in ("waiting-1", "old-1"):
-        world.store.put("planapprovals", an_object(f"yes-{plan}", spec={"planRef": {"name": plan}}))
+    for name in ("waiting-1", "old-1"):
+        world.store.put("planapprovals", an_object(f"yes-{name}", spec={"planRef": {"name": name}}))
     policy = an_object("default")
     world.store.put("recoverypolicies", policy)
     world.announce("recoverypolicies", policy, True)
