@@ -38,9 +38,9 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why. `elder` and `at_work` are as in GuardFacts. `unsent` are tokens of intents that
-    this very process stored and has not sent. `known_since` is when this process could first have seen the plan: doubt
-    about an intent counts from there (S5).
+    not be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens
+    of intents that this very process stored and has not sent. `known_since` is when this process could first have seen
+    the plan: doubt about an intent counts from there (S5).
     """
 
     now: datetime
@@ -53,6 +53,7 @@ class PlanFacts:
     revisions: Mapping[str, ServiceRevision]
     measurement: Measurement | None
     elder: str | None
+    role_refused: str | None
     at_work: str | None
     unsent: frozenset[str]
     known_since: datetime
@@ -123,6 +124,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         now=facts.now,
         mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,
+        role_refused=facts.role_refused,
     )
 
 
