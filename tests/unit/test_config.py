@@ -19,6 +19,7 @@ def test_every_setting_has_its_variable() -> None:
         {
             "BOKGU_NAMESPACE": "ops",
             "BOKGU_SIGNERS_CONFIGMAP": "signers",
+            "BOKGU_ASSUMABLE_ROLES": "shop=arn:aws:iam::123456789012:role/shop",
             "BOKGU_AWS_ENDPOINT_URL": "http://localhost:1",
             "BOKGU_LISTEN_HOST": "0.0.0.0",
             "BOKGU_LISTEN_PORT": "1",
@@ -48,6 +49,7 @@ def test_every_setting_has_its_variable() -> None:
     assert settings == Settings(
         namespace="ops",
         signers_config_map="signers",
+        assumable_roles={"shop": ("arn:aws:iam::123456789012:role/shop",)},
         aws_endpoint_url="http://localhost:1",
         listen_host="0.0.0.0",
         listen_port=1,
@@ -144,6 +146,7 @@ def test_retention_is_a_day_at_least_in_worlds_as_fast_as_ours() -> None:
         ("BOKGU_HISTORY_LIFETIME", "never"),
         ("BOKGU_HISTORY", "postgres"),
         ("BOKGU_HISTORY_TABLE_PREFIX", "a b"),
+        ("BOKGU_HISTORY_ROLE_ARN", "arn:aws:iam::123456789012:user/history"),
     ],
 )
 def test_a_bad_setting_of_the_history_is_named(name: str, text: str) -> None:

@@ -1,9 +1,9 @@
 """What every pass is given."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bokgu.api.fields import ApiModel
 from bokgu.api.history import IncidentRecord
 from bokgu.api.meta import Resource
+from bokgu.api.role_grants import RoleGrant, grant_roles
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
 from bokgu.core.follow_up import FollowUp
@@ -48,6 +49,8 @@ class Objects(Protocol):
 class Context:
     """Gateways, settings and the clock, and what this process alone remembers.
 
+    `aws` acts for the operator itself until `on_behalf_of` says for whom.
+
     `unsent` maps tokens of intents that this process stored and has not sent to the monotonic time of storing; `looks`
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
@@ -71,6 +74,15 @@ class Context:
     follow_ups: dict[Key, FollowUp] = field(default_factory=dict)
     records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
+
+    def on_behalf_of(self, namespace: str, *, pinned: str | None = None) -> Self:
+        """The same context, all that it remembers shared, whose AWS calls are made for a namespace: with the roles that
+        it may assume, and `pinned`, and with its external id."""
+        return replace(self, aws=self.aws.with_grant(self.grant_for(namespace, pinned=pinned)))
+
+    def grant_for(self, namespace: str, *, pinned: str | None = None) -> RoleGrant:
+        """What a namespace may assume, and `pinned`."""
+        return grant_roles(self.settings.assumable_roles, self.cluster_id, namespace, pinned=pinned)
 
     def take_in(self, plural: str, body: Raw, *, own: bool = False) -> None:
         """Learn of an object that the API server just answered with, and give a pass to all that depend on it.

@@ -20,6 +20,7 @@ from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
 
@@ -69,7 +70,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         revisions=revisions,
         measurement=measurement,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
+        role_refused=find_refusal(context, namespace, target.role_arn) if target else None,
         at_work=find_at_work(context, plan),
+        server_ahead=context.kube.clock_ahead,
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,
