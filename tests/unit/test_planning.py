@@ -101,6 +101,7 @@ def test_the_manifest_is_owned_by_its_incident_and_has_the_finalizer() -> None:
         ({"condition": None}, "NotMeasured", False),
         ({"service": deploying(2, 1)}, "DeploymentInProgress", True),
         ({"protected_service": protected_service(allowedActions=[])}, "ActionNotAllowed", True),
+        ({"protected_service": protected_service(mode="Auto", allowedActions=[])}, "ActionNotAllowed", True),
         ({"protected_service": protected_service(limits={})}, "AtMaximum", False),
         ({"service": service(desired=10)}, "AtMaximum", False),
         ({"service": service(desired=0)}, "ScaledToZero", False),
