@@ -74,6 +74,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         known_since=context.started_at,
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
+        clock_ahead=context.kube.clock_ahead,
         frozen_by=find_corruption(
             context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
         ),
