@@ -104,7 +104,7 @@ def test_a_digest_that_another_plan_did_not_start_is_no_obstacle() -> None:
 
 def test_s8_a_plan_ends_by_the_later_of_two_clocks() -> None:
     for ahead in (timedelta(hours=2), -timedelta(hours=2)):
-        outcome = decide(plan(), facts(server_ahead=ahead))
+        outcome = decide(plan(), facts(clock_ahead=ahead))
         assert (outcome.status.phase == "Expired") is (ahead > timedelta())
 
 

@@ -40,7 +40,7 @@ class PlanFacts:
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or
     could not be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are
     tokens of intents that this very process stored and has not sent. `known_since` is when this process could first
-    have seen the plan: doubt about an intent counts from there (S5). `server_ahead` is how far the API server's
+    have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's
     clock is ahead of `now`.
     """
 
@@ -62,7 +62,12 @@ class PlanFacts:
     holder: str
     timing: Timing
     frozen_by: str | None = None
-    server_ahead: timedelta = timedelta()
+    clock_ahead: timedelta = timedelta()
+
+    @property
+    def latest(self) -> datetime:
+        """Now, by the later of this process's clock and the API server's."""
+        return max(self.now, self.now + self.clock_ahead)
 
 
 @dataclass(frozen=True)

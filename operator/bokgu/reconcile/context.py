@@ -54,7 +54,8 @@ class Context:
     `unsent` maps tokens of intents that this process stored and has not sent to the monotonic time of storing; `looks`
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
-    that are over, with the versions it was made from. Losing any of it costs a delay, never safety.
+    that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
+    was seen so. Losing any of it costs a delay, never safety.
     """
 
     kube: KubeClient
@@ -73,6 +74,7 @@ class Context:
     scopes: dict[Key, ScopeMemory] = field(default_factory=dict)
     follow_ups: dict[Key, FollowUp] = field(default_factory=dict)
     records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
+    fence: tuple[tuple[object, ...], datetime] | None = None
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def on_behalf_of(self, namespace: str, *, pinned: str | None = None) -> Self:
@@ -116,6 +118,13 @@ class Context:
             memories = {}
         self.memories[key] = (service_arn, memories)
         return memories
+
+    def remember_fence(self, version: tuple[object, ...]) -> datetime:
+        """Since when the admission policy was seen in the state that it is in now, by the later of the two clocks."""
+        if self.fence is None or self.fence[0] != version:
+            now = self.clock()
+            self.fence = (version, max(now, now + self.kube.clock_ahead))
+        return self.fence[1]
 
     def used(self, key: Key, look: Look | None) -> None:
         """The object's pass has dealt with that look; a newer one that came meanwhile stays."""

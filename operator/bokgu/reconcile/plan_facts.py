@@ -72,11 +72,11 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=find_refusal(context, namespace, target.role_arn) if target else None,
         at_work=find_at_work(context, plan),
-        server_ahead=context.kube.clock_ahead,
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
+        clock_ahead=context.kube.clock_ahead,
         frozen_by=find_corruption(
             context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
         ),
