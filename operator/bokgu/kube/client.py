@@ -85,9 +85,13 @@ class KubeClient:
         """One object of ours, or None."""
         return await self._get(f"{_path(plural, namespace)}/{name}")
 
-    async def list(self, plural: str, namespace: str | None = None) -> AsyncIterator[Raw]:
-        """All objects of a kind of ours, page by page."""
+    async def list(
+        self, plural: str, namespace: str | None = None, *, where: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Raw]:
+        """All objects of a kind of ours, page by page; only those whose selectable fields are as in `where`."""
         query: dict[str, str] = {"limit": str(PAGE)}
+        if where:
+            query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in where.items())
         while True:
             answer = await self._call("GET", _path(plural, namespace), query=query)
             for item in answer["items"]:

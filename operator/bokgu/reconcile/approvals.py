@@ -62,8 +62,8 @@ async def tally_plan(
     """Judge all approvals that name the plan; `live` lists them, and reads the policy, from the API server (S1)."""
     namespace, name = plan.metadata.namespace, plan.metadata.name
     if live:
-        listed = [raw async for raw in context.kube.list(PlanApproval.plural, namespace)]
-        bodies = [body for body in listed if body["spec"]["planRef"]["name"] == name]
+        where = {"spec.planRef.name": name}
+        bodies = [raw async for raw in context.kube.list(PlanApproval.plural, namespace, where=where)]
     else:
         bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
     policy = await read_policy(context, namespace, live=live)
