@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-fidelity lint type crds verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-gitops test-fidelity lint type crds verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,10 @@ test: controlplane ## run all tests on the real control plane and the simulator
 
 test-unit: $(LOCKED) ## run the tests of the pure core, which need nothing else
 	@$(PY) -m pytest tests/unit
+
+test-gitops: controlplane ## run Flux's kustomize-controller on what docs/gitops.md shows; builds it once, about 4 minutes
+	@$(PY) -m tests.gitops >/dev/null
+	@BOKGU_TEST_GITOPS=1 $(PY) -m pytest tests/gitops
 
 test-fidelity: $(LOCKED) ## BOKGU_TEST_DYNAMODB=http://127.0.0.1:8000: test the history's tables on a DynamoDB Local of your own
 	@BOKGU_TEST_FIDELITY=1 BOKGU_TEST_DYNAMODB=$(BOKGU_TEST_DYNAMODB) $(PY) -m pytest tests/integration/test_history_tables.py

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bokgu.api.meta import Target
+from bokgu.api.role_grants import RoleGrant
 from bokgu.aws.client import AwsClient
 from tests.simulator.harness import CLUSTER, SERVICE
 
 T = TypeVar("T")
 TARGET = Target(region="us-east-1", cluster=CLUSTER, service=SERVICE)
 ROLE = "arn:aws:iam::123456789012:role/bokgu"
+GRANT = RoleGrant((f"{ROLE}*",), "shop", "cluster-1/shop")
 THREADS = 2
 
 
@@ -18,7 +20,7 @@ def call(url: str, make: Callable[[AwsClient], Awaitable[T]]) -> T:
     """What the calls that `make` makes with a fresh gateway come to; it is closed again."""
 
     async def run() -> T:
-        aws = AwsClient(url, THREADS)
+        aws = AwsClient(url, THREADS, grant=GRANT)
         try:
             return await make(aws)
         finally:

@@ -11,6 +11,7 @@ from tests.scenarios import tally
 from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
 from tests.world.account import Account
+from tests.world.roles import FIRST_ACCOUNT
 from tests.world.scene import Scene
 from tests.world.world import World
 
@@ -57,7 +58,7 @@ def scene(new_scene: Callable[..., Scene]) -> Scene:
 @pytest.fixture
 def account(world: World, _numbers: Iterator[int]) -> Iterator[Account]:
     """An AWS account that no other test feels: a scope of its own."""
-    opened = Account(world, f"{500_000_000_000 + next(_numbers)}")
+    opened = Account(world, f"{FIRST_ACCOUNT + next(_numbers)}")
     yield opened
     opened.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota, parse_quotas
+from bokgu.api.role_grants import AssumableRoles, RoleGrant, parse_assumable_roles, parse_role_arn
 
 
 def _positive(text: str) -> int:
@@ -129,6 +130,12 @@ class Settings:
     signers_config_map: str = field(default="bokgu-signers", metadata={"env": "BOKGU_SIGNERS_CONFIGMAP"})
     """ConfigMap in that namespace with the keys `allowed_signers` and `revoked`."""
 
+    assumable_roles: AssumableRoles = field(
+        default_factory=dict, metadata={"env": "BOKGU_ASSUMABLE_ROLES", "parse": parse_assumable_roles}
+    )
+    """IAM roles that the ProtectedServices of a namespace may name; none: no namespace may name a role. A role of the
+    namespace `*` may be named in every namespace, by anybody who may write a ProtectedService."""
+
     aws_endpoint_url: str | None = field(default=None, metadata={"env": "BOKGU_AWS_ENDPOINT_URL"})
     """Endpoint of all AWS APIs; default: AWS itself."""
 
@@ -218,7 +225,9 @@ class Settings:
     history_region: str = field(default="", metadata={"env": "BOKGU_HISTORY_REGION"})
     """Region of the tables; default: that of AWS_REGION."""
 
-    history_role_arn: str | None = field(default=None, metadata={"env": "BOKGU_HISTORY_ROLE_ARN"})
+    history_role_arn: str | None = field(
+        default=None, metadata={"env": "BOKGU_HISTORY_ROLE_ARN", "parse": parse_role_arn}
+    )
     """IAM role for the tables; default: the operator's own identity."""
 
     history_lifetime: timedelta = field(
@@ -233,6 +242,11 @@ class Settings:
 
     holder: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}-{os.getpid()}")
     """Name of this process in intents."""
+
+    @property
+    def own_grant(self) -> RoleGrant:
+        """The one role that the operator assumes for itself. No namespace chooses it, so it needs no external id."""
+        return RoleGrant((self.history_role_arn,) if self.history_role_arn else ())
 
 
 SHORTEST_RETENTION = timedelta(hours=24)

@@ -28,6 +28,15 @@ INCIDENTS_RETIRED = Counter(
     registry=REGISTRY,
 )
 PLANS_CREATED = Counter("bokgu_plans_created", "Recovery plans created.", ["root_cause"], registry=REGISTRY)
+AUTO_APPROVALS = Counter(
+    "bokgu_auto_approvals", "Plans that a RecoveryPolicy let start without people.", registry=REGISTRY
+)
+EMERGENCY_OVERRIDES = Counter(
+    "bokgu_emergency_overrides", "Plans whose approvals an emergency role stood in for.", registry=REGISTRY
+)
+EVENTS_FAILED = Counter(
+    "bokgu_kubernetes_events_failed", "Kubernetes Events that could not be created.", registry=REGISTRY
+)
 PLANS_FINISHED = Counter("bokgu_plans_finished", "Recovery plans that ended.", ["phase"], registry=REGISTRY)
 STEPS_FINISHED = Counter(
     "bokgu_steps_finished",

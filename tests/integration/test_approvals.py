@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 
 from bokgu.api.vocabulary import Decision
 from bokgu.core.approval.statement import build_approval
@@ -185,3 +186,15 @@ def _patch_signers(world: World, patch: dict[str, Any]) -> None:
     world.control_plane.kubectl(
         "patch", "configmap", "bokgu-signers", "-n", "bokgu-system", "--type=merge", "-p", json.dumps(patch)
     )
+
+
+def test_a_plan_that_waits_asks_with_the_manifest_to_commit(waiting: Scene) -> None:
+    plan = waiting.plan()
+    request = yaml.safe_load(plan["status"]["approvalRequest"])
+    assert request["metadata"]["name"].startswith(f"{plan['metadata']['name']}-{plan['status']['digest'][7:19]}")
+    assert request["spec"]["planDigest"] == plan["status"]["digest"]
+    assert request["spec"]["role"] in plan["status"]["requiredApprovals"]
+    told = waiting.world.control_plane.kubectl("describe", "recoveryplan", plan["metadata"]["name"], "-n", NAMESPACE)
+    assert "ApprovalNeeded" in told.stdout
+    # It waits for a name and a signature: as it is, it counts for nothing.
+    assert reason_of(waiting, request) == "InvalidSignature"

@@ -15,7 +15,7 @@ from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import READ_TIMEOUT, AwsClient, _Call
 from bokgu.aws.ecs import fetch_service, send_request
 from bokgu.aws.sqs import LONGEST_POLL, delete_messages, receive_messages
-from tests.aws_gateway import ROLE, TARGET, call
+from tests.aws_gateway import GRANT, ROLE, TARGET, call
 from tests.simulator.harness import CLUSTER, SERVICE, Scene
 from tests.world.world import free_port
 
@@ -82,6 +82,34 @@ def test_s3_assumed_role_session_is_named_after_the_step(stage: Scene) -> None:
     (update,) = stage.control.calls("UpdateService", since=since)
     assert update.role_session_name == "bokgu-p-1-1"
     assert update.access_key_id != "operator"
+
+
+@pytest.mark.usefixtures("aws_credentials")
+def test_s1_a_role_that_trusts_one_namespace_lets_no_other_in_nor_does_its_session(stage: Scene) -> None:
+    """IAM User Guide, "The confused deputy problem". What is kept for one namespace is never used for another."""
+    role = f"{ROLE}-of-shop"
+    stage.control.declare_role(role, external_id="cluster-1/shop")
+    since = max(c.sequence for c in stage.control.calls())
+    assumed = TARGET.model_copy(update={"role_arn": role})
+
+    async def look_for_both(aws: AwsClient) -> None:
+        await fetch_service(aws, assumed, datetime.now(UTC))
+        stranger = aws.with_grant(replace(GRANT, namespace="bank", external_id="cluster-1/bank"))
+        for refused in (fetch_service(stranger, assumed, datetime.now(UTC)), scale(stranger, assumed)):
+            with pytest.raises(AwsError, match="with the external id cluster-1/bank") as caught:
+                await refused
+            assert (caught.value.code, caught.value.sent) == ("AccessDenied", False)
+        await scale(aws, assumed)
+
+    call(stage.server.url, look_for_both)
+    calls = stage.control.calls("AssumeRole", since=since)
+    assert [(c.parameters["ExternalId"], c.result) for c in calls] == [
+        ("cluster-1/shop", "OK"),
+        ("cluster-1/bank", "AccessDenied"),
+        ("cluster-1/bank", "AccessDenied"),
+        ("cluster-1/shop", "OK"),
+    ]
+    assert len(stage.control.calls("UpdateService", since=since)) == 1
 
 
 @pytest.mark.usefixtures("aws_credentials")

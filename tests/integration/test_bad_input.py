@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.test_fences import PLAN
 from tests.world.manifests import NAMESPACE, detector, incident, protected_service
+from tests.world.roles import SILENT, operator_role
 from tests.world.scene import Scene
 from tests.world.world import World, wait_for
 
@@ -53,11 +54,12 @@ def test_s12_unknown_incident_type_is_refused_at_admission(world: World) -> None
 
 def test_s12_account_that_does_not_answer_says_why_and_stops_no_other(scene: Scene) -> None:
     world = scene.world
-    account = world.simulator.at("333333333333")
+    account = world.simulator.at(SILENT)
     for operation in ("DescribeServices", "GetMetricData"):
         account.reset_connection(operation, count=10_000)
-    role = "arn:aws:iam::333333333333:role/bokgu"
-    world.apply(protected_service("silent", roleArn=role), detector("silent"), incident("silent", "silent"))
+    world.apply(
+        protected_service("silent", roleArn=operator_role(SILENT)), detector("silent"), incident("silent", "silent")
+    )
     wait_for(
         lambda: world.condition("protectedservices", "silent", "Ready").get("status") == "False",
         30,

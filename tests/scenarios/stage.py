@@ -15,6 +15,7 @@ from tests.scenarios.simulated_time import compress
 from tests.simulator.accounts import DEFAULT_ACCOUNT
 from tests.simulator.control import ControlError, SimulatorControl
 from tests.world.manifests import REGION, approver_bindings
+from tests.world.roles import FIRST_OF_SCENARIO, operator_role
 from tests.world.world import SPEED, World
 
 SHARED_CLUSTER = "scenarios"
@@ -34,8 +35,8 @@ class Stage:
         self.world, self.scenario = world, scenario
         self.namespace = label[:60].rstrip("-")
         own = scenario.world.account == "own"
-        self.account = f"2{scenario.number:011d}" if own else DEFAULT_ACCOUNT
-        self.role = f"arn:aws:iam::{self.account}:role/bokgu" if own else None
+        self.account = f"{FIRST_OF_SCENARIO + scenario.number}" if own else DEFAULT_ACCOUNT
+        self.role = operator_role(self.account) if own else None
         short = f"s{scenario.number}"
         lonely = own or scenario.world.cluster
         self.cluster = short if lonely else SHARED_CLUSTER

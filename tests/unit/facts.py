@@ -402,6 +402,7 @@ def facts(**fields: Any) -> PlanFacts:
             revisions=revisions(1, 2),
             measurement=None,
             elder=None,
+            role_refused=None,
             at_work=None,
             unsent=frozenset(),
             known_since=NOW - 60 * MINUTE,

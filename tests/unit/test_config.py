@@ -19,6 +19,7 @@ def test_every_setting_has_its_variable() -> None:
         {
             "BOKGU_NAMESPACE": "ops",
             "BOKGU_SIGNERS_CONFIGMAP": "signers",
+            "BOKGU_ASSUMABLE_ROLES": "shop=arn:aws:iam::123456789012:role/shop",
             "BOKGU_AWS_ENDPOINT_URL": "http://localhost:1",
             "BOKGU_LISTEN_HOST": "0.0.0.0",
             "BOKGU_LISTEN_PORT": "1",
@@ -34,6 +35,9 @@ def test_every_setting_has_its_variable() -> None:
             "BOKGU_EVENT_QUEUES": "https://sqs.eu-west-1.amazonaws.com/1/a",
             "BOKGU_WEBHOOK_TOKEN_FILE": "/run/token",
             "BOKGU_WEBHOOK_PORT": "8",
+            "BOKGU_DELEGATES": "flux-system:kustomize-controller",
+            "BOKGU_AUTO_NAMESPACES": "shop, pay",
+            "BOKGU_EMERGENCY_ROLE": "incident_commander",
             "BOKGU_HISTORY": "dynamodb",
             "BOKGU_HISTORY_TABLE_PREFIX": "ops",
             "BOKGU_HISTORY_REGION": "eu-west-1",
@@ -45,6 +49,7 @@ def test_every_setting_has_its_variable() -> None:
     assert settings == Settings(
         namespace="ops",
         signers_config_map="signers",
+        assumable_roles={"shop": ("arn:aws:iam::123456789012:role/shop",)},
         aws_endpoint_url="http://localhost:1",
         listen_host="0.0.0.0",
         listen_port=1,
@@ -60,6 +65,9 @@ def test_every_setting_has_its_variable() -> None:
         event_queues=(EventQueue("https://sqs.eu-west-1.amazonaws.com/1/a", "eu-west-1"),),
         webhook_token_file=Path("/run/token"),
         webhook_port=8,
+        delegates=frozenset({"system:serviceaccount:flux-system:kustomize-controller"}),
+        auto_namespaces=frozenset({"shop", "pay"}),
+        emergency_role="incident_commander",
         history=HistoryBackend.DYNAMODB,
         history_table_prefix="ops",
         history_region="eu-west-1",
@@ -85,6 +93,12 @@ def test_every_setting_has_its_variable() -> None:
         ("BOKGU_EVENT_QUEUES", "https://vpce-1.sqs.example/1/a"),
         ("BOKGU_EVENT_QUEUES", "https://sqs.eu-west-1.amazonaws.com/1/a,"),
         ("BOKGU_WEBHOOK_PORT", "http"),
+        ("BOKGU_DELEGATES", "kustomize-controller"),
+        ("BOKGU_DELEGATES", "flux-system:a:b"),
+        ("BOKGU_DELEGATES", "flux-system:"),
+        ("BOKGU_AUTO_NAMESPACES", "*"),
+        ("BOKGU_AUTO_NAMESPACES", "shop,,pay"),
+        ("BOKGU_EMERGENCY_ROLE", "Commander"),
     ],
 )
 def test_s12_a_bad_value_names_its_variable(name: str, value: str) -> None:
@@ -132,6 +146,7 @@ def test_retention_is_a_day_at_least_in_worlds_as_fast_as_ours() -> None:
         ("BOKGU_HISTORY_LIFETIME", "never"),
         ("BOKGU_HISTORY", "postgres"),
         ("BOKGU_HISTORY_TABLE_PREFIX", "a b"),
+        ("BOKGU_HISTORY_ROLE_ARN", "arn:aws:iam::123456789012:user/history"),
     ],
 )
 def test_a_bad_setting_of_the_history_is_named(name: str, text: str) -> None:

@@ -47,6 +47,7 @@ def guard_facts(**fields: object) -> GuardFacts:
         problem=None,
         tally=APPROVED,
         elder=None,
+        role_refused=None,
         at_work=None,
         now=NOW,
     )
@@ -67,6 +68,7 @@ def test_s6_with_every_gate_open_nothing_blocks() -> None:
     ("closed", "gate", "reason"),
     [
         ({"protected_service": None}, "Protected", "NotProtected"),
+        ({"role_refused": "namespace shop may not assume it"}, "RoleAllowed", "RoleNotAllowed"),
         ({"elder": "shop/older"}, "SoleProtector", "TargetAlreadyProtected"),
         ({"at_work": "plan-2"}, "ServiceFree", "ServiceBusy"),
         ({"protected_service": protected_service(mode="Observe")}, "Mode", "ModeForbids"),

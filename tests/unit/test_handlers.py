@@ -81,3 +81,19 @@ def test_runbooks_that_escalate_are_judged_anew() -> None:
 def test_a_runbook_wakes_a_bounded_number_of_incidents() -> None:
     world = Told(*(incident(f"i{n}") for n in range(MAX_WAITING + 50)))
     assert len(world.put(an_object("ours"))) == MAX_WAITING + 1
+
+
+def test_a_policy_wakes_the_plans_of_its_namespace_that_are_not_over_and_their_approvals() -> None:
+    world = told()
+    for plan in (
+        an_object("waiting-1", spec={"serviceRef": {"name": "api"}, "incidentRef": {"name": "waiting"}}),
+        an_object("old-1", spec={"serviceRef": {"name": "api"}}, status={"phase": "Completed"}),
+        an_object("elsewhere-1", "other", spec={"serviceRef": {"name": "api"}}),
+    ):
+        world.store.put("recoveryplans", plan)
+    for name in ("waiting-1", "old-1"):
+        world.store.put("planapprovals", an_object(f"yes-{name}", spec={"planRef": {"name": name}}))
+    policy = an_object("default")
+    world.store.put("recoverypolicies", policy)
+    world.announce("recoverypolicies", policy, True)
+    assert world.queued == [("recoveryplans", "shop", "waiting-1"), ("planapprovals", "shop", "yes-waiting-1")]

@@ -26,6 +26,7 @@ from bokgu.runtime.store import Raw, Store
 from tests.unit import facts
 from tests.unit.facts import NOW
 from tests.unit.history_facts import finished_plan, record, resolved
+from tests.unit.unasked_aws import UnaskedAws
 
 OVER: Key = ("incidents", "shop", "incident-1")
 DAY = timedelta(days=1)
@@ -116,10 +117,9 @@ class World:
         self.store, self.now, self.kube = Store(), NOW, Kube(*bodies)
         self.queues = {p: Queue(patient=p == history.PLURAL) for p in controller.PASSES}
         self.announce = build_announcer(self.store, self.enqueue)
-        nothing = cast(Any, None)
         self.context = Context(
             kube=cast(Any, self.kube),
-            aws=nothing,
+            aws=cast(Any, UnaskedAws()),
             history=kept,
             objects=self.store,
             settings=Settings(),
@@ -214,10 +214,10 @@ def test_no_pass_is_made_before_everything_is_listed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(run, "open_history", lambda *_: kept)
     monkeypatch.setattr(run, "open_doors", no_doors)
     monkeypatch.setattr("bokgu.runtime.run.kopf.operator", informer)
-    nothing = cast(Any, None)
+    unasked = cast(Any, UnaskedAws())
 
     async def serve() -> None:
-        await run._serve(Settings(), cast(Any, world.kube), nothing, asyncio.Event())
+        await run._serve(Settings(), cast(Any, world.kube), unasked, asyncio.Event())
 
     asyncio.run(serve())
     (stored,) = kept.stored

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bokgu.api.fields import parse_duration
 from bokgu.api.observed import ServiceRevision
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan
+from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.vocabulary import Action, Comparison, Confidence, OnFailure, RootCause, Trait
 from bokgu.core.detection import breaches
 from bokgu.core.planning import Decision, build_plan, decide_plan, plan_manifest
@@ -100,6 +101,7 @@ def test_the_manifest_is_owned_by_its_incident_and_has_the_finalizer() -> None:
         ({"condition": None}, "NotMeasured", False),
         ({"service": deploying(2, 1)}, "DeploymentInProgress", True),
         ({"protected_service": protected_service(allowedActions=[])}, "ActionNotAllowed", True),
+        ({"protected_service": protected_service(mode="Auto", allowedActions=[])}, "ActionNotAllowed", True),
         ({"protected_service": protected_service(limits={})}, "AtMaximum", False),
         ({"service": service(desired=10)}, "AtMaximum", False),
         ({"service": service(desired=0)}, "ScaledToZero", False),
@@ -311,6 +313,21 @@ def test_s1_the_worse_of_severity_and_impact_says_who_must_approve(
 ) -> None:
     plan = built(incident=incident(severity=severity), classification=classification(impactLevel=impact))
     assert plan.spec.required_approvals == roles
+
+
+def test_s1_a_plan_keeps_the_roles_that_the_policy_demanded_when_it_was_made() -> None:
+    rules = [
+        {"name": "rollbacks", "actions": ["rollback_to_previous_version"], "roles": [{"name": "dba"}]},
+        {"name": "scaling", "actions": ["scale_out"], "roles": [{"name": "capacity", "people": 2}]},
+        {"name": "staging", "environments": ["staging"], "roles": [{"name": "qa"}]},
+    ]
+    policy = RecoveryPolicy.model_validate(
+        {"kind": "RecoveryPolicy", "metadata": {"name": "default", "namespace": "shop"}, "spec": {"approvals": rules}}
+    )
+    plan = built(policy=policy)
+    assert [s.action for s in plan.spec.steps if s.action.writes] == ["scale_out"]
+    assert plan.spec.required_approvals[-1] == "capacity"
+    assert {"dba", "qa"}.isdisjoint(plan.spec.required_approvals)
 
 
 @pytest.mark.parametrize(

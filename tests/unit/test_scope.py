@@ -23,9 +23,10 @@ from bokgu.runtime import controller
 from bokgu.runtime.handlers import build_announcer
 from bokgu.runtime.queue import Queue
 from bokgu.runtime.store import Raw, Store
+from tests.unit.unasked_aws import UnaskedAws
 
 START = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
-HERE: Key = ("scopes", "us-east-1", "")
+HERE: Key = ("scopes", "", "us-east-1")
 
 
 class World:
@@ -38,7 +39,7 @@ class World:
         nothing = cast(Any, None)
         self.context = Context(
             kube=nothing,
-            aws=nothing,
+            aws=cast(Any, UnaskedAws()),
             history=nothing,
             objects=self.store,
             settings=Settings(),
@@ -150,7 +151,7 @@ def test_scopes_that_hang_keep_no_worker_from_recoveries(monkeypatch: pytest.Mon
         monkeypatch.setitem(controller.PASSES, "recoveryplans", recover)
         worker = asyncio.create_task(controller.work(World().context, queue))
         for number in range(50):
-            queue.add(("scopes", "us-east-1", f"role-{number}"))
+            queue.add(("scopes", "shop", f"us-east-1 role-{number}"))
         plan = ("recoveryplans", "shop", "plan")
         queue.add(plan)
         await asyncio.sleep(0.05)

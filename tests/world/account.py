@@ -8,18 +8,22 @@ from botocore.config import Config
 
 from tests.simulator.control import RecordedCall
 from tests.world.manifests import NAMESPACE, REGION, protected_service
+from tests.world.roles import operator_role
 from tests.world.world import World
 
 PRESETS = ("alb-target-5xx", "alb-no-target", "ecs-running", "ecs-crash-loop", "ecs-deployment", "ecs-cpu")
 
 
 class Account:
-    """Services in an account of their own, which the operator reaches through a role: a scope of its own."""
+    """Services in an account of their own, which the operator reaches through a role: a scope of its own.
+
+    The role lets the operator in on behalf of the tests' namespace only.
+    """
 
     def __init__(self, world: World, number: str) -> None:
         self.world, self.number = world, number
         self._protected: list[str] = []
-        self.role = f"arn:aws:iam::{number}:role/bokgu"
+        self.role = operator_role(number)
         self.aws = world.simulator.at(number)
         session = boto3.Session(aws_access_key_id="person", aws_secret_access_key="x", region_name=REGION)
         config = Config(retries={"total_max_attempts": 1})
@@ -27,6 +31,7 @@ class Account:
         keys = sts.assume_role(RoleArn=self.role, RoleSessionName="person")["Credentials"]
         session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], REGION)
         self.ecs: Any = session.client("ecs", endpoint_url=world.aws_url, config=config)
+        self.aws.declare_role(self.role, external_id=world.external_id())
 
     def create(self, cluster: str, *names: str) -> None:
         """Healthy services behind load balancers of their own, in a cluster."""

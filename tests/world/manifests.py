@@ -121,7 +121,7 @@ GITOPS_ACCOUNT: list[dict[str, Any]] = [
         "rules": [
             {
                 "apiGroups": ["bokgu.dev"],
-                "resources": ["planapprovals", "protectedservices", "detectors", "runbooks"],
+                "resources": ["planapprovals", "protectedservices", "detectors", "runbooks", "recoverypolicies"],
                 "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
             },
             {

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ import yaml
 
 from bokgu.api.vocabulary import Decision
 from bokgu.core.approval.statement import approval_statement, build_approval
-from bokgu.core.ssh_signature import NAMESPACE
+from bokgu.core.ssh.signature import NAMESPACE
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,16 @@ class Person:
 class Repository:
     """A local Git repository with a checkout that approvals are applied from."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, path: str = "approvals") -> None:
+        """`path` is the folder of the repository that approvals are in."""
+        self.folder, self.path = folder, path
         self.origin, self.work, self.checkout = folder / "origin.git", folder / "work", folder / "checkout"
-        self.approvals = self.checkout / "approvals"
+        self.approvals = self.checkout / path
         """What is applied. Git keeps no empty folder: it is not there while there are no approvals."""
         if not self.origin.exists():
             run("git", "init", "-q", "--bare", "-b", "main", str(self.origin))
             run("git", "clone", "-q", str(self.origin), str(self.work))
-            self._commit("bokgu", "start", ("README", "Approvals of recovery plans.\n"))
+            self._commit("bokgu", "start", {"README": "Approvals of recovery plans.\n"})
             run("git", "clone", "-q", str(self.origin), str(self.checkout))
 
     @contextmanager
@@ -109,7 +110,7 @@ class Repository:
     def commit(self, author: str, manifest: dict[str, Any]) -> None:
         """Commit a manifest as that person, push it, and bring the checkout up to date."""
         decision = f"{manifest['spec']['decision']} {manifest['spec']['planRef']['name']}"
-        self.write(author, decision, f"{manifest['metadata']['name']}.yaml", yaml.safe_dump(manifest, sort_keys=False))
+        self.write(author, decision, {self.file_of(manifest): yaml.safe_dump(manifest, sort_keys=False)})
 
     def commit_signed(self, person: Person, message: str, file: Path) -> str:
         """Commit a file of the work tree with the person's own settings. Returns what `git verify-commit` says of it.
@@ -131,21 +132,24 @@ class Repository:
 
     def remove(self, author: str, manifest: dict[str, Any]) -> None:
         """Remove a committed manifest as that person, push that, and bring the checkout up to date."""
-        name = manifest["metadata"]["name"]
-        (self.work / "approvals" / f"{name}.yaml").unlink()
-        self._commit(author, f"Withdraw {name}")
+        (self.work / self.file_of(manifest)).unlink()
+        self._commit(author, f"Withdraw {manifest['metadata']['name']}", {})
         self._pull()
 
-    def write(self, author: str, message: str, file: str, text: str) -> None:
-        """Commit any text to a file of the applied folder."""
-        self._commit(author, message, (f"approvals/{file}", text))
+    def write(self, author: str, message: str, files: Mapping[str, str]) -> None:
+        """Commit any files, by their paths in the repository, push that, and bring the checkout up to date."""
+        self._commit(author, message, files)
         self._pull()
+
+    def file_of(self, manifest: dict[str, Any]) -> str:
+        """The path that an approval has in the repository."""
+        return f"{self.path}/{manifest['metadata']['name']}.yaml"
 
     def _pull(self) -> None:
         run("git", "-C", str(self.checkout), "pull", "-q")
 
-    def _commit(self, author: str, message: str, *files: tuple[str, str]) -> None:
-        for name, text in files:
+    def _commit(self, author: str, message: str, files: Mapping[str, str]) -> None:
+        for name, text in files.items():
             path = self.work / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)

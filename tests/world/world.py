@@ -34,6 +34,7 @@ from tests.world.manifests import (
     approver_bindings,
 )
 from tests.world.people import Person, Repository
+from tests.world.roles import ASSUMABLE_ROLES
 
 ROOT = Path(__file__).parents[2]
 SPEED = 60.0
@@ -43,6 +44,7 @@ TOKEN_LIFETIME = timedelta(hours=24)
 """A world that was left running works for a day."""
 
 OPERATOR_SETTINGS = {
+    "BOKGU_ASSUMABLE_ROLES": ASSUMABLE_ROLES,
     "BOKGU_MINUTE": "1s",
     "BOKGU_AWS_QUOTAS": "ecs=1200,UpdateService=60,GetMetricData=3000,FilterLogEvents=300,elbv2=600",
     "BOKGU_SERVICE_POLL": "1s",
@@ -51,7 +53,7 @@ OPERATOR_SETTINGS = {
     "BOKGU_RESYNC": "10s",
     "BOKGU_POLICY_SETTLE": "2s",
 }
-"""The operator's delays at the same pace."""
+"""The operator's delays at the same pace, and what it trusts."""
 
 Raw = dict[str, Any]
 
@@ -304,6 +306,11 @@ class World:
         return self.control_plane.kubectl("--namespace", NAMESPACE, *arguments, user=self.gitops)
 
     # AWS
+
+    def external_id(self, namespace: str = NAMESPACE) -> str:
+        """What the operator shows to the roles that it assumes for a namespace."""
+        get_uid = ("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+        return f"{self.control_plane.kubectl(*get_uid).stdout}/{namespace}"
 
     @property
     def aws_url(self) -> str:

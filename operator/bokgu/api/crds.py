@@ -83,11 +83,17 @@ def build_crd(kind: type[Resource]) -> dict[str, Any]:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": list(kind.printer_columns),
+                    **_selectable(kind),
                     "schema": {"openAPIV3Schema": root},
                 }
             ],
         },
     }
+
+
+def _selectable(kind: type[Resource]) -> dict[str, Any]:
+    fields = [{"jsonPath": f".{path}"} for path in kind.selectable_fields]
+    return {"selectableFields": fields} if fields else {}
 
 
 def write_crds(folder: Path) -> list[Path]:

@@ -135,6 +135,8 @@ class Resource(ApiModel):
     printer_columns: ClassVar[tuple[dict[str, Any], ...]]
     rules: ClassVar[tuple[dict[str, str], ...]] = ()
     """CEL rules of the whole object; beside spec and status only metadata.name is visible."""
+    selectable_fields: ClassVar[tuple[str, ...]] = ()
+    """Paths that a list can be asked for (`kubectl get --field-selector`, KEP-4358), such as `spec.planRef.name`."""
 
     api_version: str = API_VERSION
     kind: str = ""

@@ -75,6 +75,7 @@ class PlanApproval(Resource):
         {"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].reason"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     )
+    selectable_fields = ("spec.planRef.name",)
     rules = (
         {
             "rule": "self.metadata.name.contains(self.spec.planDigest.substring(7, 19))",

@@ -193,7 +193,11 @@ class ProtectedServiceSpec(ApiModel):
         description="AWS region, such as eu-central-1."
     )
     role_arn: Arn | None = Field(
-        default=None, description="IAM role that the operator assumes for this service; default: its own identity."
+        default=None,
+        description="IAM role that the operator assumes for this service; default: its own identity. Operator"
+        " configuration (BOKGU_ASSUMABLE_ROLES) must let the namespace name it, else Ready is RoleNotAllowed."
+        " It is assumed with the external id CLUSTER/NAMESPACE, where CLUSTER is the uid of the namespace kube-system:"
+        " let the role's trust policy demand it.",
     )
     ecs: EcsReference = Field(description="The ECS service.")
     mode: Mode = Field(

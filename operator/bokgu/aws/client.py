@@ -3,18 +3,19 @@ an effect.
 
 A Session costs about 117 ms and 11 MB, most of it the models of AWS's APIs, a client on it 2 ms. So there is one
 Session for the operator itself, one for each role in each region, which reads the models of the first, and clients are
-kept.
+kept. A role that two namespaces assume is two roles: neither ever gets what the other's external id opened.
 """
 
 import asyncio
 import contextlib
+import copy
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, Self
 
 import boto3
 from botocore.config import Config
@@ -31,6 +32,7 @@ from botocore.utils import parse_timestamp
 
 from bokgu.api.observed import AwsError
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota
+from bokgu.api.role_grants import ROLE_NOT_ALLOWED, RoleGrant
 from bokgu.aws.rate_limits import RateLimits, account_of
 from bokgu.metrics import AWS_REQUESTS, AWS_SECONDS
 
@@ -55,6 +57,14 @@ _NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError,
 
 
 @dataclass(frozen=True)
+class _AssumedRole:
+    """A role as it is assumed: its ARN, and the external id that its trust policy may demand."""
+
+    arn: str
+    external_id: str | None
+
+
+@dataclass(frozen=True)
 class _Call:
     """One call. `session_name` and `deadline` (monotonic) are set for writes; `waits` is how many seconds AWS may take
     by design."""
@@ -63,7 +73,7 @@ class _Call:
     operation: str
     arguments: Mapping[str, Any]
     region: str
-    role_arn: str | None
+    role: _AssumedRole | None
     session_name: str | None = None
     deadline: float | None = None
     waits: int = 0
@@ -77,19 +87,36 @@ class _Call:
 
 
 class AwsClient:
-    """Makes AWS calls for all accounts and regions."""
+    """Makes AWS calls for all accounts and regions.
 
-    def __init__(self, endpoint_url: str | None, threads: int, quotas: Mapping[str, Quota] = DEFAULT_QUOTAS) -> None:
+    It assumes the roles of its grant and no others: a call with another one is refused (code RoleNotAllowed) before
+    anything is asked of AWS. A fresh client acts for the operator itself; for a namespace one acts that has its grant.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str | None,
+        threads: int,
+        quotas: Mapping[str, Quota] = DEFAULT_QUOTAS,
+        grant: RoleGrant = RoleGrant(),  # noqa: B008 - it is frozen
+    ) -> None:
         """`endpoint_url` replaces the address of every AWS API; `threads` bounds the calls under way in a lane and
         `quotas` their rate."""
         self._endpoint_url = endpoint_url
+        self._grant = grant
         self._limits = RateLimits(quotas)
         self._session = _new_session()
         self._slots: dict[tuple[str, str, bool], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(threads))
         self._lock = Lock()
-        self._clients: dict[tuple[str, str, str | None, int], Any] = {}
-        self._roles: dict[tuple[str, str], boto3.Session] = {}
-        self._role_locks: dict[tuple[str, str], Lock] = defaultdict(Lock)
+        self._clients: dict[tuple[str, str, _AssumedRole | None, int], Any] = {}
+        self._roles: dict[tuple[_AssumedRole, str], boto3.Session] = {}
+        self._role_locks: dict[tuple[_AssumedRole, str], Lock] = defaultdict(Lock)
+
+    def with_grant(self, grant: RoleGrant) -> Self:
+        """The same client with another grant: threads, quotas and sessions are shared, and `close` closes both."""
+        other = copy.copy(self)
+        other._grant = grant  # noqa: SLF001 - it is one of us
+        return other
 
     def close(self) -> None:
         """Close idle connections. Calls under way are not waited for: nobody asks for their answers any more."""
@@ -112,8 +139,9 @@ class AwsClient:
 
         It waits while the account's quota is used up; `bulk` reads let all others go first.
         """
+        role = self._find_role(role_arn)
         await self._limits.acquire(account_of(role_arn), region, service, operation, bulk=bulk)
-        return await self._run(_Call(service, operation, arguments, region, role_arn, bulk=bulk))
+        return await self._run(_Call(service, operation, arguments, region, role, bulk=bulk))
 
     async def poll(
         self, service: str, operation: str, arguments: Mapping[str, Any], *, region: str, seconds: int
@@ -140,8 +168,17 @@ class AwsClient:
         `session_name` names the assumed role's session and stands in the user agent, so that CloudTrail tells which
         step made the call.
         """
+        role = self._find_role(role_arn)
         await self._limits.acquire(account_of(role_arn), region, service, operation)
-        return await self._run(_Call(service, operation, arguments, region, role_arn, session_name, deadline))
+        return await self._run(_Call(service, operation, arguments, region, role, session_name, deadline))
+
+    def _find_role(self, arn: str | None) -> _AssumedRole | None:
+        """The role as it is assumed under the grant. Raises AwsError."""
+        if arn is None:
+            return None
+        if not self._grant.covers(arn):
+            raise AwsError("AssumeRole", ROLE_NOT_ALLOWED, self._grant.refuse(arn), sent=False)
+        return _AssumedRole(arn, self._grant.external_id)
 
     async def _run(self, call: _Call) -> dict[str, Any]:
         slots = self._slots[call.lane]
@@ -191,6 +228,8 @@ class AwsClient:
             if code in EXPIRED:
                 self._forget(call)
             message = error.response["Error"].get("Message", "")
+            if error.operation_name == "AssumeRole" and call.role and call.role.external_id:
+                message += f" with the external id {call.role.external_id}"
             raise AwsError(call.operation, code, message, sent=status >= 500) from error
         except _NEVER_SENT as error:
             code = "Unreachable" if not isinstance(error, ParamValidationError) else "InvalidRequest"
@@ -207,7 +246,7 @@ class AwsClient:
         """A kept client for reads; for a write a client of its own, whose session carries the name."""
         if call.session_name:
             return self._new_client(call, self._open_session(call), call.session_name, retries=0)
-        key = (call.service, call.region, call.role_arn, call.waits)
+        key = (call.service, call.region, call.role, call.waits)
         if (kept := self._clients.get(key)) is not None:
             return kept
         client = self._new_client(call, self._open_session(call), "bokgu-read", retries=0 if call.waits else 2)
@@ -227,28 +266,28 @@ class AwsClient:
 
     def _open_session(self, call: _Call) -> boto3.Session:
         """The operator's own session, or one of the call's role: kept for reads, a new one for each write."""
-        if call.role_arn is None:
+        if call.role is None:
             return self._session
         if call.session_name:
-            return self._assume(call.role_arn, call.session_name, call.region)
-        key = (call.role_arn, call.region)
+            return self._assume(call.role, call.session_name, call.region)
+        key = (call.role, call.region)
         with self._lock:
             lock = self._role_locks[key]
         with lock:  # One lock each: a role that hangs holds up no other.
             if key not in self._roles:
-                self._roles[key] = self._assume(call.role_arn, "bokgu-read", call.region)
+                self._roles[key] = self._assume(call.role, "bokgu-read", call.region)
             return self._roles[key]
 
     def _forget(self, call: _Call) -> None:
         """Let the next read assume the role anew."""
-        if call.role_arn is None or call.session_name:
+        if call.role is None or call.session_name:
             return
         with self._lock:
-            self._roles.pop((call.role_arn, call.region), None)
-            for key in [key for key in self._clients if key[1:3] == (call.region, call.role_arn)]:
+            self._roles.pop((call.role, call.region), None)
+            for key in [key for key in self._clients if key[1:3] == (call.region, call.role)]:
                 del self._clients[key]
 
-    def _assume(self, role_arn: str, session_name: str, region: str) -> boto3.Session:
+    def _assume(self, role: _AssumedRole, session_name: str, region: str) -> boto3.Session:
         """A session of the role, whose credentials renew themselves; the first ones are there on return."""
         with self._lock:
             source = self._session.get_credentials()
@@ -258,8 +297,9 @@ class AwsClient:
         fetcher = AssumeRoleCredentialFetcher(
             client_creator=lambda *_, **__: sts,
             source_credentials=source,
-            role_arn=role_arn,
-            extra_args={"RoleSessionName": session_name},
+            role_arn=role.arn,
+            extra_args={"RoleSessionName": session_name}
+            | ({"ExternalId": role.external_id} if role.external_id else {}),
         )
         credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
         credentials.get_frozen_credentials()

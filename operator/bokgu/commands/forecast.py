@@ -23,6 +23,7 @@ from bokgu.reconcile.approvals import gather_requirement, read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
 from bokgu.reconcile.plan_facts import find_at_work, find_corruption
+from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
 from bokgu.reconcile.targets import find_elder
@@ -32,6 +33,11 @@ FORBIDDEN = 403
 ONE_NAMESPACE = (
     "the ProtectedServices of other namespaces may not be listed: the operator also looks whether one of them protects"
     " the same ECS service"
+)
+
+NO_CLUSTER_ID = (
+    "the namespace kube-system may not be read: IAM roles that demand the operator's external id, which holds its uid,"
+    " cannot be assumed"
 )
 
 LISTED: tuple[type[Resource], ...] = (RecoveryPolicy, Runbook, ProtectedService, Detector, Incident, RecoveryPlan)
@@ -52,7 +58,7 @@ class Forecast:
 async def forecast(settings: Settings, namespace: str, name: str) -> Forecast | None:
     """Look at the incident as the operator would. None where there is none. Raises KubeError."""
     kube = await KubeClient.connect()
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas)
+    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
     try:
         return await _forecast(settings, kube, aws, namespace, name)
     finally:
@@ -62,32 +68,45 @@ async def forecast(settings: Settings, namespace: str, name: str) -> Forecast | 
 
 async def _forecast(settings: Settings, kube: KubeClient, aws: AwsClient, namespace: str, name: str) -> Forecast | None:
     store, now = Store(), datetime.now(UTC)
-    complete = await _list(kube, store, namespace)
+    complete, cluster_id = await _list(kube, store, namespace), await _find_cluster_id(kube)
     context = Context(
         kube=kube,
         aws=aws,
         history=open_history(settings, kube, aws),
         objects=store,
         settings=settings,
-        cluster_id="",
+        cluster_id=cluster_id,
         clock=lambda: now,
         announce=lambda plural, body, own: None,
         enqueue=lambda key: None,
         started_at=now,
-    )
+    ).on_behalf_of(namespace)
     incident = context.find(Incident, namespace, name)
     if incident is None:
         return None
     around = look_around(context, incident)
     await _remember_deployments(context, around.protected)
     prospect = await foresee(context, incident, around, now)
+    needs_id = not cluster_id and around.protected is not None and around.protected.spec.role_arn is not None
     return Forecast(
         incident,
         prospect,
-        _notes(context, incident, around) + (() if complete else (ONE_NAMESPACE,)),
+        _notes(context, incident, around)
+        + (() if complete else (ONE_NAMESPACE,))
+        + ((NO_CLUSTER_ID,) if needs_id else ()),
         await _gates(context, incident, around, prospect),
         frozenset(body["metadata"]["name"] for body in store.all(Runbook.plural)),
     )
+
+
+async def _find_cluster_id(kube: KubeClient) -> str:
+    """What the external id begins with; empty where it may not be read. Raises KubeError."""
+    try:
+        return await kube.cluster_id()
+    except KubeError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return ""
 
 
 async def _list(kube: KubeClient, store: Store, namespace: str) -> bool:
@@ -151,6 +170,7 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
         problem=None,
         tally=tally_approvals(gather_requirement(plan, policy, classified, around.protected), ()),
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
+        role_refused=find_refusal(context, plan.metadata.namespace, around.protected.spec.role_arn),
         at_work=find_at_work(context, plan),
         now=context.clock(),
         mitigated=incident.status.mitigated_at is not None,

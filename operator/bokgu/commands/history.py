@@ -129,7 +129,7 @@ def _with_aws(settings: Settings, run: Callable[[Any], Awaitable[T]]) -> T:
     from bokgu.aws.client import AwsClient  # noqa: PLC0415 - boto3 takes most of a second to import
 
     async def open_and_run() -> T:
-        aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas)
+        aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
         try:
             return await run(aws)
         finally:

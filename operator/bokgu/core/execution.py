@@ -12,6 +12,7 @@ sent blindly: its effect is looked for first (S3).
 from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
+from bokgu.core.announcement import AUTO_APPROVED, EMERGENCY_OVERRIDE
 from bokgu.core.approval.statement import approval_request
 from bokgu.core.approval.tally import Tally
 from bokgu.core.guards import APPROVED, first_blocking
@@ -115,8 +116,8 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
 def _approved_by(tally: Tally) -> str:
     """Who approved, as the reason of a condition."""
     if tally.overridden:
-        return "EmergencyOverride"
-    return "AutoApproved" if tally.automatic else "Approved"
+        return EMERGENCY_OVERRIDE
+    return AUTO_APPROVED if tally.automatic else "Approved"
 
 
 def _approved_how(tally: Tally) -> str:

@@ -12,6 +12,7 @@ from bokgu.api.meta import Gate
 from bokgu.api.observed import EcsService
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan, RecoveryPlanStatus, Step
+from bokgu.api.role_grants import ROLE_NOT_ALLOWED
 from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.approval.tally import Tally
 from bokgu.core.aws_effects import find_change, took_effect
@@ -31,6 +32,7 @@ class GuardFacts:
     `service` is the live read, `problem` why there is none. `elder` is an older ProtectedService of the same ECS
     service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble has
     gone away and was not seen since, `frozen_by` names an open incident of corrupted data on the service.
+    `role_refused` says why configuration does not let the namespace assume the service's role.
     """
 
     plan: RecoveryPlan
@@ -40,6 +42,7 @@ class GuardFacts:
     problem: str | None
     tally: Tally
     elder: str | None
+    role_refused: str | None
     at_work: str | None
     now: datetime
     mitigated: bool = False
@@ -77,6 +80,20 @@ def _protected(facts: GuardFacts) -> Gate:
         "TargetChanged",
         pinned is None or pinned == protected.spec.target,
         message="the ProtectedService names another ECS service than the plan was made for",
+    )
+
+
+def _role_allowed(facts: GuardFacts) -> Gate:
+    """A role that is another team's lends its power to whoever names it (IAM User Guide, "The confused deputy
+    problem")."""
+    pinned, protected = facts.plan.status.target, facts.protected_service
+    target = pinned or (protected.spec.target if protected else None)
+    return _gate(
+        "RoleAllowed",
+        ROLE_NOT_ALLOWED,
+        facts.role_refused is None,
+        value=(target.role_arn if target else None) or "",
+        message=facts.role_refused or "",
     )
 
 
@@ -238,7 +255,7 @@ def _within_limits(facts: GuardFacts) -> Gate:
 
 
 Check = Callable[[GuardFacts], Gate]
-CHECKS: tuple[Check, ...] = (_protected, _only_protector, _mode, _action_allowed, _approved)
+CHECKS: tuple[Check, ...] = (_protected, _role_allowed, _only_protector, _mode, _action_allowed, _approved)
 """What people and configuration decide."""
 
 LIVE_CHECKS: tuple[Check, ...] = (

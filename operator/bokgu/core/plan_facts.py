@@ -37,10 +37,11 @@ class Measurement:
 class PlanFacts:
     """All that a decision rests on.
 
-    `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why. `elder` and `at_work` are as in GuardFacts. `unsent` are tokens of intents that
-    this very process stored and has not sent. `known_since` is when this process could first have seen the plan: doubt
-    about an intent counts from there (S5).
+    `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or
+    could not be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are
+    tokens of intents that this very process stored and has not sent. `known_since` is when this process could first
+    have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's
+    clock is ahead of `now`.
     """
 
     now: datetime
@@ -54,12 +55,19 @@ class PlanFacts:
     revisions: Mapping[str, ServiceRevision]
     measurement: Measurement | None
     elder: str | None
+    role_refused: str | None
     at_work: str | None
     unsent: frozenset[str]
     known_since: datetime
     holder: str
     timing: Timing
     frozen_by: str | None = None
+    clock_ahead: timedelta = timedelta()
+
+    @property
+    def latest(self) -> datetime:
+        """Now, by the later of this process's clock and the API server's."""
+        return max(self.now, self.now + self.clock_ahead)
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         now=facts.now,
         mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,
+        role_refused=facts.role_refused,
     )
 
 

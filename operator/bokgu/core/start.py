@@ -82,7 +82,7 @@ def _reason_not_to_start(plan: RecoveryPlan, facts: PlanFacts) -> tuple[PlanPhas
         return PlanPhase.CANCELLED, "IncidentResolved"
     if facts.tally.rejected_by:
         return PlanPhase.REJECTED, "Rejected"
-    if facts.now >= plan.spec.expires_at:
+    if facts.latest >= plan.spec.expires_at:
         return PlanPhase.EXPIRED, "Expired"
     return None
 

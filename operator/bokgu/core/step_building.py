@@ -9,7 +9,7 @@ from bokgu.api.observed import EcsService
 from bokgu.api.protected_service import KnownRevision
 from bokgu.api.recovery_plan import Step, StepParameters, Undo, Validation
 from bokgu.api.runbook import RunbookStep
-from bokgu.api.vocabulary import Action, Comparison, Mode, OnFailure, ValidationType
+from bokgu.api.vocabulary import Action, Comparison, OnFailure, ValidationType
 from bokgu.core.aws_effects import find_difference
 from bokgu.core.detection import lowest_threshold
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
@@ -51,7 +51,7 @@ _ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+){1,2}-\d[a-z]\b")
 def build_step(step: RunbookStep, facts: PlanningFacts) -> Step | NoPlan:
     """The step with the numbers of the service, or why it cannot be done there."""
     spec = facts.protected_service.spec
-    if step.action.writes and spec.mode is Mode.APPROVE and step.action not in spec.allowed_actions:
+    if step.action.writes and spec.mode.runs and step.action not in spec.allowed_actions:
         return NoPlan(
             "ActionNotAllowed",
             f"{step.action} would help: allow it in spec.allowedActions of ProtectedService"

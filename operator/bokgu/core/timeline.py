@@ -4,9 +4,10 @@ from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident, IncidentStatus
-from bokgu.api.meta import TimelineEntry
+from bokgu.api.meta import TimelineEntry, find_condition
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, OperationPhase
+from bokgu.core.announcement import AUTO_APPROVED, EMERGENCY_OVERRIDE
 
 MAX_TIMELINE = 64
 
@@ -60,6 +61,9 @@ def plan_timeline(plan: RecoveryPlan) -> tuple[TimelineEntry, ...]:
     ]
     if status.started_at:
         entries.append((status.started_at, "RecoveryStarted", name))
+    said = find_condition(status.conditions, "Approved")
+    if said and said.reason in {EMERGENCY_OVERRIDE, AUTO_APPROVED}:
+        entries.append((said.last_transition_time, said.reason, said.message))
     undone: list[tuple[datetime | None, str, str]] = []
     for step in status.steps:
         entries += _operation_entries("Step", step.name, step)

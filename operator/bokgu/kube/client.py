@@ -11,7 +11,7 @@ from typing import Any, Self
 import aiohttp
 from kubernetes.aio import client, config
 
-from bokgu.api.meta import API_VERSION, GROUP, VERSION
+from bokgu.api.meta import API_VERSION, GROUP, VERSION, Resource
 from bokgu.metrics import STATUS_WRITES
 
 FIELD_MANAGER = "bokgu"
@@ -85,9 +85,13 @@ class KubeClient:
         """One object of ours, or None."""
         return await self._get(f"{_path(plural, namespace)}/{name}")
 
-    async def list(self, plural: str, namespace: str | None = None) -> AsyncIterator[Raw]:
-        """All objects of a kind of ours, page by page."""
+    async def list(
+        self, plural: str, namespace: str | None = None, *, where: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Raw]:
+        """All objects of a kind of ours, page by page; only those whose selectable fields are as in `where`."""
         query: dict[str, str] = {"limit": str(PAGE)}
+        if where:
+            query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in where.items())
         while True:
             answer = await self._call("GET", _path(plural, namespace), query=query)
             for item in answer["items"]:
@@ -132,6 +136,44 @@ class KubeClient:
             raise
         STATUS_WRITES.labels(plural, "OK").inc()
         return answer
+
+    async def create_event(
+        self, about: Resource, *, reason: str, note: str, warning: bool, now: datetime, instance: str
+    ) -> None:
+        """Create an Event (events.k8s.io/v1) about an object of ours. Raises KubeError.
+
+        Its name tells the object's version and the reason, so that a pass made twice tells once. A note has at most
+        1,024 bytes.
+        """
+        metadata = about.metadata
+        event = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {
+                "namespace": metadata.namespace,
+                "name": f"{metadata.name[:180]}.{metadata.resource_version}.{reason.lower()}",
+            },
+            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": f"{GROUP}/operator",
+            "reportingInstance": instance[:128],
+            "action": "Reconcile",
+            "reason": reason,
+            "type": "Warning" if warning else "Normal",
+            "note": note.encode()[:1024].decode(errors="ignore"),
+            "regarding": {
+                "apiVersion": API_VERSION,
+                "kind": about.kind_name,
+                "namespace": metadata.namespace,
+                "name": metadata.name,
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+            },
+        }
+        try:
+            await self._call("POST", f"/apis/events.k8s.io/v1/namespaces/{metadata.namespace}/events", body=event)
+        except KubeError as error:
+            if not error.exists:
+                raise
 
     async def may(
         self, user: str, groups: tuple[str, ...], *, namespace: str, verb: str, resource: str, name: str

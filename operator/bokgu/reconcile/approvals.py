@@ -2,7 +2,7 @@
 rights."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
 from bokgu.api.vocabulary import Proof, Severity
-from bokgu.core.approval.admission import APPROVAL_POLICY, judge_fence
+from bokgu.core.approval.admission import APPROVAL_POLICY, fence_version, judge_fence
 from bokgu.core.approval.auto import judge_auto
 from bokgu.core.approval.judgement import (
     AdmissionFence,
@@ -27,6 +27,7 @@ from bokgu.core.approval.judgement import (
 )
 from bokgu.core.approval.requirement import Requirement, Stakes, build_requirement
 from bokgu.core.approval.tally import Tally, tally_approvals
+from bokgu.core.lifecycle import is_over
 from bokgu.kube.client import KubeError
 from bokgu.reconcile.context import Context
 
@@ -61,12 +62,12 @@ async def tally_plan(
     """Judge all approvals that name the plan; `live` lists them, and reads the policy, from the API server (S1)."""
     namespace, name = plan.metadata.namespace, plan.metadata.name
     if live:
-        listed = [raw async for raw in context.kube.list(PlanApproval.plural, namespace)]
-        bodies = [body for body in listed if body["spec"]["planRef"]["name"] == name]
+        where = {"spec.planRef.name": name}
+        bodies = [raw async for raw in context.kube.list(PlanApproval.plural, namespace, where=where)]
     else:
         bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
     policy = await read_policy(context, namespace, live=live)
-    requirement = gather_requirement(plan, policy, incident, protected)
+    requirement = gather_requirement(plan, policy, incident, protected, find_other_incidents(context, plan))
     approvals = context.readable(PlanApproval, bodies)
     judgements = await judge_approvals(context, approvals, digest, requirement)
     settings = context.settings
@@ -88,15 +89,35 @@ async def tally_plan(
     )
 
 
+def find_other_incidents(context: Context, plan: RecoveryPlan) -> list[Incident]:
+    """Open incidents of the plan's service besides its own, until it has begun: what comes later asks for nothing more
+    of a plan at work."""
+    if plan.status.started_at is not None:
+        return []
+    found = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
+    return [i for i in found if i.metadata.uid != plan.spec.incident_ref.uid and not is_over(i)]
+
+
 def gather_requirement(
-    plan: RecoveryPlan, policy: Policy, incident: Incident | None, protected: ProtectedService | None
+    plan: RecoveryPlan,
+    policy: Policy,
+    incident: Incident | None,
+    protected: ProtectedService | None,
+    others: Iterable[Incident] = (),
 ) -> Requirement:
-    """What the plan needs. An incident that nobody has classified yet may be worse than whoever filed it says."""
+    """What the plan needs. An incident that nobody has classified yet may be worse than whoever filed it says.
+
+    `others` are the other open incidents of the service: a plan changes the whole service, and a harmless incident
+    beside a grave one must not be the easier way to do it.
+    """
     snapshot = plan.spec.classification
     told = incident.status.classification if incident and incident.metadata.uid == plan.spec.incident_ref.uid else None
     known: list[Severity] = []
     if incident and told:
         known = [incident.spec.severity, told.impact_level, *([snapshot.impact_level] if snapshot else [])]
+        for other in others:
+            seen = other.status.classification
+            known += [other.spec.severity, *([seen.impact_level] if seen else [])]
     stakes = Stakes(
         worst=max(known, key=lambda s: s.rank, default=None),
         environment=protected.spec.environment if protected else None,
@@ -114,39 +135,53 @@ async def judge_approvals(
     roots, fence = await asyncio.gather(_trust_roots(context), _fence(context))
     now, ahead = context.clock(), context.kube.clock_ahead
     moment = Moment(min(now, now + ahead), max(now, now + ahead))
-
-    async def judge(approval: PlanApproval) -> Judgement:
-        authenticated = authenticate_approval(approval, roots, fence, moment=moment)
-        may = None
-        if isinstance(authenticated, Authenticated) and digest == approval.spec.plan_digest:
-            may = await _may_approve(context, approval, authenticated.proof)
-        return judge_approval(
+    authenticated = [authenticate_approval(approval, roots, fence, moment=moment) for approval in approvals]
+    rights = [
+        _right(approval, said.proof)
+        if isinstance(said, Authenticated) and digest == approval.spec.plan_digest
+        else None
+        for approval, said in zip(approvals, authenticated, strict=True)
+    ]
+    held = await _ask_rights(context, {right for right in rights if right is not None})
+    return [
+        judge_approval(
             approval,
             digest=digest,
             requirement=requirement,
-            authenticated=authenticated,
-            may_approve=may,
+            authenticated=said,
+            may_approve=held[right] if right else None,
             emergency_role=roots.emergency_role,
             moment=moment,
         )
+        for approval, said, right in zip(approvals, authenticated, rights, strict=True)
+    ]
 
-    return await asyncio.gather(*(judge(approval) for approval in approvals))
+
+Right = tuple[str, tuple[str, ...], str, str]
+"""Approver, their groups, namespace and role."""
 
 
-async def _may_approve(context: Context, approval: PlanApproval, proof: Proof) -> bool | None:
-    """Ask the API server. Groups count only where admission has checked them: a signer could claim any."""
+def _right(approval: PlanApproval, proof: Proof) -> Right:
+    """What an approval rests on. Groups count only where admission has checked them: a signer could claim any."""
     spec = approval.spec
-    try:
-        return await context.kube.may(
-            spec.approver,
-            spec.approver_groups if proof is Proof.CLUSTER else (),
-            namespace=approval.metadata.namespace,
-            verb="approve",
-            resource="approvalroles",
-            name=spec.role,
-        )
-    except KubeError:
-        return None
+    groups = spec.approver_groups if proof is Proof.CLUSTER else ()
+    return (spec.approver, groups, approval.metadata.namespace, spec.role)
+
+
+async def _ask_rights(context: Context, rights: set[Right]) -> dict[Right, bool | None]:
+    """Ask the API server, once for each right however many approvals rest on it. None: it did not say."""
+
+    async def ask(right: Right) -> bool | None:
+        approver, groups, namespace, role = right
+        try:
+            return await context.kube.may(
+                approver, groups, namespace=namespace, verb="approve", resource="approvalroles", name=role
+            )
+        except KubeError:
+            return None
+
+    asked = list(rights)
+    return dict(zip(asked, await asyncio.gather(*map(ask, asked)), strict=True))
 
 
 async def _trust_roots(context: Context) -> TrustRoots:
@@ -163,5 +198,6 @@ async def _fence(context: Context) -> AdmissionFence:
     try:
         policy, binding = await context.kube.admission_policy(APPROVAL_POLICY)
     except KubeError as error:
-        return AdmissionFence(None, f"the admission policy that vouches for it could not be read: {error}")
-    return judge_fence(policy, binding, context.settings.policy_settle)
+        return AdmissionFence(None, f"the admission policy that vouches for it could not be read: {error}", unread=True)
+    seen_since = context.remember_fence(fence_version(policy, binding))
+    return judge_fence(policy, binding, context.settings.policy_settle, seen_since=seen_since)

@@ -1,9 +1,9 @@
 """What every pass is given."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bokgu.api.fields import ApiModel
 from bokgu.api.history import IncidentRecord
 from bokgu.api.meta import Resource
+from bokgu.api.role_grants import RoleGrant, grant_roles
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
 from bokgu.core.follow_up import FollowUp
@@ -48,10 +49,13 @@ class Objects(Protocol):
 class Context:
     """Gateways, settings and the clock, and what this process alone remembers.
 
+    `aws` acts for the operator itself until `on_behalf_of` says for whom.
+
     `unsent` maps tokens of intents that this process stored and has not sent to the monotonic time of storing; `looks`
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
-    that are over, with the versions it was made from. Losing any of it costs a delay, never safety.
+    that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
+    was seen so. Losing any of it costs a delay, never safety.
     """
 
     kube: KubeClient
@@ -70,7 +74,17 @@ class Context:
     scopes: dict[Key, ScopeMemory] = field(default_factory=dict)
     follow_ups: dict[Key, FollowUp] = field(default_factory=dict)
     records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
+    fence: tuple[tuple[object, ...], datetime] | None = None
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
+
+    def on_behalf_of(self, namespace: str, *, pinned: str | None = None) -> Self:
+        """The same context, all that it remembers shared, whose AWS calls are made for a namespace: with the roles that
+        it may assume, and `pinned`, and with its external id."""
+        return replace(self, aws=self.aws.with_grant(self.grant_for(namespace, pinned=pinned)))
+
+    def grant_for(self, namespace: str, *, pinned: str | None = None) -> RoleGrant:
+        """What a namespace may assume, and `pinned`."""
+        return grant_roles(self.settings.assumable_roles, self.cluster_id, namespace, pinned=pinned)
 
     def take_in(self, plural: str, body: Raw, *, own: bool = False) -> None:
         """Learn of an object that the API server just answered with, and give a pass to all that depend on it.
@@ -104,6 +118,13 @@ class Context:
             memories = {}
         self.memories[key] = (service_arn, memories)
         return memories
+
+    def remember_fence(self, version: tuple[object, ...]) -> datetime:
+        """Since when the admission policy was seen in the state that it is in now, by the later of the two clocks."""
+        if self.fence is None or self.fence[0] != version:
+            now = self.clock()
+            self.fence = (version, max(now, now + self.kube.clock_ahead))
+        return self.fence[1]
 
     def used(self, key: Key, look: Look | None) -> None:
         """The object's pass has dealt with that look; a newer one that came meanwhile stays."""

@@ -24,6 +24,7 @@ from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_states
 from bokgu.reconcile.looking import see_details
 from bokgu.reconcile.reporting import Result
+from bokgu.reconcile.role_grants import act_for, is_allowed
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
 
@@ -39,6 +40,7 @@ async def look_at(context: Context, key: Key, heard_at: datetime, stops: Iterabl
 
     Incidents, and the stops of tasks that the events tell of, are stored when this returns. Raises AwsError, KubeError.
     """
+    context = act_for(context, key)
     known = context.follow_ups.get(key)
     if known is not None and known.looked_at >= heard_at:
         await _store(context, key, (), stops)
@@ -87,8 +89,10 @@ async def _look(context: Context, key: Key, asked_at: datetime, stops: Iterable[
 
 
 async def _see(context: Context, protected: ProtectedService, now: datetime) -> ServiceLook | None:
-    """The service now, with all that the state presets ask for; None where it is not there."""
+    """The service now, with all that the state presets ask for; None where it is not there, or not to be looked at."""
     spec = protected.spec
+    if not is_allowed(context, protected):
+        return None
     found = await fetch_services(
         context.aws, spec.ecs.cluster, [spec.ecs.service], now, region=spec.region, role_arn=spec.role_arn
     )

@@ -20,6 +20,7 @@ from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
 
@@ -69,11 +70,13 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         revisions=revisions,
         measurement=measurement,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
+        role_refused=find_refusal(context, namespace, target.role_arn) if target else None,
         at_work=find_at_work(context, plan),
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
+        clock_ahead=context.kube.clock_ahead,
         frozen_by=find_corruption(
             context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
         ),

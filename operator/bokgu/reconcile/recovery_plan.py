@@ -13,11 +13,13 @@ from bokgu.api.recovery_policy import MOST_STARTS, POLICY_NAME, AutoStart, Recov
 from bokgu.api.vocabulary import OperationPhase
 from bokgu.aws.client import PASSING
 from bokgu.aws.ecs import send_request
+from bokgu.core.approval.auto import recent_starts
 from bokgu.core.execution import decide
 from bokgu.core.operation import FRESH, forget_intent, record_answer
 from bokgu.core.plan_facts import ClaimAuto, ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
+from bokgu.reconcile.announcing import announce_plan
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.plan_facts import SEND_WITHIN, gather_facts
 
@@ -54,15 +56,20 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         for token in _tokens(outcome.status) - _tokens(plan.status):
             context.unsent[token] = time.monotonic()
         _count(plan.status, outcome.status, plan)
+        await announce_plan(context, plan, outcome.status)
     return timedelta() if outcome.status.phase.terminal else outcome.requeue_after
 
 
 async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
-    """PUT the plan's entry in the hourly budget. Another plan's entry in between is a conflict: it is counted first."""
+    """PUT the plan's entry in the hourly budget, as the store has it now: another plan's entry may have come since the
+    budget was judged. One that comes in between still is a conflict."""
     raw = context.objects.get((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))
     if raw is None:
         return
     policy = RecoveryPolicy.model_validate(raw)
+    begun = recent_starts(policy, hour=60 * context.settings.minute, now=context.clock())
+    if len(begun) >= policy.spec.max_auto_per_hour:
+        return  # The next pass says so.
     entry = AutoStart(plan=plan.metadata.name, uid=plan.metadata.uid, at=context.clock())
     status = policy.status.model_copy(update={"auto_starts": (*policy.status.auto_starts, entry)[-MOST_STARTS:]})
     await context.write_status(RecoveryPolicy, raw, status)

@@ -1,4 +1,5 @@
-"""A pass over a scope: one account, region and role, with all that is watched there.
+"""A pass over a scope: one account, region and role, with all that is watched there. A role is assumed for one
+namespace, so what it shows is never handed to another.
 
 AWS is asked once for everybody: services ten in a call, metrics five hundred in a call, equal queries once. What was
 seen is laid down as a `Look` for each object, whose own pass decides on it. All objects of one interval are due at the
@@ -29,7 +30,12 @@ PATIENCE = 5.0
 
 def scope_key(protected: ProtectedService) -> Key:
     """The scope that a ProtectedService belongs to."""
-    return (PLURAL, protected.spec.region, protected.spec.role_arn or "")
+    return name_scope(protected.metadata.namespace, protected.spec.region, protected.spec.role_arn)
+
+
+def name_scope(namespace: str, region: str, role_arn: str | None) -> Key:
+    """The key of a scope: of a region as the operator itself sees it, or as a namespace sees it through a role."""
+    return (PLURAL, namespace, f"{region} {role_arn}") if role_arn else (PLURAL, "", region)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         del context.scopes[key]
         return None
     if due.services or due.detectors:
-        scope, now = Scope(region=key[1], role_arn=key[2] or None), context.clock()
+        region, _, role_arn = key[2].partition(" ")
+        scope, now = Scope(region=region, role_arn=role_arn or None), context.clock()
         looks = await begin_looks(context, scope, memory, due.services, due.detectors)
         looks = await _measure(context, scope, memory, looks)
         _hand_out(context, looks)

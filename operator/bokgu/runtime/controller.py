@@ -24,6 +24,7 @@ from bokgu.reconcile import (
     scope,
 )
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.role_grants import act_for
 from bokgu.runtime.queue import Key, Queue
 
 Reconcile = Callable[[Context, Key], Awaitable[timedelta | None]]
@@ -71,7 +72,7 @@ async def _pass(context: Context, queue: Queue, key: Key) -> None:
     if plural != scope.PLURAL and context.objects.get(key) is None:
         context.forget(key)
     try:
-        requeue_after = await PASSES[plural](context, key)
+        requeue_after = await PASSES[plural](act_for(context, key), key)
     except KubeError as error:
         delay = queue.failed(key, conflict=error.conflict)
         if not error.conflict:

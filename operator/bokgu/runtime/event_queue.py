@@ -29,6 +29,7 @@ from bokgu.metrics import EVENT_AGE, EVENTS
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.event_look import look_at
 from bokgu.reconcile.reporting import Reporter, Result
+from bokgu.reconcile.role_grants import is_allowed
 
 BATCHES = 32
 """Batches of a queue that are handled at once, while the next one is received: looks at many services take long under
@@ -204,7 +205,9 @@ class EventDoor:
             return await look_at(self._context, key, batch.heard_at, batch.stops[key])
 
     def _services(self) -> list[ProtectedService]:
-        return self._context.readable(ProtectedService, self._context.objects.all(ProtectedService.plural))
+        """All that events may be about. One whose namespace may not assume its role hears nothing of that account."""
+        found = self._context.readable(ProtectedService, self._context.objects.all(ProtectedService.plural))
+        return [protected for protected in found if is_allowed(self._context, protected)]
 
     def _poison(self, door: str, message: Message, error: MalformedMessage) -> None:
         EVENTS.labels(door, POISON).inc()

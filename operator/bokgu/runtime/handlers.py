@@ -13,6 +13,7 @@ import kopf
 from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
+from bokgu.reconcile.scope import name_scope
 from bokgu.runtime.store import Key, Store, key_of
 
 _WATCHED = ("protectedservices", "detectors", "runbooks")
@@ -78,7 +79,7 @@ def scopes_of(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Ke
     """The scopes that must learn of a new spec: what is watched, or how often, has changed."""
     spec = body.get("spec") or {}
     if plural == "protectedservices":
-        yield ("scopes", spec["region"], spec.get("roleArn") or "")
+        yield name_scope(body["metadata"]["namespace"], spec["region"], spec.get("roleArn"))
     elif plural == "detectors":
         protected = store.get(("protectedservices", body["metadata"]["namespace"], spec["serviceRef"]["name"]))
         if protected is not None:

@@ -48,7 +48,7 @@ async def run_operator(settings: Settings) -> None:
 
     health = HealthServer(settings.listen_host, settings.listen_port, check_ready)
     await health.start()
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas)
+    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
     try:
         await _wait_for_cluster(kube)
         await _serve(settings, kube, aws, ready)

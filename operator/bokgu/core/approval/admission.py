@@ -70,16 +70,30 @@ _DEFAULTS = {"matchPolicy": "Equivalent", "scope": "*"}
 
 
 def judge_fence(
-    policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None, settle: timedelta
+    policy: Mapping[str, Any] | None,
+    binding: Mapping[str, Any] | None,
+    settle: timedelta,
+    *,
+    seen_since: datetime,
 ) -> AdmissionFence:
     """Since when every API server surely enforces the policy as it is: `settle` after its last change.
 
-    "Change" goes by `managedFields`: an edited policy vouches for nothing that came before the edit.
+    A change counts `metadata.generation` up, which only the API server writes; the times in `managedFields` are
+    whatever the last writer says. So policy and binding that were never changed are as old as they say. Of changed ones
+    it is only known that they were as they are when this process first saw them so: `seen_since`, by the API server's
+    clock, of what `fence_version` tells apart.
     """
     gap = find_gap(APPROVAL_POLICY, policy, binding)
     if gap is not None or policy is None or binding is None:
         return AdmissionFence(None, gap or f"the admission policy {APPROVAL_POLICY} is missing")
-    return AdmissionFence(max(_last_change(policy), _last_change(binding)) + settle)
+    made = [datetime.fromisoformat(body["metadata"]["creationTimestamp"]) for body in (policy, binding)]
+    changed = any(body["metadata"].get("generation") != 1 for body in (policy, binding))
+    return AdmissionFence(max(*made, seen_since) + settle if changed else max(made) + settle)
+
+
+def fence_version(policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None) -> tuple[object, ...]:
+    """What tells one state of policy and binding from every other one, earlier or later."""
+    return tuple((b["metadata"]["uid"], b["metadata"].get("generation")) for b in (policy, binding) if b is not None)
 
 
 def find_gap(name: str, policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None) -> str | None:
@@ -102,11 +116,3 @@ def _said(spec: Any) -> Any:
         kept = {key: _said(value) for key, value in spec.items() if value != _DEFAULTS.get(key)}
         return {key: value for key, value in kept.items() if value not in _FILLED_IN}
     return [_said(item) for item in spec] if isinstance(spec, list) else spec
-
-
-def _last_change(body: Mapping[str, Any]) -> datetime:
-    times = [
-        body["metadata"]["creationTimestamp"],
-        *(f["time"] for f in body["metadata"].get("managedFields", ()) if "time" in f),
-    ]
-    return max(datetime.fromisoformat(t) for t in times)

@@ -17,6 +17,8 @@ from bokgu.core.ssh.signature import BadSignature, parse_signature, verify_signa
 RIGHT_UNKNOWN = "RightUnknown"
 """Reason of an approval whose approver's right the API server did not say."""
 
+UNDECIDED = frozenset({RIGHT_UNKNOWN, "SignersUnreadable", "ProofUnknown"})
+"""Reasons of approvals that may count after all: what they are judged by could not be read."""
 
 NOTHING_REVOKED = Revocations()
 
@@ -48,10 +50,11 @@ class TrustRoots:
 @dataclass(frozen=True)
 class AdmissionFence:
     """The policy that vouches for unsigned approvals: since when every API server surely enforces it, or why it does
-    not vouch."""
+    not vouch. `unread`: whether it does is not known."""
 
     enforced_since: datetime | None
     problem: str = ""
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def authenticate_approval(
         return _authenticate_signature(approval, spec.signature, roots, moment)
     created = approval.metadata.creation_timestamp
     if fence.enforced_since is None:
-        return Unproven("NoProof", f"unsigned, and {fence.problem}")
+        return Unproven("ProofUnknown" if fence.unread else "NoProof", f"unsigned, and {fence.problem}")
     if created is None or created <= fence.enforced_since:
         return Unproven("NoProof", "unsigned, and the admission policy that vouches for such is younger than it")
     if spec.carried_by is None:
@@ -165,12 +168,15 @@ def judge_approval(
         return Judgement(approval, "PlanNotFound", f"there is no plan {spec.plan_ref.name}")
     if spec.plan_digest != digest:
         return Judgement(approval, "DigestMismatch", f"the plan's digest is {digest}: approve that one")
-    if isinstance(authenticated, Unproven):
-        return Judgement(approval, authenticated.reason, authenticated.message)
     if moment.latest >= spec.valid_until:
         return Judgement(approval, "Expired", f"it was valid until {format_timestamp(spec.valid_until)}")
     if approval.metadata.deletion_timestamp is not None:
         return Judgement(approval, "Withdrawn", "it is being deleted")
+    if approval.metadata.generation != 1:
+        # Nobody can while the CRD's rule holds. Whoever takes the rule away could change what another person said.
+        return Judgement(approval, "Edited", "it was changed after its creation: create another one")
+    if isinstance(authenticated, Unproven):
+        return Judgement(approval, authenticated.reason, authenticated.message)
     if may_approve is None:
         return Judgement(approval, RIGHT_UNKNOWN, "the API server did not say whether the approver holds the role")
     if not may_approve:

@@ -6,10 +6,13 @@ from typing import Any
 
 import rfc8785
 
-from bokgu.api.fields import format_timestamp
+from bokgu.api.fields import bounded, format_timestamp
 from bokgu.api.meta import API_VERSION
 from bokgu.api.plan_approval import PlanApproval, PlanApprovalSpec
 from bokgu.api.vocabulary import Decision
+
+EVENT_NOTE = 1024
+"""Bytes that the note of an Event holds (events.k8s.io/v1)."""
 
 
 def approval_statement(digest: str, role: str, decision: Decision, valid_until: datetime) -> bytes:
@@ -75,11 +78,10 @@ def build_approval(
 def approval_request(plan: str, namespace: str, digest: str, roles: tuple[str, ...], until: datetime) -> str:
     """The manifest that waits for a person's name and signature, ready to commit: what an approval request carries.
 
-    `roles` are those that nobody has filled yet; the first one is in the manifest. At most 1,024 characters, which is
-    what the note of an Event holds (events.k8s.io/v1).
+    `roles` are those that nobody has filled yet; the first one is in the manifest. It fits into the note of an Event.
     """
     first, *others = dict.fromkeys(roles)
-    also = f"  # one more each for {', '.join(others)}" if others else ""
+    also = f"  # one more each for {bounded(', '.join(others), 100)}" if others else ""
     name = f"{plan[:200]}-{digest[7:19]}-{first.replace('_', '-')}"
     lines = (
         f"apiVersion: {API_VERSION}",
@@ -93,6 +95,7 @@ def approval_request(plan: str, namespace: str, digest: str, roles: tuple[str, .
         "  approver: YOUR-NAME",
         f'  validUntil: "{format_timestamp(until)}"',
         "  signature: YOUR-SIGNATURE",
-        f"# bokgu approve {plan} -n {namespace} --role {first} --sign KEY --out DIR writes it with both",
     )
-    return "\n".join(lines) + "\n"
+    manifest = "\n".join(lines) + "\n"
+    hint = f"# bokgu approve {plan} -n {namespace} --role {first} --sign KEY --out DIR writes it with both\n"
+    return manifest + hint if len(manifest + hint) <= EVENT_NOTE else manifest

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from bokgu.api.recovery_plan import ApprovalStatus, CountedApproval
 from bokgu.api.vocabulary import Decision, Proof
 from bokgu.core.approval.auto import AutoVerdict
-from bokgu.core.approval.judgement import RIGHT_UNKNOWN, Judgement
+from bokgu.core.approval.judgement import UNDECIDED, Judgement
 from bokgu.core.approval.requirement import Requirement
 
 SHOWN = 32
-"""Approvals that status lists, the oldest ones."""
+"""Approvals that status lists: those that count first, then the oldest ones. Junk hides no approval."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def tally_approvals(
 ) -> Tally:
     """Count the approvals: every role needs a person of its own; one accepted Reject ends it.
 
-    One whose right is not known, or one of the `unreadable`, may be a Reject: the plan is not approved meanwhile.
+    One that could not be judged, or not be read (`unreadable`), may be a Reject: the plan is not approved meanwhile.
     """
     ordered = sorted(judgements, key=lambda j: (j.approval.metadata.creation_timestamp is None, _age(j)))
     accepted = [j for j in ordered if j.accepted]
@@ -104,12 +104,12 @@ def tally_approvals(
     rejections = [j for j in accepted if j.approval.spec.decision is Decision.REJECT]
     tally = Tally(
         required=required,
-        approvals=tuple(_approval_entry(j) for j in ordered[:SHOWN]),
+        approvals=tuple(_approval_entry(j) for j in sorted(ordered, key=lambda j: not j.accepted)[:SHOWN]),
         counted=tuple(_counted(j, required[slot]) for slot, j in sorted(assigned.items())),
         missing=missing,
         rejected_by=rejections[0].approval.spec.approver if rejections else None,
         in_doubt=unreadable > 0
-        or any(j.reason == RIGHT_UNKNOWN and j.approval.spec.decision is Decision.REJECT for j in ordered),
+        or any(j.reason in UNDECIDED and j.approval.spec.decision is Decision.REJECT for j in ordered),
         problem=requirement.problem,
         override=override,
         auto=auto,
@@ -168,15 +168,20 @@ def _assign_people(required: tuple[str, ...], yes: list[Judgement]) -> dict[int,
 
 def _tell_people_apart(yes: list[Judgement]) -> list[int]:
     """Which person each approval is of: one name or one key is one person, however they are combined."""
-    person = list(range(len(yes)))
+    same_as = list(range(len(yes)))
     seen: dict[str, int] = {}
+
+    def first(index: int) -> int:
+        while same_as[index] != index:
+            same_as[index] = same_as[same_as[index]]
+            index = same_as[index]
+        return index
+
     for index, judgement in enumerate(yes):
         for mark in (f"name {judgement.approval.spec.approver}", judgement.fingerprint):
-            if mark is None:
-                continue
-            first = person[seen.setdefault(mark, index)]
-            person = [first if p == person[index] else p for p in person]
-    return person
+            if mark is not None:
+                same_as[first(index)] = first(seen.setdefault(mark, index))
+    return [first(index) for index in range(len(yes))]
 
 
 def _age(judgement: Judgement) -> tuple[float, str]:

@@ -1,0 +1,33 @@
+"""What people must be told of a plan, as Events: transitions only."""
+
+from dataclasses import dataclass
+
+from bokgu.api.meta import find_condition, is_true
+from bokgu.api.recovery_plan import RecoveryPlanStatus
+
+APPROVED = "Approved"
+EMERGENCY_OVERRIDE = "EmergencyOverride"
+AUTO_APPROVED = "AutoApproved"
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """One Event (events.k8s.io/v1): `reason` in one CamelCase word, `note` for people, at most 1,024 characters."""
+
+    reason: str
+    note: str
+    warning: bool = False
+
+
+def announce_approvals(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> tuple[Announcement, ...]:
+    """What has changed about the approvals of a plan: they are needed, given, taken back, or stood in for."""
+    said = find_condition(new.conditions, APPROVED)
+    was, now = is_true(old.conditions, APPROVED), is_true(new.conditions, APPROVED)
+    found: list[Announcement] = []
+    if new.approval_request and not old.approval_request and not was:
+        found.append(Announcement("ApprovalNeeded", new.approval_request))
+    if said and now and not was:
+        found.append(Announcement(said.reason, said.message, warning=said.reason == EMERGENCY_OVERRIDE))
+    if said and was and not now:
+        found.append(Announcement("ApprovalWithdrawn", said.message, warning=True))
+    return tuple(found)

@@ -1,0 +1,48 @@
+from typing import Any
+
+import pytest
+
+from bokgu.api.recovery_plan import RecoveryPlanStatus
+from bokgu.core.announcement import announce_approvals
+from bokgu.core.approval.statement import approval_request
+from tests.unit.facts import DIGEST, NOW, ROLES
+
+
+def standing(approved: bool, reason: str = "ApprovalsMissing", request: str | None = None) -> RecoveryPlanStatus:
+    condition: dict[str, Any] = {
+        "type": "Approved",
+        "status": str(approved),
+        "reason": reason,
+        "message": "how",
+        "lastTransitionTime": NOW,
+    }
+    return RecoveryPlanStatus.model_validate({"approvalRequest": request, "conditions": [condition]})
+
+
+NEW = RecoveryPlanStatus()
+WAITING = standing(False, request="kind: PlanApproval")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (NEW, WAITING, [("ApprovalNeeded", False)]),
+        (WAITING, WAITING, []),
+        (WAITING, standing(False, request="kind: PlanApproval # another role"), []),
+        (WAITING, standing(True, "Approved"), [("Approved", False)]),
+        (NEW, standing(True, "AutoApproved"), [("AutoApproved", False)]),
+        (WAITING, standing(True, "EmergencyOverride"), [("EmergencyOverride", True)]),
+        (standing(True, "Approved"), standing(True, "Approved"), []),
+        (standing(True, "Approved"), WAITING, [("ApprovalWithdrawn", True)]),
+    ],
+)
+def test_transitions_are_told_once(old: RecoveryPlanStatus, new: RecoveryPlanStatus, told: list[Any]) -> None:
+    assert [(a.reason, a.warning) for a in announce_approvals(old, new)] == told
+
+
+def test_the_request_is_the_manifest_and_fits_into_an_event() -> None:
+    request = approval_request("p" * 253, "n" * 63, DIGEST, (*ROLES, *(f"role_{i}" * 9 for i in range(9))), NOW)
+    assert f"planDigest: {DIGEST}" in request
+    assert DIGEST[7:19] in next(line for line in request.splitlines() if line.startswith("metadata:"))
+    assert "role: system_admin  # one more each for service_owner, " in request
+    assert len(request.encode()) <= 1024

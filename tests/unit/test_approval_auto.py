@@ -1,0 +1,117 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.core.approval.auto import AutoVerdict, judge_auto
+from tests.unit.facts import (
+    DIGEST,
+    MINUTE,
+    NOW,
+    PLAN_UID,
+    classification,
+    health_check,
+    incident,
+    metadata,
+    plan,
+    protected_service,
+    restart,
+    scale_out,
+)
+
+HOUR = 60 * MINUTE
+NAMED = {"service": "api", "action": "scale_out", "rootCause": "TrafficSurge"}
+OWN = {"name": "plan-1", "uid": PLAN_UID, "digest": DIGEST, "own": True}
+
+
+def policy(*auto: dict[str, Any], most: int = 1, started: tuple[tuple[str, timedelta], ...] = ()) -> RecoveryPolicy:
+    starts = [{"plan": f"plan-of-{uid}"[:40], "uid": uid, "at": NOW - ago} for uid, ago in started]
+    return RecoveryPolicy.model_validate(
+        {
+            "kind": "RecoveryPolicy",
+            "metadata": metadata("default", "policy-uid"),
+            "spec": {"auto": auto or [NAMED], "maxAutoPerHour": most},
+            "status": {"autoStarts": starts},
+        }
+    )
+
+
+def told(*plans: dict[str, Any], **cause: Any) -> Any:
+    return incident(status={"classification": classification(**cause).to_dict(), "plans": list(plans or [OWN])})
+
+
+def judge(**changes: Any) -> AutoVerdict | None:
+    given_ = {
+        "plan": plan(health_check(), scale_out()),
+        "policy": policy(),
+        "protected_service": protected_service(mode="Auto"),
+        "incident": told(),
+        "enabled": True,
+        "hour": HOUR,
+        "now": NOW,
+        **changes,
+    }
+    return judge_auto(given_.pop("plan"), **given_)
+
+
+def test_a_plan_that_the_policy_names_starts_by_itself() -> None:
+    assert judge() == AutoVerdict(True, "", "policy-uid", "RecoveryPolicy/default")
+
+
+@pytest.mark.parametrize("mode", ["Observe", "Propose", "Approve"])
+def test_s1_no_other_mode_is_asked(mode: str) -> None:
+    assert judge(protected_service=protected_service(mode=mode)) is None
+    assert judge(protected_service=None) is None
+
+
+MISSING: list[tuple[dict[str, Any], str]] = [
+    ({"enabled": False}, "BOKGU_AUTO_NAMESPACES"),
+    ({"policy": None}, "no RecoveryPolicy"),
+    ({"incident": None}, "did not make this plan"),
+    ({"incident": told({**OWN, "own": False})}, "did not make this plan"),
+    ({"incident": told({**OWN, "uid": "another"})}, "did not make this plan"),
+    ({"incident": told(OWN, {**OWN, "uid": "another"})}, "did not make this plan"),
+    ({"incident": incident(status={"plans": [OWN]})}, "is not the one that was told"),
+    ({"incident": told(rootCause="BadDeployment")}, "is not the one that was told"),
+    ({"incident": told(confidence="low")}, "low confidence"),
+    ({"policy": policy({**NAMED, "service": "web"})}, "does not name scale_out"),
+    ({"policy": policy({**NAMED, "action": "service_restart"})}, "does not name scale_out"),
+    ({"policy": policy({**NAMED, "rootCause": "CpuSaturation"})}, "does not name scale_out"),
+    ({"plan": plan(scale_out(), restart())}, "does not name service_restart"),
+    ({"policy": policy(most=0)}, "0 plans of at most 0"),
+    ({"policy": policy(started=(("another", 59 * MINUTE),))}, "until 2026-11-24T08:01:00Z"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), MISSING, ids=[message for _, message in MISSING])
+def test_s1_nothing_starts_by_itself_where_one_premise_is_missing(changes: dict[str, Any], message: str) -> None:
+    verdict = judge(**changes)
+    assert verdict is not None
+    assert not verdict.granted
+    assert message in verdict.message
+
+
+@given(st.lists(st.sampled_from(range(len(MISSING))), min_size=1, max_size=5), st.booleans())
+def test_s1_nothing_makes_up_for_a_missing_premise(missing: list[int], claimed: bool) -> None:
+    changes: dict[str, Any] = {}
+    for index in missing:
+        changes |= MISSING[index][0]
+    if claimed and changes.get("policy", ...) is ...:
+        changes["policy"] = policy(started=((PLAN_UID, MINUTE),))
+    verdict = judge(**changes)
+    assert verdict is not None
+    assert not verdict.granted
+
+
+def test_s7_the_budget_is_that_of_one_hour() -> None:
+    assert judge(policy=policy(started=(("another", 60 * MINUTE),))).granted  # type: ignore[union-attr]
+    assert judge(policy=policy(most=2, started=(("another", MINUTE),))).granted  # type: ignore[union-attr]
+
+
+def test_s7_a_plan_that_has_begun_is_counted_once() -> None:
+    verdict = judge(policy=policy(started=((PLAN_UID, MINUTE),)))
+    assert verdict is not None
+    assert (verdict.granted, verdict.claimed) == (True, True)
