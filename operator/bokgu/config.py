@@ -240,6 +240,11 @@ class Settings:
     )
     """How long a resolved Incident, once its history is stored, stays in the cluster; None: for ever."""
 
+    @property
+    def hour(self) -> timedelta:
+        """How long an hour is, as `minute`."""
+        return 60 * self.minute
+
     holder: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}-{os.getpid()}")
     """Name of this process in intents."""
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bokgu.api.recovery_policy import RecoveryPolicy
-from bokgu.core.approval.auto import AutoVerdict, judge_auto
+from bokgu.core.approval.auto import AutoVerdict, enter_start, judge_auto
 from tests.unit.facts import (
     DIGEST,
     MINUTE,
@@ -24,7 +24,7 @@ from tests.unit.facts import (
 
 HOUR = 60 * MINUTE
 NAMED = {"service": "api", "action": "scale_out", "rootCause": "TrafficSurge"}
-OWN = {"name": "plan-1", "uid": PLAN_UID, "digest": DIGEST, "own": True}
+OWN = {"name": "plan-1", "uid": PLAN_UID, "digest": DIGEST, "madeByOperator": True}
 
 
 def policy(*auto: dict[str, Any], most: int = 1, started: tuple[tuple[str, timedelta], ...] = ()) -> RecoveryPolicy:
@@ -71,11 +71,11 @@ MISSING: list[tuple[dict[str, Any], str]] = [
     ({"enabled": False}, "BOKGU_AUTO_NAMESPACES"),
     ({"policy": None}, "no RecoveryPolicy"),
     ({"incident": None}, "did not make this plan"),
-    ({"incident": told({**OWN, "own": False})}, "did not make this plan"),
+    ({"incident": told({**OWN, "madeByOperator": False})}, "did not make this plan"),
     ({"incident": told({**OWN, "uid": "another"})}, "did not make this plan"),
     ({"incident": told(OWN, {**OWN, "uid": "another"})}, "did not make this plan"),
-    ({"incident": incident(status={"plans": [OWN]})}, "is not the one that was told"),
-    ({"incident": told(rootCause="BadDeployment")}, "is not the one that was told"),
+    ({"incident": incident(status={"plans": [OWN]})}, "is not the one that was diagnosed"),
+    ({"incident": told(rootCause="BadDeployment")}, "is not the one that was diagnosed"),
     ({"incident": told(confidence="low")}, "low confidence"),
     ({"policy": policy({**NAMED, "service": "web"})}, "does not name scale_out"),
     ({"policy": policy({**NAMED, "action": "service_restart"})}, "does not name scale_out"),
@@ -115,3 +115,23 @@ def test_s7_a_plan_that_has_begun_is_counted_once() -> None:
     verdict = judge(policy=policy(started=((PLAN_UID, MINUTE),)))
     assert verdict is not None
     assert (verdict.granted, verdict.claimed) == (True, True)
+
+
+@pytest.mark.parametrize(("started", "allowed"), [(0, True), (1, True), (2, False)])
+def test_s7_a_start_is_entered_while_the_budget_of_the_hour_lasts(started: int, allowed: bool) -> None:
+    """However the plan was judged before: another one's entry may have come since."""
+    starts = [{"plan": "old", "uid": "old", "at": NOW - 61 * MINUTE}]
+    starts += [{"plan": f"p{i}", "uid": f"u{i}", "at": NOW - MINUTE} for i in range(started)]
+    policy = RecoveryPolicy.model_validate(
+        {
+            "kind": "RecoveryPolicy",
+            "metadata": metadata("default", "uid"),
+            "spec": {"maxAutoPerHour": 2},
+            "status": {"autoStarts": starts},
+        }
+    )
+    entered = enter_start(policy, plan(), hour=60 * MINUTE, now=NOW)
+    assert (entered is not None) is allowed
+    if entered:
+        assert [s.uid for s in entered.auto_starts][-1] == plan().metadata.uid
+        assert len(entered.auto_starts) == len(starts) + 1

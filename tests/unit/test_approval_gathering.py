@@ -5,28 +5,20 @@ from typing import Any
 
 import pytest
 
-from bokgu.api.incident import Incident
 from bokgu.api.plan_approval import PlanApproval
-from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.core.approval.requirement import Requirement
 from bokgu.core.execution import decide
 from bokgu.kube.client import KubeError, Raw
-from bokgu.reconcile.approvals import Policy, find_other_incidents, gather_requirement, judge_approvals
+from bokgu.reconcile.approvals import judge_approvals
 from bokgu.reconcile.context import Context
-from bokgu.reconcile.recovery_plan import _claim_auto
 from tests.unit.facts import (
     DIGEST,
-    INCIDENT_UID,
     MINUTE,
     NOW,
     ROLES,
     approval,
-    classification,
     facts,
-    incident,
-    metadata,
     plan,
-    protected_service,
 )
 from tests.unit.test_approval_admission import shipped
 
@@ -118,77 +110,6 @@ def test_s8_an_edited_policy_vouches_from_when_it_was_seen_by_the_later_clock() 
     assert created(NOW + 5 * MINUTE) == ["Accepted"]
     kube.fence = ({**policy, "metadata": {**policy["metadata"], "generation": 5}}, binding)
     assert created(NOW + 5 * MINUTE) == ["NoProof"]
-
-
-# What incidents ask for
-
-
-def told(name: str, severity: str, impact: str | None = None, **fields: Any) -> Incident:
-    status = {"classification": classification(impactLevel=impact).to_dict()} if impact else {}
-    return incident(meta={"name": name, "uid": f"uid-{name}"}, severity=severity, status={**status, **fields})
-
-
-LOW = incident(severity="low", status={"classification": classification(impactLevel="low").to_dict()})
-
-
-@pytest.mark.parametrize(
-    ("others", "roles"),
-    [
-        ([], ("service_owner",)),
-        ([told("a", "medium")], ("service_owner",)),
-        ([told("a", "critical")], BOTH),
-        ([told("a", "low", "high")], BOTH),
-        ([told("a", "low"), told("b", "high")], BOTH),
-    ],
-)
-def test_s1_a_harmless_incident_is_no_easier_way_while_a_grave_one_is_open(
-    others: list[Incident], roles: tuple[str, ...]
-) -> None:
-    assert gather_requirement(plan(), Policy(None), LOW, protected_service(), others).roles == roles
-
-
-def test_s1_an_incident_that_nobody_has_classified_counts_as_the_worst() -> None:
-    filed = incident(severity="low")
-    assert gather_requirement(plan(), Policy(None), filed, protected_service(), [told("a", "low")]).roles == BOTH
-
-
-@pytest.mark.parametrize(
-    ("status", "found"),
-    [({}, ["grave"]), ({"startedAt": NOW}, [])],
-)
-def test_other_incidents_count_while_they_are_open_and_until_the_plan_has_begun(
-    status: dict[str, Any], found: list[str]
-) -> None:
-    there = [incident(), told("grave", "critical"), told("over", "critical", phase="Resolved")]
-    given = context(find_related=lambda *_: there)
-    assert there[0].metadata.uid == INCIDENT_UID
-    assert [i.metadata.name for i in find_other_incidents(given, plan(status=status))] == found
-
-
-# The budget of plans that start by themselves
-
-
-def policy(*uids: str) -> Raw:
-    starts = [{"plan": "another", "uid": uid, "at": NOW - MINUTE} for uid in uids]
-    body = {"kind": "RecoveryPolicy", "metadata": metadata("default", "uid"), "spec": {"maxAutoPerHour": 1}}
-    return {**body, "status": {"autoStarts": starts}}
-
-
-@pytest.mark.parametrize(("there", "written"), [((), 1), (("another",), 0)])
-def test_s7_a_plan_that_was_judged_before_another_one_began_claims_no_budget(
-    there: tuple[str, ...], written: int
-) -> None:
-    """The entry of the other plan came into the store after the verdict, so that no PUT will conflict."""
-    claims: list[Any] = []
-
-    async def write_status(kind: type[RecoveryPolicy], raw: Raw, status: Any) -> bool:
-        claims.append(status)
-        return True
-
-    raw = policy(*there)
-    given = context(objects=SimpleNamespace(get=lambda _: raw), write_status=write_status)
-    asyncio.run(_claim_auto(given, plan()))
-    assert len(claims) == written
 
 
 # Clocks

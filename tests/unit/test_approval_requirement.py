@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bokgu.api.incident import Incident
+from bokgu.api.recovery_plan import MOST_PEOPLE
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.vocabulary import PEOPLES_PROOFS, Action, Severity
-from bokgu.core.approval.requirement import MOST_PEOPLE, Requirement, Stakes, build_requirement, minimum_roles
-from tests.unit.facts import MINUTE, NOW, metadata, plan
+from bokgu.core.approval.requirement import Requirement, Stakes, build_requirement, find_stakes, minimum_roles
+from tests.unit.facts import MINUTE, NOW, classification, incident, metadata, plan
 
 CRITICAL = Stakes(Severity.CRITICAL, "production", frozenset({"scale_out"}))
 LOW = Stakes(Severity.LOW, "staging", frozenset({"scale_out"}))
@@ -118,7 +120,7 @@ def test_approvals_end_with_the_shortest_rule_counted_from_the_plan() -> None:
                 {"roles": [{"name": "dba", "identities": ["alice"]}]},
                 {"roles": [{"name": "dba", "identities": ["bob"]}]},
             ),
-            "demands 1 people as dba and names 0",
+            "needs 1 people as dba, and its rules allow nobody",
         ),
         (
             tuple({"roles": [{"name": name, "people": 8}]} for name in ("dba", "security", "network")),
@@ -132,3 +134,40 @@ def test_s6_rules_that_contradict_each_other_let_nothing_through(rules: Any, mes
 
 def test_s6_a_policy_that_cannot_be_read_lets_nothing_through() -> None:
     assert build_requirement(plan(), LOW, None, problem="it cannot be read").problem == "it cannot be read"
+
+
+# What incidents ask for
+
+
+def told(name: str, severity: str, impact: str | None = None, **fields: Any) -> Incident:
+    status = {"classification": classification(impactLevel=impact).to_dict()} if impact else {}
+    return incident(meta={"name": name, "uid": f"uid-{name}"}, severity=severity, status={**status, **fields})
+
+
+HARMLESS = incident(severity="low", status={"classification": classification(impactLevel="low").to_dict()})
+
+
+@pytest.mark.parametrize(
+    ("others", "worst"),
+    [
+        ([], "low"),
+        ([told("a", "medium")], "medium"),
+        ([told("a", "critical")], "critical"),
+        ([told("a", "low", "high")], "high"),
+        ([told("a", "low"), told("b", "high")], "high"),
+    ],
+)
+def test_s1_a_harmless_incident_is_no_easier_way_while_a_grave_one_is_open(others: list[Incident], worst: str) -> None:
+    assert find_stakes(plan(), HARMLESS, others, "production").worst == worst
+
+
+@pytest.mark.parametrize("bound", [None, incident(severity="low")])
+def test_s1_an_incident_that_nobody_has_classified_counts_as_the_worst(bound: Incident | None) -> None:
+    assert find_stakes(plan(), bound, [told("a", "low")], None).worst is None
+
+
+def test_s1_what_was_needed_at_the_start_is_needed_to_the_end() -> None:
+    calm = Stakes(Severity.LOW, "production", frozenset({"scale_out"}))
+    for started, roles in ((None, ("service_owner",)), (NOW, ("service_owner", "system_admin"))):
+        begun = plan(status={"startedAt": started, "requiredApprovals": ["system_admin", "service_owner"]})
+        assert build_requirement(begun, calm, None).roles == roles

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bokgu.api.recovery_plan import MOST_APPROVALS
 from bokgu.api.vocabulary import Proof
 from bokgu.core.approval.auto import AutoVerdict
 from bokgu.core.approval.judgement import UNDECIDED, Judgement
 from bokgu.core.approval.requirement import Requirement
-from bokgu.core.approval.tally import SHOWN, tally_approvals
+from bokgu.core.approval.tally import tally_approvals
 from tests.unit.facts import ALICE, BOB, REJECT, ROLES, approval, judged, tally
 
 NEEDED = Requirement(ROLES)
@@ -127,7 +128,7 @@ def test_s6_a_reject_that_cannot_be_judged_holds_the_plan_and_ends_it_not(reason
     unsure = replace(REJECT, reason=reason, proof=None)
     result = tally(ALICE, BOB, unsure)
     assert (result.approved, result.in_doubt, result.rejected_by) == (False, True, None)
-    assert "may be a Reject" in result.waits_for
+    assert "may be a Reject" in result.message
     assert tally(ALICE, BOB, replace(judged("service_owner", "eve"), reason=reason, proof=None)).approved
 
 
@@ -138,7 +139,7 @@ def test_s6_an_approval_that_cannot_be_read_holds_the_plan() -> None:
 def test_junk_hides_no_approval_that_counts_from_status() -> None:
     junk = [judged("service_owner", f"a{i}", accepted=False) for i in range(200)]
     shown = tally(*junk, ALICE, BOB).approvals
-    assert len(shown) == SHOWN
+    assert len(shown) == MOST_APPROVALS
     assert {a.approver for a in shown if a.verified_by} == {"alice@example.com", "bob@example.com"}
 
 
@@ -177,7 +178,7 @@ def test_an_intent_names_the_override_that_it_rests_on() -> None:
 
 def test_nothing_is_overridden_where_people_have_approved() -> None:
     result = tally_approvals(NEEDED, [ALICE, BOB, override()], emergency_role=EMERGENCY)
-    assert (result.overridden, result.count) == (False, "2/2")
+    assert (result.stand_in, result.count) == (None, "2/2")
 
 
 @pytest.mark.parametrize(
@@ -199,4 +200,4 @@ def test_s1_the_policy_stands_in_for_people_only_where_it_says_so(
 
 def test_s6_a_requirement_that_cannot_be_told_is_met_by_nobody_in_their_roles() -> None:
     result = tally_approvals(replace(NEEDED, problem="the policy cannot be read"), [ALICE, BOB])
-    assert (result.approved, result.waits_for) == (False, "the policy cannot be read")
+    assert (result.approved, result.message) == (False, "the policy cannot be read")

@@ -145,8 +145,8 @@ class IncidentPlan(ApiModel):
     name: ObjectName = Field(description="Name of the RecoveryPlan.")
     uid: Uid = Field(description="Its uid.")
     digest: Digest = Field(description="Its digest, which approvals name.")
-    own: bool = Field(
-        default=False, description="Whether the operator made it itself: only such a plan may start without people."
+    made_by_operator: bool = Field(
+        default=False, description="Whether the operator itself made it: only such a plan may start without approvals."
     )
     started_at: Timestamp | None = Field(default=None, description="When its execution began.")
     outcome: PlanPhase | None = Field(default=None, description="How it ended.")

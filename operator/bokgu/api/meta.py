@@ -14,6 +14,10 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 
+EVENT_NOTE = 1024
+"""Bytes that the note of an Event holds (events.k8s.io/v1)."""
+
+
 class ConditionStatus(StrEnum):
     """Status of a condition."""
 

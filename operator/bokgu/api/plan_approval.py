@@ -38,7 +38,7 @@ class PlanApprovalSpec(ApiModel):
         default=(), description="Groups of the approver that give the right; only for unsigned approvals."
     )
     valid_until: Timestamp = Field(description="After this moment the approval counts for nothing new.")
-    reason: Line | None = Field(default=None, description="Why, for the record.")
+    reason: Line | None = Field(default=None, description="Why. An approval as the emergency role must say it.")
     signature: Annotated[str, StringConstraints(max_length=8192)] | None = Field(
         default=None,
         description="An SSH signature (`ssh-keygen -Y sign -n bokgu.dev/approval`) over the statement that digest,"
@@ -56,7 +56,10 @@ class PlanApprovalStatus(ApiModel):
     """Whether it counts."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last looked at.")
-    proof: Proof | None = Field(default=None, description="What makes it believable.")
+    proof: Proof | None = Field(
+        default=None,
+        description="What vouches for the approver; absent: it does not count.",
+    )
     conditions: Conditions = ()
 
 

@@ -43,6 +43,15 @@ from bokgu.api.vocabulary import (
 FINALIZER = "bokgu.dev/execution"
 """Stands on a plan from its creation, so that a deletion in the middle is undone before the plan goes."""
 
+MOST_ROLES = 8
+"""Roles that a plan names itself."""
+
+MOST_PEOPLE = 16
+"""People whom a plan may need together."""
+
+MOST_APPROVALS = 32
+"""Approvals that the status of a plan lists. Junk hides none that counts."""
+
 
 class StepParameters(ApiModel):
     """What a step needs to know. Which fields count depends on the action."""
@@ -192,7 +201,7 @@ class RecoveryPlanSpec(ApiModel):
         tuple[Step, ...], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = Field(description="What is done, in order.")
     estimated_total_duration: Duration | None = Field(default=None, description="Sum of the steps' estimates.")
-    required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=8)] = Field(
+    required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=MOST_ROLES)] = Field(
         default=(), description="Roles that must approve. The built-in minimum is added in any case."
     )
     risks: Annotated[tuple[Risk, ...], Field(max_length=16)] = Field(default=(), description="What may go wrong.")
@@ -226,9 +235,9 @@ class CountedApproval(ApiModel):
     """An approval that an intent rests on."""
 
     uid: Uid = Field(description="uid of the PlanApproval; of the RecoveryPolicy for proof Auto.")
-    approver: PersonName = Field(description="Who approved.")
+    approver: PersonName = Field(description="Who approved; RecoveryPolicy/NAME for proof Auto.")
     role: RoleName = Field(description="As which role.")
-    proof: Proof = Field(description="What made it believable.")
+    proof: Proof = Field(description="What vouched for the approver.")
 
 
 class Intent(ApiModel):
@@ -295,7 +304,9 @@ class ApprovalStatus(ApiModel):
     at: Timestamp = Field(description="When it was created.")
     ref: ObjectName = Field(description="Name of the PlanApproval.")
     uid: Uid = Field(description="Its uid.")
-    verified_by: Proof | None = Field(default=None, description="What made it believable; absent: it does not count.")
+    verified_by: Proof | None = Field(
+        default=None, description="What vouches for the approver; absent: it does not count."
+    )
     reason: Word = Field(description="Accepted, or why it does not count.")
 
 
@@ -317,17 +328,18 @@ class RecoveryPlanStatus(ApiModel):
     cluster_id: Uid | None = Field(
         default=None, alias="clusterID", description="uid of the kube-system namespace, which the digest binds."
     )
-    required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=16)] = Field(
+    required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=MOST_PEOPLE)] = Field(
         default=(),
         description="Who must approve: the built-in minimum, the plan's own roles and the RecoveryPolicy's. A role that"
         " needs two people stands twice.",
     )
-    approvals: Annotated[tuple[ApprovalStatus, ...], Field(max_length=32)] = Field(
-        default=(), description="The approvals that name this plan."
+    approvals: Annotated[tuple[ApprovalStatus, ...], Field(max_length=MOST_APPROVALS)] = Field(
+        default=(), description="The approvals that name this plan: those that count first, then the oldest."
     )
     approval_count: Word | None = Field(
         default=None,
-        description="People who have approved of people required, such as 1/2; auto or override where none were asked.",
+        description="People who have approved of people required, such as 1/2; auto or override where the"
+        " RecoveryPolicy or the emergency role stands in for them.",
     )
     approval_request: Text | None = Field(
         default=None,

@@ -66,13 +66,14 @@ class ApprovalRule(ApiModel):
 
     name: _NAME = Field(description="Name of the rule, which status and messages show.")
     severities: Annotated[tuple[Severity, ...], Field(max_length=4)] = Field(
-        default=(), description="The worst of declared severity and classified impact; default: all."
+        default=(),
+        description="Plans whose worst of severity and classified impact is one of these; default: all.",
     )
     actions: Annotated[tuple[Action, ...], Field(max_length=16)] = Field(
         default=(), description="Plans with a step of one of these actions; default: all."
     )
     environments: Annotated[tuple[Word, ...], Field(max_length=16)] = Field(
-        default=(), description="Environments of ProtectedServices; default: all."
+        default=(), description="Plans for ProtectedServices of these environments; default: all."
     )
     roles: Annotated[
         tuple[RoleDemand, ...],
@@ -95,11 +96,11 @@ class AutoApproval(ApiModel):
 
     service: ObjectName = Field(description="Name of the ProtectedService, whose mode must be Auto.")
     action: Action = Field(description="The action.")
-    root_cause: RootCause = Field(description="The root cause that the operator must have told.")
+    root_cause: RootCause = Field(description="The root cause that the operator diagnosed.")
 
 
 class RecoveryPolicySpec(ApiModel):
-    """What is demanded, and what needs nobody."""
+    """Who must approve, and what may start without approvals."""
 
     approvals: Annotated[
         tuple[ApprovalRule, ...],
@@ -107,7 +108,7 @@ class RecoveryPolicySpec(ApiModel):
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default=(), description="What approvals must be, beyond the built-in minimum: all rules that match.")
+    ] = Field(default=(), description="Rules for approvals. All that match a plan apply, besides the built-in minimum.")
     auto: Annotated[tuple[AutoApproval, ...], Field(max_length=64)] = Field(
         default=(),
         description="What runs without people. It counts only where the operator's configuration"
@@ -123,7 +124,7 @@ class AutoStart(ApiModel):
 
     plan: ObjectName = Field(description="Name of the RecoveryPlan.")
     uid: Uid = Field(description="Its uid.")
-    at: Timestamp = Field(description="When it was let go.")
+    at: Timestamp = Field(description="When it started.")
 
 
 class RecoveryPolicyStatus(ApiModel):

@@ -162,13 +162,14 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
     policy = await read_policy(context, plan.metadata.namespace)
     told = incident.status.model_copy(update={"classification": prospect.classification})
     classified = incident.model_copy(update={"status": told})
+    requirement = gather_requirement(context, plan, policy, incident=classified, protected=around.protected)
     facts = GuardFacts(
         plan=plan,
         step=step,
         protected_service=around.protected,
         service=prospect.service,
         problem=None,
-        tally=tally_approvals(gather_requirement(plan, policy, classified, around.protected), ()),
+        tally=tally_approvals(requirement, ()),
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=find_refusal(context, plan.metadata.namespace, around.protected.spec.role_arn),
         at_work=find_at_work(context, plan),

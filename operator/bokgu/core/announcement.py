@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 from bokgu.api.meta import find_condition, is_true
 from bokgu.api.recovery_plan import RecoveryPlanStatus
+from bokgu.core.approval.tally import EMERGENCY_OVERRIDE
 
 APPROVED = "Approved"
-EMERGENCY_OVERRIDE = "EmergencyOverride"
-AUTO_APPROVED = "AutoApproved"
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """One Event (events.k8s.io/v1): `reason` in one CamelCase word, `note` for people, at most 1,024 characters."""
+    """One Event (events.k8s.io/v1): `reason` in one CamelCase word, `note` for people."""
 
     reason: str
     note: str

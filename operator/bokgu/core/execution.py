@@ -12,7 +12,6 @@ sent blindly: its effect is looked for first (S3).
 from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
-from bokgu.core.announcement import AUTO_APPROVED, EMERGENCY_OVERRIDE
 from bokgu.core.approval.statement import approval_request
 from bokgu.core.approval.tally import Tally
 from bokgu.core.guards import APPROVED, first_blocking
@@ -70,8 +69,8 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
         (
             "Approved",
             approved,
-            _approved_by(tally) if approved else "ApprovalsMissing",
-            _approved_how(tally) if approved else tally.waits_for,
+            tally.reason if tally.approved or not approved else "Approved",
+            tally.message if tally.approved or not approved else f"when it started; now {tally.message}",
         ),
         (
             "Blocked",
@@ -111,21 +110,6 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
             "approval_request": _request(plan, status, tally),
         }
     )
-
-
-def _approved_by(tally: Tally) -> str:
-    """Who approved, as the reason of a condition."""
-    if tally.overridden:
-        return EMERGENCY_OVERRIDE
-    return AUTO_APPROVED if tally.automatic else "Approved"
-
-
-def _approved_how(tally: Tally) -> str:
-    if tally.overridden and (said := tally.override):
-        return f"{said.approver} overrides {', '.join(tally.required)} as {said.role}: {said.reason}"
-    if tally.automatic and tally.auto:
-        return f"{tally.auto.by} lets it run without people"
-    return tally.count
 
 
 def _request(plan: RecoveryPlan, status: RecoveryPlanStatus, tally: Tally) -> str | None:

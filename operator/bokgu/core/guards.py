@@ -153,7 +153,7 @@ def _approved(facts: GuardFacts) -> Gate:
         tally.approved,
         value=tally.count,
         limit=", ".join(tally.required),
-        message=tally.waits_for,
+        message=tally.message,
     )
 
 

@@ -12,6 +12,7 @@ from bokgu.api.incident import Incident
 from bokgu.api.meta import API_VERSION, NameReference, ObjectMeta, UidReference
 from bokgu.api.recovery_plan import (
     FINALIZER,
+    MOST_ROLES,
     ClassificationSnapshot,
     Preconditions,
     RecoveryPlan,
@@ -35,9 +36,6 @@ PLAN_LIFETIME = timedelta(minutes=60)
 
 MIN_TRIES = 3
 """Tries below which a track record says nothing."""
-
-MOST_ROLES = 8
-"""Roles that a plan names, its own bound; the RecoveryPolicy demands the others."""
 
 GAP = "Evidence"
 """Source of a line of evidence that says what could not be asked (core.diagnosis)."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import FINALIZER, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
+from bokgu.core.approval.tally import AUTO_APPROVED
 from bokgu.core.guards import evaluate_gates, first_blocking
 from bokgu.core.plan_facts import (
     ClaimAuto,
@@ -50,7 +51,8 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
         return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY))
     if FINALIZER not in plan.metadata.finalizers:
         return Outcome(held, HoldPlan())
-    if facts.tally.automatic and facts.tally.auto and not facts.tally.auto.claimed:
+    automatic = facts.tally.stand_in and facts.tally.stand_in.reason == AUTO_APPROVED
+    if automatic and facts.tally.auto and not facts.tally.auto.claimed:
         return Outcome(held, ClaimAuto())
     active = facts.protected_service.status.active_plan if facts.protected_service else None
     if active is None:

@@ -7,7 +7,7 @@ from bokgu.api.incident import Incident, IncidentStatus
 from bokgu.api.meta import TimelineEntry, find_condition
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, OperationPhase
-from bokgu.core.announcement import AUTO_APPROVED, EMERGENCY_OVERRIDE
+from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
 
 MAX_TIMELINE = 64
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import aiohttp
 from kubernetes.aio import client, config
 
-from bokgu.api.meta import API_VERSION, GROUP, VERSION, Resource
+from bokgu.api.meta import API_VERSION, EVENT_NOTE, GROUP, VERSION, Resource
 from bokgu.metrics import STATUS_WRITES
 
 FIELD_MANAGER = "bokgu"
@@ -137,13 +137,10 @@ class KubeClient:
         STATUS_WRITES.labels(plural, "OK").inc()
         return answer
 
-    async def create_event(
-        self, about: Resource, *, reason: str, note: str, warning: bool, now: datetime, instance: str
-    ) -> None:
+    async def create_event(self, about: Resource, *, reason: str, note: str, warning: bool, instance: str) -> None:
         """Create an Event (events.k8s.io/v1) about an object of ours. Raises KubeError.
 
-        Its name tells the object's version and the reason, so that a pass made twice tells once. A note has at most
-        1,024 bytes.
+        Its name tells the object's version and the reason, so that a pass made twice tells once.
         """
         metadata = about.metadata
         event = {
@@ -153,13 +150,13 @@ class KubeClient:
                 "namespace": metadata.namespace,
                 "name": f"{metadata.name[:180]}.{metadata.resource_version}.{reason.lower()}",
             },
-            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "eventTime": self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": f"{GROUP}/operator",
             "reportingInstance": instance[:128],
             "action": "Reconcile",
             "reason": reason,
             "type": "Warning" if warning else "Normal",
-            "note": note.encode()[:1024].decode(errors="ignore"),
+            "note": note.encode()[:EVENT_NOTE].decode(errors="ignore"),
             "regarding": {
                 "apiVersion": API_VERSION,
                 "kind": about.kind_name,

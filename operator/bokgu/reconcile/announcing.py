@@ -3,7 +3,8 @@
 import structlog
 
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus
-from bokgu.core.announcement import AUTO_APPROVED, EMERGENCY_OVERRIDE, announce_approvals
+from bokgu.core.announcement import announce_approvals
+from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
 from bokgu.kube.client import KubeError
 from bokgu.metrics import AUTO_APPROVALS, EMERGENCY_OVERRIDES, EVENTS_FAILED
 from bokgu.reconcile.context import Context
@@ -17,8 +18,8 @@ async def announce_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanS
     for announcement in announce_approvals(plan.status, new):
         if announcement.reason in _COUNTED:
             _COUNTED[announcement.reason].inc()
-        log.log(
-            30 if announcement.warning else 20,
+        write = log.warning if announcement.warning else log.info
+        write(
             announcement.reason,
             plan=plan.metadata.name,
             namespace=plan.metadata.namespace,
@@ -30,7 +31,6 @@ async def announce_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanS
                 reason=announcement.reason,
                 note=announcement.note,
                 warning=announcement.warning,
-                now=context.clock(),
                 instance=context.settings.holder,
             )
         except KubeError as error:

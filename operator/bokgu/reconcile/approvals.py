@@ -2,7 +2,7 @@
 rights."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
-from bokgu.api.vocabulary import Proof, Severity
+from bokgu.api.vocabulary import Proof
 from bokgu.core.approval.admission import APPROVAL_POLICY, fence_version, judge_fence
 from bokgu.core.approval.auto import judge_auto
 from bokgu.core.approval.judgement import (
@@ -25,7 +25,7 @@ from bokgu.core.approval.judgement import (
     build_trust_roots,
     judge_approval,
 )
-from bokgu.core.approval.requirement import Requirement, Stakes, build_requirement
+from bokgu.core.approval.requirement import Requirement, build_requirement, find_stakes
 from bokgu.core.approval.tally import Tally, tally_approvals
 from bokgu.core.lifecycle import is_over
 from bokgu.kube.client import KubeError
@@ -33,21 +33,21 @@ from bokgu.reconcile.context import Context
 
 
 @dataclass(frozen=True)
-class Policy:
+class PolicyReading:
     """The namespace's RecoveryPolicy, or why it cannot be read: then nothing is approved (S6)."""
 
     found: RecoveryPolicy | None
     problem: str | None = None
 
 
-async def read_policy(context: Context, namespace: str, *, live: bool = False) -> Policy:
+async def read_policy(context: Context, namespace: str, *, live: bool = False) -> PolicyReading:
     """The namespace's RecoveryPolicy, from the store or from the API server."""
     try:
         if live:
-            return Policy(await context.fetch(RecoveryPolicy, namespace, POLICY_NAME))
-        return Policy(context.find(RecoveryPolicy, namespace, POLICY_NAME))
+            return PolicyReading(await context.fetch(RecoveryPolicy, namespace, POLICY_NAME))
+        return PolicyReading(context.find(RecoveryPolicy, namespace, POLICY_NAME))
     except ValidationError:
-        return Policy(None, "the RecoveryPolicy of the namespace cannot be read by this version")
+        return PolicyReading(None, "the RecoveryPolicy of the namespace cannot be read by this version")
 
 
 async def tally_plan(
@@ -67,7 +67,7 @@ async def tally_plan(
     else:
         bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
     policy = await read_policy(context, namespace, live=live)
-    requirement = gather_requirement(plan, policy, incident, protected, find_other_incidents(context, plan))
+    requirement = gather_requirement(context, plan, policy, incident=incident, protected=protected)
     approvals = context.readable(PlanApproval, bodies)
     judgements = await judge_approvals(context, approvals, digest, requirement)
     settings = context.settings
@@ -77,7 +77,7 @@ async def tally_plan(
         protected_service=protected,
         incident=incident,
         enabled=namespace in settings.auto_namespaces,
-        hour=60 * settings.minute,
+        hour=settings.hour,
         now=context.clock(),
     )
     return tally_approvals(
@@ -89,47 +89,29 @@ async def tally_plan(
     )
 
 
-def find_other_incidents(context: Context, plan: RecoveryPlan) -> list[Incident]:
-    """Open incidents of the plan's service besides its own, until it has begun: what comes later asks for nothing more
-    of a plan at work."""
-    if plan.status.started_at is not None:
-        return []
-    found = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
-    return [i for i in found if i.metadata.uid != plan.spec.incident_ref.uid and not is_over(i)]
-
-
 def gather_requirement(
+    context: Context,
     plan: RecoveryPlan,
-    policy: Policy,
+    policy: PolicyReading,
+    *,
     incident: Incident | None,
     protected: ProtectedService | None,
-    others: Iterable[Incident] = (),
 ) -> Requirement:
-    """What the plan needs. An incident that nobody has classified yet may be worse than whoever filed it says.
-
-    `others` are the other open incidents of the service: a plan changes the whole service, and a harmless incident
-    beside a grave one must not be the easier way to do it.
-    """
-    snapshot = plan.spec.classification
-    told = incident.status.classification if incident and incident.metadata.uid == plan.spec.incident_ref.uid else None
-    known: list[Severity] = []
-    if incident and told:
-        known = [incident.spec.severity, told.impact_level, *([snapshot.impact_level] if snapshot else [])]
-        for other in others:
-            seen = other.status.classification
-            known += [other.spec.severity, *([seen.impact_level] if seen else [])]
-    stakes = Stakes(
-        worst=max(known, key=lambda s: s.rank, default=None),
-        environment=protected.spec.environment if protected else None,
-        actions=frozenset(step.action for step in plan.spec.steps),
-    )
+    """What the plan needs. What comes after it has begun asks for nothing more of it."""
+    bound = incident if incident and incident.metadata.uid == plan.spec.incident_ref.uid else None
+    others: list[Incident] = []
+    if plan.status.started_at is None:
+        found = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
+        others = [i for i in found if i.metadata.uid != plan.spec.incident_ref.uid and not is_over(i)]
+    stakes = find_stakes(plan, bound, others, protected.spec.environment if protected else None)
     return build_requirement(plan, stakes, policy.found, problem=policy.problem)
 
 
 async def judge_approvals(
     context: Context, approvals: Sequence[PlanApproval], digest: str | None, requirement: Requirement
 ) -> list[Judgement]:
-    """Judge approvals of one plan now, all of it read live. `digest` None: there is no such plan."""
+    """Judge approvals of one plan now: trust roots, admission policy and rights are read live. `digest` None: there is
+    no such plan."""
     if not approvals:
         return []
     roots, fence = await asyncio.gather(_trust_roots(context), _fence(context))

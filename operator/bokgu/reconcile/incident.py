@@ -234,9 +234,9 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
     """POST the plan. One that is there already was made by a pass that died before it could say so: it is taken over.
 
     A stranger's plan under that name would be taken over too; that is harmless, since people approve its digest. It is
-    not `own`, unless it says just what is planned now: nothing else may start without people.
+    not `madeByOperator`, unless it says just what is planned now: nothing else may start without people.
     """
-    own = True
+    made_by_operator = True
     try:
         raw = await context.kube.create(RecoveryPlan.plural, plan_manifest(plan))
         PLANS_CREATED.labels(plan.spec.preconditions.root_cause).inc()
@@ -246,10 +246,13 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
         found = await context.kube.get(RecoveryPlan.plural, plan.metadata.namespace, plan.metadata.name)
         if found is None:
             raise
-        raw, own = found, _says_the_same(found, plan)
+        raw, made_by_operator = found, _says_the_same(found, plan)
     context.take_in(RecoveryPlan.plural, raw)
     return IncidentPlan(
-        name=raw["metadata"]["name"], uid=raw["metadata"]["uid"], digest=plan_digest(context.cluster_id, raw), own=own
+        name=raw["metadata"]["name"],
+        uid=raw["metadata"]["uid"],
+        digest=plan_digest(context.cluster_id, raw),
+        made_by_operator=made_by_operator,
     )
 
 

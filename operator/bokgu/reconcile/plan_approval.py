@@ -9,7 +9,7 @@ from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.approval.judgement import approval_status
 from bokgu.core.approval.requirement import Requirement
-from bokgu.reconcile.approvals import find_other_incidents, gather_requirement, judge_approvals, read_policy
+from bokgu.reconcile.approvals import gather_requirement, judge_approvals, read_policy
 from bokgu.reconcile.context import Context, Key
 
 FINAL = frozenset({"Expired", "DigestMismatch", "PlanNotFound", "Withdrawn", "Edited"})
@@ -43,5 +43,5 @@ async def _requirement(context: Context, plan: RecoveryPlan | None) -> Requireme
     namespace, spec = plan.metadata.namespace, plan.spec
     incident = context.find(Incident, namespace, spec.incident_ref.name)
     protected = context.find(ProtectedService, namespace, spec.service_ref.name)
-    others = find_other_incidents(context, plan)
-    return gather_requirement(plan, await read_policy(context, namespace), incident, protected, others)
+    policy = await read_policy(context, namespace)
+    return gather_requirement(context, plan, policy, incident=incident, protected=protected)

@@ -9,11 +9,11 @@ from bokgu.api.meta import UidReference
 from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
-from bokgu.api.recovery_policy import MOST_STARTS, POLICY_NAME, AutoStart, RecoveryPolicy
+from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
 from bokgu.api.vocabulary import OperationPhase
 from bokgu.aws.client import PASSING
 from bokgu.aws.ecs import send_request
-from bokgu.core.approval.auto import recent_starts
+from bokgu.core.approval.auto import enter_start
 from bokgu.core.execution import decide
 from bokgu.core.operation import FRESH, forget_intent, record_answer
 from bokgu.core.plan_facts import ClaimAuto, ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send
@@ -67,12 +67,9 @@ async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
     if raw is None:
         return
     policy = RecoveryPolicy.model_validate(raw)
-    begun = recent_starts(policy, hour=60 * context.settings.minute, now=context.clock())
-    if len(begun) >= policy.spec.max_auto_per_hour:
-        return  # The next pass says so.
-    entry = AutoStart(plan=plan.metadata.name, uid=plan.metadata.uid, at=context.clock())
-    status = policy.status.model_copy(update={"auto_starts": (*policy.status.auto_starts, entry)[-MOST_STARTS:]})
-    await context.write_status(RecoveryPolicy, raw, status)
+    status = enter_start(policy, plan, hour=context.settings.hour, now=context.clock())
+    if status is not None:  # Else the next pass says that the budget is used up.
+        await context.write_status(RecoveryPolicy, raw, status)
 
 
 async def _claim_service(context: Context, plan: RecoveryPlan) -> None:
@@ -93,9 +90,13 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
     if raw is None:
         return
     incident = Incident.model_validate(raw)
-    own = any(p.uid == plan.metadata.uid and p.own for p in incident.status.plans)
+    made_by_operator = any(p.uid == plan.metadata.uid and p.made_by_operator for p in incident.status.plans)
     entry = IncidentPlan(
-        name=plan.metadata.name, uid=plan.metadata.uid, digest=digest, own=own, started_at=context.clock()
+        name=plan.metadata.name,
+        uid=plan.metadata.uid,
+        digest=digest,
+        made_by_operator=made_by_operator,
+        started_at=context.clock(),
     )
     others = tuple(p for p in incident.status.plans if p.uid != plan.metadata.uid)
     status = incident.status.model_copy(update={"plans": (*others, entry)})

@@ -16,7 +16,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     if raw is None:
         return None
     policy, now = context.parse(RecoveryPolicy, raw), context.clock()
-    hour = 60 * context.settings.minute
+    hour = context.settings.hour
     problem = find_problem(policy, auto_enabled=policy.metadata.namespace in context.settings.auto_namespaces)
     begun = recent_starts(policy, hour=hour, now=now)
     conditions = set_condition(

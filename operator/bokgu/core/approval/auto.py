@@ -7,11 +7,8 @@ from bokgu.api.fields import format_timestamp
 from bokgu.api.incident import Incident
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy
+from bokgu.api.recovery_policy import MOST_STARTS, AutoStart, RecoveryPolicy, RecoveryPolicyStatus
 from bokgu.api.vocabulary import Confidence, Mode
-
-HOUR = timedelta(hours=1)
-"""The window of `maxAutoPerHour`."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ def judge_auto(
     hour: timedelta,
     now: datetime,
 ) -> AutoVerdict | None:
-    """What the policy says; None where the service is not in mode Auto, so that nobody expects it.
+    """What the policy says; None where the service is not in mode Auto: then nobody asks why it is not automatic.
 
     `enabled`: the operator's configuration lets the namespace do so. `hour` is how long an hour is.
     """
@@ -68,15 +65,25 @@ def recent_starts(policy: RecoveryPolicy, *, hour: timedelta, now: datetime) -> 
     return tuple(start for start in policy.status.auto_starts if start.at > now - hour)
 
 
+def enter_start(
+    policy: RecoveryPolicy, plan: RecoveryPlan, *, hour: timedelta, now: datetime
+) -> RecoveryPolicyStatus | None:
+    """The policy's status with the plan's start in it; None where the budget of the hour is used up."""
+    if len(recent_starts(policy, hour=hour, now=now)) >= policy.spec.max_auto_per_hour:
+        return None
+    entry = AutoStart(plan=plan.metadata.name, uid=plan.metadata.uid, at=now)
+    return policy.status.model_copy(update={"auto_starts": (*policy.status.auto_starts, entry)[-MOST_STARTS:]})
+
+
 def _find_problem(plan: RecoveryPlan, incident: Incident | None) -> str | None:
     """Why the plan is none that could start by itself: the operator itself must have made it, as the incident's current
-    one, against a cause that it told and is sure of. What anybody can write in a plan proves none of that."""
+    one, against a cause that it diagnosed and is sure of. What anybody can write in a plan proves none of that."""
     known = incident.status.classification if incident else None
     entry = incident.status.plans[-1] if incident and incident.status.plans else None
-    if entry is None or entry.uid != plan.metadata.uid or not entry.own:
+    if entry is None or entry.uid != plan.metadata.uid or not entry.made_by_operator:
         return "the operator did not make this plan"
     if known is None or known.root_cause is not plan.spec.preconditions.root_cause:
-        return "the root cause of the plan is not the one that was told of the incident"
+        return "the root cause of the plan is not the one that was diagnosed"
     if known.confidence is Confidence.LOW:
-        return "the root cause is told with low confidence"
+        return "the root cause was diagnosed with low confidence"
     return None

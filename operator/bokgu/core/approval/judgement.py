@@ -118,7 +118,10 @@ def authenticate_approval(
     if fence.enforced_since is None:
         return Unproven("ProofUnknown" if fence.unread else "NoProof", f"unsigned, and {fence.problem}")
     if created is None or created <= fence.enforced_since:
-        return Unproven("NoProof", "unsigned, and the admission policy that vouches for such is younger than it")
+        return Unproven(
+            "NoProof",
+            "unsigned, and created before the admission policy was surely enforced",
+        )
     if spec.carried_by is None:
         return Authenticated(Proof.CLUSTER)
     if spec.carried_by not in roots.delegates:
@@ -204,7 +207,7 @@ def _refuse(
         return None
     if proof not in requirement.proofs:
         allowed = ", ".join(p for p in Proof if p in requirement.proofs) or "none, as its rules contradict each other"
-        return "ProofNotAllowed", f"{requirement.by} demands another proof than {proof}: {allowed}"
+        return "ProofNotAllowed", f"{requirement.by} accepts only {allowed}, not {proof}"
     named = requirement.identities.get(spec.role)
     if named is not None and spec.approver not in named:
         return "NotNamed", f"{requirement.by} lets other people approve as {spec.role}: {', '.join(sorted(named))}"

@@ -1,18 +1,17 @@
 """Which approvals a plan needs: the built-in minimum, its own roles, and what the namespace's policy adds (S1)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from bokgu.api.fields import parse_duration
-from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.incident import Incident
+from bokgu.api.recovery_plan import MOST_PEOPLE, RecoveryPlan
 from bokgu.api.recovery_policy import ApprovalRule, RecoveryPolicy
 from bokgu.api.vocabulary import PEOPLES_PROOFS, Proof, Role, Severity
 
 BUILT_IN = "the built-in minimum"
-MOST_PEOPLE = 16
-"""People whom the rules of one policy can demand together; the bound of `status.requiredApprovals`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,26 @@ class Stakes:
     actions: frozenset[str]
 
 
+def find_stakes(
+    plan: RecoveryPlan, incident: Incident | None, others: Iterable[Incident], environment: str | None
+) -> Stakes:
+    """What a plan is about. `incident` is the one that it is bound to: while nobody has classified that one, it may be
+    worse than whoever filed it says.
+
+    `others` are the other open incidents of the service: a plan changes the whole service, and a harmless incident
+    beside a grave one must not be the easier way to do it.
+    """
+    actions = frozenset(step.action for step in plan.spec.steps)
+    if incident is None or incident.status.classification is None:
+        return Stakes(None, environment, actions)
+    snapshot = plan.spec.classification
+    known = [snapshot.impact_level] if snapshot else []
+    for one in (incident, *others):
+        found = one.status.classification
+        known += [one.spec.severity, *([found.impact_level] if found else [])]
+    return Stakes(max(known, key=lambda s: s.rank), environment, actions)
+
+
 def minimum_roles(worst: Severity | None) -> tuple[str, ...]:
     """The built-in minimum, which nothing lowers: system_admin and service_owner for `high` and `critical`, below that
     service_owner. Severity None (not known) counts as critical."""
@@ -63,7 +82,9 @@ def build_requirement(
 
     `problem`: the policy of the namespace cannot be read.
     """
-    roles = _demand(stakes, policy, plan.spec.required_approvals)
+    # What was needed at the start is needed to the end, whatever became of the incident since.
+    needed = plan.status.required_approvals if plan.status.started_at else ()
+    roles = _demand(stakes, policy, (*plan.spec.required_approvals, *needed))
     rules = _matching(stakes, policy)
     identities: dict[str, frozenset[str]] = {}
     for role in (role for rule in rules for role in rule.roles if role.identities):
@@ -122,5 +143,5 @@ def _contradiction(
         return f"{by} demands {len(roles)} people, at most {MOST_PEOPLE} can be counted"
     for role, named in identities.items():
         if len(named) < roles.count(role):
-            return f"{by} demands {roles.count(role)} people as {role} and names {len(named)}"
+            return f"{by} needs {roles.count(role)} people as {role}, and its rules allow {len(named) or 'nobody'}"
     return None

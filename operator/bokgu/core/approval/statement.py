@@ -7,12 +7,9 @@ from typing import Any
 import rfc8785
 
 from bokgu.api.fields import bounded, format_timestamp
-from bokgu.api.meta import API_VERSION
+from bokgu.api.meta import API_VERSION, EVENT_NOTE
 from bokgu.api.plan_approval import PlanApproval, PlanApprovalSpec
 from bokgu.api.vocabulary import Decision
-
-EVENT_NOTE = 1024
-"""Bytes that the note of an Event holds (events.k8s.io/v1)."""
 
 
 def approval_statement(digest: str, role: str, decision: Decision, valid_until: datetime) -> bytes:
@@ -98,4 +95,4 @@ def approval_request(plan: str, namespace: str, digest: str, roles: tuple[str, .
     )
     manifest = "\n".join(lines) + "\n"
     hint = f"# bokgu approve {plan} -n {namespace} --role {first} --sign KEY --out DIR writes it with both\n"
-    return manifest + hint if len(manifest + hint) <= EVENT_NOTE else manifest
+    return manifest + hint if len((manifest + hint).encode()) <= EVENT_NOTE else manifest

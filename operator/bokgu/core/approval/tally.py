@@ -3,23 +3,25 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bokgu.api.recovery_plan import ApprovalStatus, CountedApproval
+from bokgu.api.recovery_plan import MOST_APPROVALS, ApprovalStatus, CountedApproval
 from bokgu.api.vocabulary import Decision, Proof
 from bokgu.core.approval.auto import AutoVerdict
 from bokgu.core.approval.judgement import UNDECIDED, Judgement
 from bokgu.core.approval.requirement import Requirement
 
-SHOWN = 32
-"""Approvals that status lists: those that count first, then the oldest ones. Junk hides no approval."""
+EMERGENCY_OVERRIDE = "EmergencyOverride"
+AUTO_APPROVED = "AutoApproved"
+"""Reasons of the condition Approved where people have not filled all roles."""
 
 
 @dataclass(frozen=True)
-class Override:
-    """One person's emergency override of all roles."""
+class StandIn:
+    """What stands in for people who have not approved: `reason` as above, `count` in one word, `message` for people."""
 
-    approver: str
-    role: str
     reason: str
+    count: str
+    message: str
+    counted: tuple[CountedApproval, ...]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Tally:
     """What the approvals of a plan come to.
 
     `required` and `missing` have an entry for every person. `counted` is what an intent rests on. `in_doubt`: an
-    approval that cannot be judged may be a Reject. `auto` is what the policy says where people have not approved.
+    approval that cannot be judged may be a Reject. `problem`: what the plan needs cannot be told. `stand_in` is set
+    only where people have not approved; `auto` is what the policy says about that.
     """
 
     required: tuple[str, ...]
@@ -37,7 +40,7 @@ class Tally:
     rejected_by: str | None
     in_doubt: bool = False
     problem: str | None = None
-    override: Override | None = None
+    stand_in: StandIn | None = None
     auto: AutoVerdict | None = None
 
     @property
@@ -45,41 +48,37 @@ class Tally:
         """Whether everybody who must has approved, or somebody stands in for them, and nobody rejects or may be
         rejecting."""
         filled = not self.missing and self.problem is None
-        return (filled or self.overridden or self.automatic) and self.rejected_by is None and not self.in_doubt
+        return (filled or self.stand_in is not None) and self.rejected_by is None and not self.in_doubt
 
     @property
-    def overridden(self) -> bool:
-        """Whether the emergency role stands in for people who have not approved."""
-        return self.override is not None and (bool(self.missing) or self.problem is not None)
-
-    @property
-    def automatic(self) -> bool:
-        """Whether the policy stands in for people who have not approved."""
-        waiting = bool(self.missing) and self.problem is None and not self.overridden
-        return waiting and self.auto is not None and self.auto.granted
+    def reason(self) -> str:
+        """Reason of the condition Approved."""
+        if not self.approved:
+            return "ApprovalsMissing"
+        return self.stand_in.reason if self.stand_in else "Approved"
 
     @property
     def count(self) -> str:
         """People who approved of people required, such as 1/2; `override` or `auto` where others stand in for them."""
-        if self.overridden:
-            return "override"
-        if self.automatic:
-            return "auto"
-        return f"{len(self.required) - len(self.missing)}/{len(self.required)}"
+        return (
+            self.stand_in.count if self.stand_in else f"{len(self.required) - len(self.missing)}/{len(self.required)}"
+        )
 
     @property
-    def waits_for(self) -> str:
-        """What is still missing, for people."""
+    def message(self) -> str:
+        """How the plan is approved, or what is still missing, for people."""
         if self.rejected_by:
             return f"rejected by {self.rejected_by}"
+        if self.in_doubt:
+            return "an approval of the plan cannot be judged, and may be a Reject: look at kubectl get planapprovals"
+        if self.stand_in:
+            return self.stand_in.message
         if self.problem:
             return self.problem
         if self.missing:
             why = f"; not automatic: {self.auto.message}" if self.auto and not self.auto.granted else ""
             return f"waits for {', '.join(self.missing)}{why}"
-        if self.in_doubt:
-            return "an approval of the plan cannot be judged, and may be a Reject: look at kubectl get planapprovals"
-        return ""
+        return self.count
 
 
 def tally_approvals(
@@ -100,40 +99,42 @@ def tally_approvals(
     required = requirement.roles
     assigned = _assign_people(required, yes)
     missing = tuple(role for slot, role in enumerate(required) if slot not in assigned)
-    override = next((_override(j) for j in yes if emergency_role and j.approval.spec.role == emergency_role), None)
+    stand_in = None
+    if missing or requirement.problem:
+        override = next((j for j in yes if j.approval.spec.role == emergency_role), None)
+        stand_in = _override(override, required) if override else None
+    if missing and not requirement.problem and stand_in is None and auto and auto.granted:
+        stand_in = _start_by_itself(auto, missing)
+    counted = tuple(_counted(j, required[slot]) for slot, j in sorted(assigned.items()))
     rejections = [j for j in accepted if j.approval.spec.decision is Decision.REJECT]
-    tally = Tally(
+    return Tally(
         required=required,
-        approvals=tuple(_approval_entry(j) for j in sorted(ordered, key=lambda j: not j.accepted)[:SHOWN]),
-        counted=tuple(_counted(j, required[slot]) for slot, j in sorted(assigned.items())),
+        approvals=tuple(_approval_entry(j) for j in sorted(ordered, key=lambda j: not j.accepted)[:MOST_APPROVALS]),
+        counted=counted + (stand_in.counted if stand_in else ()),
         missing=missing,
         rejected_by=rejections[0].approval.spec.approver if rejections else None,
         in_doubt=unreadable > 0
         or any(j.reason in UNDECIDED and j.approval.spec.decision is Decision.REJECT for j in ordered),
         problem=requirement.problem,
-        override=override,
+        stand_in=stand_in,
         auto=auto,
     )
-    return _stand_in(tally, yes, emergency_role)
 
 
-def _stand_in(tally: Tally, yes: list[Judgement], emergency_role: str | None) -> Tally:
-    """Add what an intent rests on besides people in their roles."""
-    counted = tally.counted
-    if tally.overridden and emergency_role:
-        counted += tuple(_counted(j, emergency_role) for j in yes if j.approval.spec.role == emergency_role)[:1]
-    if tally.automatic and tally.auto:
-        said = tally.auto
-        counted += tuple(
-            CountedApproval(uid=said.policy_uid, approver=said.by, role=role, proof=Proof.AUTO)
-            for role in dict.fromkeys(tally.missing)
-        )
-    return Tally(**{**vars(tally), "counted": counted})
-
-
-def _override(judgement: Judgement) -> Override:
+def _override(judgement: Judgement, required: tuple[str, ...]) -> StandIn:
+    """The emergency role stands in for all others."""
     spec = judgement.approval.spec
-    return Override(spec.approver, spec.role, spec.reason or "")
+    message = f"{spec.approver} overrides {', '.join(required)} as {spec.role}: {spec.reason}"
+    return StandIn(EMERGENCY_OVERRIDE, "override", message, (_counted(judgement, spec.role),))
+
+
+def _start_by_itself(auto: AutoVerdict, missing: tuple[str, ...]) -> StandIn:
+    """The policy stands in for the roles that nobody has filled."""
+    counted = tuple(
+        CountedApproval(uid=auto.policy_uid, approver=auto.by, role=role, proof=Proof.AUTO)
+        for role in dict.fromkeys(missing)
+    )
+    return StandIn(AUTO_APPROVED, "auto", f"{auto.by} lets it start without approvals", counted)
 
 
 def _counted(judgement: Judgement, role: str) -> CountedApproval:
