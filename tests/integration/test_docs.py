@@ -1,11 +1,19 @@
 """What the documentation shows must work."""
 
+import ast
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from bokgu.__main__ import _parser
 from bokgu.config import Settings
+from bokgu.core.ssh.allowed_signers import parse_allowed_signers
+from bokgu.core.ssh.revocation import parse_revoked
+from tests.world.people import Person
 from tests.world.world import ROOT, World
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -15,11 +23,50 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
-def test_manifests_of_the_readme_are_accepted(world: World) -> None:
-    found = blocks(ROOT / "README.md", "yaml")
-    assert found
-    for manifest in found:
-        world.control_plane.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=manifest)
+def manifests(page: Path) -> list[dict[str, Any]]:
+    """The objects of ours that a page shows whole."""
+    documents = [document for block in blocks(page, "yaml") for document in yaml.safe_load_all(block)]
+    return [d for d in documents if str(d.get("apiVersion", "")).startswith("bokgu.dev/")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if manifests(page)], ids=lambda page: page.name)
+def test_manifests_are_accepted(world: World, page: Path) -> None:
+    text = yaml.safe_dump_all(manifests(page))
+    world.control_plane.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=text)
+
+
+def test_pages_show_manifests_of_all_configuration() -> None:
+    kinds = {manifest["kind"] for page in PAGES for manifest in manifests(page)}
+    assert kinds >= {"ProtectedService", "Runbook", "RecoveryPolicy", "PlanApproval"}
+
+
+def commands() -> list[str]:
+    lines = [line for page in PAGES for block in blocks(page, "console") for line in block.splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ bokgu ")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_command_has_the_options_that_are_shown(command: str) -> None:
+    _parser().parse_args(shlex.split(command, comments=True)[1:])
+
+
+def test_every_reason_of_an_approval_is_explained() -> None:
+    code = (ROOT / "operator/bokgu/core/approval/judgement.py").read_text()
+    words = {n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    reasons = {word for word in words if re.fullmatch(r"[A-Z][A-Za-z]+", word)}
+    assert "Accepted" in reasons
+    text = (ROOT / "docs/approvals.md").read_text()
+    assert [reason for reason in sorted(reasons) if f"| `{reason}` |" not in text] == []
+
+
+def test_the_trust_roots_that_are_shown_can_be_read(tmp_path: Path) -> None:
+    person = Person.create("alice@example.com", tmp_path)
+    signers, revoked = (b for b in blocks(ROOT / "docs/approvals.md", "text") if "AAAA" in b)
+    whole = re.sub(r"\S+ AAAA\S+…", person.public_key, signers)
+    assert [s.is_authority for s in parse_allowed_signers(whole)] == [False, False, True]
+    whole = re.sub(r"\S+ AAAA\S+…", person.public_key, revoked).replace("SHA256:lk1ZXvoVZG6v…", f"SHA256:{'A' * 43}")
+    found = parse_revoked(whole)
+    assert (len(found.fingerprints), set(found.key_ids), list(found.serials)) == (2, {"alice's laptop"}, [range(7, 13)])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
