@@ -13,6 +13,7 @@ from typing import Any
 from bokgu.api.fields import parse_duration
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota, parse_quotas
 from bokgu.api.role_grants import AssumableRoles, RoleGrant, parse_assumable_roles, parse_role_arn
+from bokgu.api.vocabulary import Role
 
 
 def _positive(text: str) -> int:
@@ -70,6 +71,8 @@ _ROLE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 def _role(text: str) -> str:
     if not _ROLE.fullmatch(text):
         raise ValueError("a role has small letters, digits and _ only, such as incident_commander")
+    if text in set(Role):
+        raise ValueError("the roles of the built-in minimum cannot stand in for themselves: name another one")
     return text
 
 

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from bokgu.api.recovery_plan import RecoveryPlanStatus
 from bokgu.core.announcement import announce_approvals
@@ -33,6 +34,7 @@ WAITING = standing(False, request="kind: PlanApproval")
         (NEW, standing(True, "AutoApproved"), [("AutoApproved", False)]),
         (WAITING, standing(True, "EmergencyOverride"), [("EmergencyOverride", True)]),
         (standing(True, "Approved"), standing(True, "Approved"), []),
+        (standing(True, "Approved"), standing(True, "EmergencyOverride"), [("EmergencyOverride", True)]),
         (standing(True, "Approved"), WAITING, [("ApprovalWithdrawn", True)]),
     ],
 )
@@ -43,6 +45,8 @@ def test_transitions_are_told_once(old: RecoveryPlanStatus, new: RecoveryPlanSta
 def test_the_request_is_the_manifest_and_fits_into_an_event() -> None:
     request = approval_request("p" * 253, "n" * 63, DIGEST, (*ROLES, *(f"role_{i}" * 9 for i in range(9))), NOW)
     assert f"planDigest: {DIGEST}" in request
-    assert DIGEST[7:19] in next(line for line in request.splitlines() if line.startswith("metadata:"))
+    name = yaml.safe_load(request)["metadata"]["name"]
+    assert DIGEST[7:19] in name
+    assert len(name) <= 253
     assert "role: system_admin  # one more each for service_owner, " in request
     assert len(request.encode()) <= 1024

@@ -220,7 +220,7 @@ def test_s8_a_bad_signature_is_not_saved_by_the_admission_policy(roots: TrustRoo
 )
 def test_s8_an_unsigned_approval_counts_only_if_the_policy_is_older(since: Any, counts: bool) -> None:
     found = authenticate_approval(approval(), TrustRoots(), AdmissionFence(since), moment=AT_NOW)
-    assert (found == Authenticated(Proof.CLUSTER)) is counts
+    assert isinstance(found, Authenticated) is counts
 
 
 def test_s8_an_approval_that_no_server_dated_does_not_count() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.core.approval.auto import AutoVerdict, enter_start, judge_auto
 from tests.unit.facts import (
@@ -50,6 +51,7 @@ def judge(**changes: Any) -> AutoVerdict | None:
         "protected_service": protected_service(mode="Auto"),
         "incident": told(),
         "enabled": True,
+        "plans": (),
         "hour": HOUR,
         "now": NOW,
         **changes,
@@ -130,8 +132,42 @@ def test_s7_a_start_is_entered_while_the_budget_of_the_hour_lasts(started: int, 
             "status": {"autoStarts": starts},
         }
     )
-    entered = enter_start(policy, plan(), hour=60 * MINUTE, now=NOW)
+    entered = enter_start(policy, plan(), (), hour=60 * MINUTE, now=NOW)
     assert (entered is not None) is allowed
     if entered:
         assert [s.uid for s in entered.auto_starts][-1] == plan().metadata.uid
         assert len(entered.auto_starts) == len(starts) + 1
+
+
+def begun(uid: str, proof: str, ago: timedelta) -> RecoveryPlan:
+    """A plan that has sent its first step, on an approval of that proof."""
+    counted = {"uid": "a", "approver": "x", "role": "service_owner", "proof": proof}
+    intent = {
+        "token": "t",
+        "attempt": 1,
+        "planUID": uid,
+        "digest": DIGEST,
+        "approvals": [counted],
+        "request": {"service": "ecs", "operation": "UpdateService", "arguments": "{}"},
+        "before": {"desiredCount": 3, "taskDefinition": "api:1"},
+        "holder": "h",
+        "writtenAt": NOW - ago,
+    }
+    status = {"startedAt": NOW - ago, "phase": "InProgress", "steps": [{"name": "s", "intent": intent}]}
+    return plan(health_check(), scale_out(), meta={"uid": uid}, status=status)
+
+
+@pytest.mark.parametrize(
+    ("proof", "ago", "granted"), [("Auto", MINUTE, False), ("Auto", 2 * HOUR, True), ("Signed", MINUTE, True)]
+)
+def test_s7_a_policy_that_was_created_anew_forgets_no_start(proof: str, ago: timedelta, granted: bool) -> None:
+    verdict = judge(plans=[begun("other", proof, ago)])
+    assert verdict is not None
+    assert verdict.granted is granted
+
+
+@pytest.mark.parametrize(("proof", "granted"), [("Auto", True), ("Signed", False)])
+def test_s1_a_plan_that_people_let_start_goes_on_with_people_only(proof: str, granted: bool) -> None:
+    verdict = judge(plan=begun(PLAN_UID, proof, MINUTE))
+    assert verdict is not None
+    assert (verdict.granted, verdict.claimed) == (granted, granted)

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from bokgu.api.plan_approval import PlanApproval
+from bokgu.api.plan_approval import PlanApproval, PlanApprovalStatus
+from bokgu.api.vocabulary import Proof
+from bokgu.core.approval.admission import fence_version
 from bokgu.core.approval.requirement import Requirement
 from bokgu.core.execution import decide
 from bokgu.kube.client import KubeError, Raw
 from bokgu.reconcile.approvals import judge_approvals
-from bokgu.reconcile.context import Context
+from bokgu.reconcile.context import Context, SeenFence
 from tests.unit.facts import (
     DIGEST,
     MINUTE,
@@ -58,7 +60,7 @@ def context(kube: Kube | None = None, **parts: Any) -> Any:
         "minute": MINUTE,
     }
     given: Any = SimpleNamespace(
-        kube=kube or Kube(), settings=SimpleNamespace(**settings), clock=lambda: NOW, fence=None
+        kube=kube or Kube(), settings=SimpleNamespace(**settings), clock=lambda: NOW, fence=SeenFence()
     )
     given.remember_fence = lambda version: Context.remember_fence(given, version)
     vars(given).update(parts)
@@ -103,13 +105,24 @@ def test_s8_an_edited_policy_vouches_from_when_it_was_seen_by_the_later_clock() 
         return judge(given, approval(meta={"creationTimestamp": at}))
 
     seen = NOW + timedelta(seconds=5)
-    assert created(NOW - 30 * MINUTE) == ["NoProof"]
-    assert created(seen + MINUTE) == ["NoProof"]
+    assert created(NOW - 30 * MINUTE) == ["ProofUnknown"]
+    assert created(seen + MINUTE) == ["ProofUnknown"]
     assert created(seen + MINUTE + timedelta(seconds=1)) == ["Accepted"]
     given.clock = lambda: NOW + 10 * MINUTE
     assert created(NOW + 5 * MINUTE) == ["Accepted"]
     kube.fence = ({**policy, "metadata": {**policy["metadata"], "generation": 5}}, binding)
-    assert created(NOW + 5 * MINUTE) == ["NoProof"]
+    assert created(NOW + 5 * MINUTE) == ["ProofUnknown"]
+
+
+def test_s10_what_an_edited_policy_vouched_for_still_counts_after_a_restart() -> None:
+    kube = Kube()
+    policy, binding = kube.fence
+    kube.fence = ({**policy, "metadata": {**policy["metadata"], "generation": 3}}, binding)
+    seen = PlanApprovalStatus(proof=Proof.CLUSTER, admission_policy=fence_version(*kube.fence))
+    before = approval().model_copy(update={"status": seen})
+    assert judge(context(kube), before) == ["Accepted"]
+    kube.fence = ({**policy, "metadata": {**policy["metadata"], "generation": 4}}, binding)
+    assert judge(context(kube), before) == ["ProofUnknown"]
 
 
 # Clocks

@@ -59,9 +59,14 @@ def test_s8_an_approval_stuck_in_deletion_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("moment", [AN_HOUR_BEHIND, AN_HOUR_AHEAD])
-@pytest.mark.parametrize("decision", ["Approve", "Reject"])
-def test_s8_what_has_expired_by_either_clock_does_not_count(moment: Moment, decision: str) -> None:
-    assert judge(approval(validUntil=moment.latest, decision=decision), moment=moment).reason == "Expired"
+def test_s8_an_approve_ends_by_the_later_clock_and_a_reject_by_the_earlier_one(moment: Moment) -> None:
+    said = {d: approval(validUntil=moment.latest, decision=d) for d in ("Approve", "Reject")}
+    assert {d: judge(one, moment=moment).reason for d, one in said.items()} == {
+        "Approve": "Expired",
+        "Reject": "Accepted",
+    }
+    over = approval(validUntil=moment.earliest, decision="Reject")
+    assert judge(over, moment=moment).reason == "Expired"
 
 
 def test_s6_a_reject_that_has_expired_holds_nothing_up_even_where_nobody_can_say_whose_it_is() -> None:

@@ -167,7 +167,12 @@ def test_s1_an_incident_that_nobody_has_classified_counts_as_the_worst(bound: In
 
 
 def test_s1_what_was_needed_at_the_start_is_needed_to_the_end() -> None:
-    calm = Stakes(Severity.LOW, "production", frozenset({"scale_out"}))
-    for started, roles in ((None, ("service_owner",)), (NOW, ("service_owner", "system_admin"))):
-        begun = plan(status={"startedAt": started, "requiredApprovals": ["system_admin", "service_owner"]})
-        assert build_requirement(begun, calm, None).roles == roles
+    for severity, needed in (
+        (Severity.LOW, ("system_admin", "service_owner")),
+        (Severity.CRITICAL, ("service_owner",)),
+    ):
+        stakes = Stakes(severity, "production", frozenset({"scale_out"}))
+        waiting = build_requirement(plan(status={"requiredApprovals": needed}), stakes, None)
+        begun = build_requirement(plan(status={"startedAt": NOW, "requiredApprovals": needed}), stakes, None)
+        assert waiting.roles != needed
+        assert begun.roles == needed

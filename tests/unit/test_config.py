@@ -99,6 +99,7 @@ def test_every_setting_has_its_variable() -> None:
         ("BOKGU_AUTO_NAMESPACES", "*"),
         ("BOKGU_AUTO_NAMESPACES", "shop,,pay"),
         ("BOKGU_EMERGENCY_ROLE", "Commander"),
+        ("BOKGU_EMERGENCY_ROLE", "system_admin"),
     ],
 )
 def test_s12_a_bad_value_names_its_variable(name: str, value: str) -> None:

@@ -152,6 +152,21 @@ def test_s1_withdrawal_between_steps_stops_forward_work_and_undoes_what_was_done
     assert len(world.effects) == 2
 
 
+def test_s6_what_cannot_be_read_between_steps_holds_the_plan_and_withdraws_nothing() -> None:
+    unknown = tally(ALICE, replace(BOB, reason="RightUnknown", proof=None))
+    assert (unknown.approved, unknown.undecided) == (False, True)
+    world = running(roll_back(), scale_out(onFailure="RollBack"))
+    world.until_sent()
+    world.settle()
+    world.tally = unknown
+    for _ in range(40):
+        world.now += world.do().requeue_after or timedelta()
+    assert (world.status.reason, len(world.sent)) == ("ApprovalsMissing", 1)
+    world.tally = tally(ALICE, BOB)
+    world.until_sent()
+    assert len(world.sent) == 2
+
+
 def test_s1_withdrawal_with_on_failure_stop_stops_and_undoes_nothing() -> None:
     world = running(roll_back(), scale_out())
     world.until_sent()

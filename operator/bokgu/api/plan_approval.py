@@ -60,6 +60,9 @@ class PlanApprovalStatus(ApiModel):
         default=None,
         description="What vouches for the approver; absent: it does not count.",
     )
+    admission_policy: Annotated[str, StringConstraints(max_length=253)] | None = Field(
+        default=None, description="uids and generations of the admission policy and its binding that let it in."
+    )
     conditions: Conditions = ()
 
 

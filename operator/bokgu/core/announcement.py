@@ -25,7 +25,8 @@ def announce_approvals(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> tupl
     found: list[Announcement] = []
     if new.approval_request and not old.approval_request and not was:
         found.append(Announcement("ApprovalNeeded", new.approval_request))
-    if said and now and not was:
+    before = find_condition(old.conditions, APPROVED)
+    if said and now and (not was or (before and before.reason != said.reason)):
         found.append(Announcement(said.reason, said.message, warning=said.reason == EMERGENCY_OVERRIDE))
     if said and was and not now:
         found.append(Announcement("ApprovalWithdrawn", said.message, warning=True))

@@ -9,7 +9,7 @@ sent blindly: its effect is looked for first (S3).
     Cancelled   Rejected/Expired  Cancelled   RollingBack → RolledBack | RollbackFailed,  or Failed
 """
 
-from bokgu.api.meta import set_condition
+from bokgu.api.meta import ConditionStatus, find_condition, set_condition
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
 from bokgu.core.approval.statement import approval_request
@@ -66,12 +66,7 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
     approved = tally.approved or (status.started_at is not None and not tally.rejected_by)
     over = f"{phase}: {status.reason}"
     rows: tuple[tuple[str, bool | None, str, str], ...] = (
-        (
-            "Approved",
-            approved,
-            tally.reason if tally.approved or not approved else "Approved",
-            tally.message if tally.approved or not approved else f"when it started; now {tally.message}",
-        ),
+        ("Approved", approved, *_approved_how(plan, tally, approved)),
         (
             "Blocked",
             blocking is not None,
@@ -110,6 +105,14 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
             "approval_request": _request(plan, status, tally),
         }
     )
+
+
+def _approved_how(plan: RecoveryPlan, tally: Tally, approved: bool) -> tuple[str, str]:
+    """(reason, message) of the condition Approved: once the plan has started, what it started on."""
+    said = find_condition(plan.status.conditions, "Approved")
+    if plan.status.started_at and approved and said and said.status is ConditionStatus.TRUE:
+        return said.reason, said.message
+    return tally.reason, tally.message
 
 
 def _request(plan: RecoveryPlan, status: RecoveryPlanStatus, tally: Tally) -> str | None:

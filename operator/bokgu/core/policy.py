@@ -13,13 +13,16 @@ def summarise_policy(policy: RecoveryPolicy) -> str:
     return bounded(", ".join(said))
 
 
-def find_problem(policy: RecoveryPolicy, *, auto_enabled: bool) -> tuple[str, str] | None:
+def find_problem(policy: RecoveryPolicy, *, auto_enabled: bool, emergency_role: str | None) -> tuple[str, str] | None:
     """(reason, message) of what in the policy does nothing, or None. All the rest of it counts all the same."""
     if policy.spec.auto and not auto_enabled:
         message = (
             "spec.auto has no effect: the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace"
         )
         return ("AutoNotEnabled", message)
+    if emergency_role and any(role.name == emergency_role for rule in policy.spec.approvals for role in rule.roles):
+        message = f"a rule demands {emergency_role}, whose approval stands in for all roles: demand another one"
+        return ("EmergencyRoleDemanded", message)
     return None
 
 

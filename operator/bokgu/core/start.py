@@ -41,7 +41,9 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
                 "gates": gates,
             }
         )
-        return Outcome(held, requeue_after=wait)
+        # What could not be read, or a budget that was used up, announces no change.
+        may_change = facts.tally.undecided or facts.tally.auto is not None
+        return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY) if may_change else wait)
     held, changed = ask_guards(plan, status, step, facts)
     if changed:
         return Outcome(finish(status, PlanPhase.CANCELLED, "PreconditionChanged", facts, changed))

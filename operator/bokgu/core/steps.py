@@ -88,7 +88,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     if changed:
         operation = fail(operation, "PreconditionChanged", facts, changed)
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
-    if not facts.tally.approved:
+    if not facts.tally.approved and not facts.tally.undecided:
         operation = fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     blocking = first_blocking(status.gates)

@@ -18,6 +18,7 @@ FIELD_MANAGER = "bokgu"
 """Who `managedFields` says has written what this client writes."""
 REQUEST_TIMEOUT = 30
 PAGE = 500
+BAD_REQUEST = 400
 Raw = dict[str, Any]
 
 
@@ -148,7 +149,7 @@ class KubeClient:
             "kind": "Event",
             "metadata": {
                 "namespace": metadata.namespace,
-                "name": f"{metadata.name[:180]}.{metadata.resource_version}.{reason.lower()}",
+                "name": f"{metadata.name[:180].rstrip('-.')}.{metadata.resource_version}.{reason.lower()}",
             },
             "eventTime": self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": f"{GROUP}/operator",
@@ -175,7 +176,10 @@ class KubeClient:
     async def may(
         self, user: str, groups: tuple[str, ...], *, namespace: str, verb: str, resource: str, name: str
     ) -> bool:
-        """Whether a user may do that with a resource of our group (SubjectAccessReview)."""
+        """Whether a user may do that with a resource of our group (SubjectAccessReview).
+
+        Raises KubeError, also where an authorizer could not tell.
+        """
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
@@ -192,7 +196,9 @@ class KubeClient:
             },
         }
         answer = await self._call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
-        return bool(answer["status"].get("allowed", False)) and not answer["status"].get("evaluationError")
+        if error := answer["status"].get("evaluationError"):
+            raise KubeError(0, "EvaluationError", f"whether {user} may {verb} {resource}/{name}: {error}")
+        return bool(answer["status"].get("allowed", False))
 
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Data of a ConfigMap, or None."""
@@ -228,6 +234,18 @@ class KubeClient:
         found = await self._get(f"/apis/{GROUP}/{VERSION}")
         return frozenset(r["name"] for r in found["resources"]) if found else frozenset()
 
+    async def selects(self, kind: type[Resource]) -> bool:
+        """Whether the CRD of a kind knows all of its selectable fields: one of an older version may not."""
+        for path in kind.selectable_fields:
+            query = {"limit": "1", "fieldSelector": f"{path}=none"}
+            try:
+                await self._call("GET", _path(kind.plural, None), query=query)
+            except KubeError as error:
+                if error.status == BAD_REQUEST:
+                    return False
+                raise
+        return True
+
     async def _get(self, path: str) -> Raw | None:
         try:
             return await self._call("GET", path)
@@ -255,12 +273,12 @@ class KubeClient:
             content: bytes = await response.read()  # type: ignore[no-untyped-call]  # as above
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeError(0, "Unreachable", f"{method} {path}: {error!r}") from error
-        if (date := _date_of(response.headers.get("Date"))) is not None:
-            self.clock_ahead = date - self._clock().replace(microsecond=0)
         try:
             answer: Raw = json.loads(content)
         except ValueError as error:
             raise KubeError(response.status, "BadAnswer", content[:200].decode(errors="replace")) from error
+        if "kind" in answer and (date := _date_of(response.headers.get("Date"))) is not None:
+            self.clock_ahead = date - self._clock().replace(microsecond=0)
         if response.status >= 400:
             raise KubeError(response.status, answer.get("reason") or "Error", answer.get("message", ""))
         return answer
@@ -290,9 +308,10 @@ def _object_path(plural: str, body: Raw) -> str:
 def _date_of(header: str | None) -> datetime | None:
     """The moment that a Date header says (RFC 9110, section 5.6.7), in whole seconds."""
     try:
-        return parsedate_to_datetime(header) if header else None
+        moment = parsedate_to_datetime(header) if header else None
     except ValueError:
         return None
+    return moment if moment and moment.tzinfo else None
 
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -12,7 +12,7 @@ from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
-from bokgu.api.vocabulary import Proof
+from bokgu.api.vocabulary import Mode, Proof
 from bokgu.core.approval.admission import APPROVAL_POLICY, fence_version, judge_fence
 from bokgu.core.approval.auto import judge_auto
 from bokgu.core.approval.judgement import (
@@ -73,6 +73,7 @@ async def tally_plan(
     settings = context.settings
     auto = judge_auto(
         plan,
+        plans=context.find_all(RecoveryPlan, namespace) if _may_start_by_itself(protected) else (),
         policy=policy.found,
         protected_service=protected,
         incident=incident,
@@ -87,6 +88,10 @@ async def tally_plan(
         emergency_role=settings.emergency_role,
         auto=auto,
     )
+
+
+def _may_start_by_itself(protected: ProtectedService | None) -> bool:
+    return protected is not None and protected.spec.mode is Mode.AUTO
 
 
 def gather_requirement(
@@ -112,9 +117,11 @@ async def judge_approvals(
 ) -> list[Judgement]:
     """Judge approvals of one plan now: trust roots, admission policy and rights are read live. `digest` None: there is
     no such plan."""
-    if not approvals:
-        return []
-    roots, fence = await asyncio.gather(_trust_roots(context), _fence(context))
+    roots, fence = TrustRoots(emergency_role=context.settings.emergency_role), AdmissionFence(None)
+    # The first plan looks without approvals, too: then it is known how old a changed policy is when one comes.
+    unseen = not approvals and context.fence.since is None
+    if digest is not None and (unseen or any(a.spec.plan_digest == digest for a in approvals)):
+        roots, fence = await asyncio.gather(_trust_roots(context), _fence(context))
     now, ahead = context.clock(), context.kube.clock_ahead
     moment = Moment(min(now, now + ahead), max(now, now + ahead))
     authenticated = [authenticate_approval(approval, roots, fence, moment=moment) for approval in approvals]
@@ -139,6 +146,9 @@ async def judge_approvals(
     ]
 
 
+QUESTIONS = 8
+"""Rights that one pass asks for at the same time."""
+
 Right = tuple[str, tuple[str, ...], str, str]
 """Approver, their groups, namespace and role."""
 
@@ -147,18 +157,21 @@ def _right(approval: PlanApproval, proof: Proof) -> Right:
     """What an approval rests on. Groups count only where admission has checked them: a signer could claim any."""
     spec = approval.spec
     groups = spec.approver_groups if proof is Proof.CLUSTER else ()
-    return (spec.approver, groups, approval.metadata.namespace, spec.role)
+    return (spec.approver, tuple(sorted(set(groups))), approval.metadata.namespace, spec.role)
 
 
 async def _ask_rights(context: Context, rights: set[Right]) -> dict[Right, bool | None]:
     """Ask the API server, once for each right however many approvals rest on it. None: it did not say."""
 
+    together = asyncio.Semaphore(QUESTIONS)
+
     async def ask(right: Right) -> bool | None:
         approver, groups, namespace, role = right
         try:
-            return await context.kube.may(
-                approver, groups, namespace=namespace, verb="approve", resource="approvalroles", name=role
-            )
+            async with together:
+                return await context.kube.may(
+                    approver, groups, namespace=namespace, verb="approve", resource="approvalroles", name=role
+                )
         except KubeError:
             return None
 

@@ -46,6 +46,14 @@ class Objects(Protocol):
 
 
 @dataclass
+class SeenFence:
+    """The state of the admission policy, and since when this process has seen it so. All passes share it."""
+
+    version: str = ""
+    since: datetime | None = None
+
+
+@dataclass
 class Context:
     """Gateways, settings and the clock, and what this process alone remembers.
 
@@ -74,7 +82,7 @@ class Context:
     scopes: dict[Key, ScopeMemory] = field(default_factory=dict)
     follow_ups: dict[Key, FollowUp] = field(default_factory=dict)
     records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
-    fence: tuple[tuple[object, ...], datetime] | None = None
+    fence: SeenFence = field(default_factory=SeenFence)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def on_behalf_of(self, namespace: str, *, pinned: str | None = None) -> Self:
@@ -119,12 +127,12 @@ class Context:
         self.memories[key] = (service_arn, memories)
         return memories
 
-    def remember_fence(self, version: tuple[object, ...]) -> datetime:
+    def remember_fence(self, version: str) -> datetime:
         """Since when the admission policy was seen in the state that it is in now, by the later of the two clocks."""
-        if self.fence is None or self.fence[0] != version:
+        if self.fence.since is None or self.fence.version != version:
             now = self.clock()
-            self.fence = (version, max(now, now + self.kube.clock_ahead))
-        return self.fence[1]
+            self.fence.version, self.fence.since = version, max(now, now + self.kube.clock_ahead)
+        return self.fence.since
 
     def used(self, key: Key, look: Look | None) -> None:
         """The object's pass has dealt with that look; a newer one that came meanwhile stays."""
@@ -141,6 +149,12 @@ class Context:
     def find_related(self, kind: type[R], namespace: str, name: str) -> list[R]:
         """Objects of a kind that refer to that name, from the store."""
         return self.readable(kind, self.objects.related(kind.plural, namespace, name))
+
+    def find_all(self, kind: type[R], namespace: str) -> list[R]:
+        """All objects of a kind in a namespace, from the store."""
+        return self.readable(
+            kind, (b for b in self.objects.all(kind.plural) if b["metadata"]["namespace"] == namespace)
+        )
 
     def readable(self, kind: type[R], bodies: Iterable[Raw]) -> list[R]:
         """Other people's objects, without those that cannot be read: they must not stop this one (S12)."""

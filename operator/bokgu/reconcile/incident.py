@@ -247,7 +247,8 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
         if found is None:
             raise
         raw, made_by_operator = found, _says_the_same(found, plan)
-    context.take_in(RecoveryPlan.plural, raw)
+    # It gets its pass with the incident's status, which says that the plan is the operator's.
+    context.objects.put(RecoveryPlan.plural, raw)
     return IncidentPlan(
         name=raw["metadata"]["name"],
         uid=raw["metadata"]["uid"],
@@ -257,10 +258,12 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
 
 
 def _says_the_same(raw: Raw, plan: RecoveryPlan) -> bool:
-    """Whether a plan is the one that would be made now, or was a moment ago: only then it ends no later."""
-    found = RecoveryPlan.model_validate(raw).spec
-    return found.expires_at <= plan.spec.expires_at and found == plan.spec.model_copy(
-        update={"expires_at": found.expires_at}
+    """Whether a plan does what the one that would be made now does, in the same world, and ends no later. Its prose may
+    be of a moment ago."""
+    found, wanted = RecoveryPlan.model_validate(raw).spec, plan.spec
+    return found.expires_at <= wanted.expires_at and all(
+        getattr(found, name) == getattr(wanted, name)
+        for name in ("incident_ref", "service_ref", "runbook_ref", "preconditions", "steps")
     )
 
 

@@ -42,7 +42,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
     protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
     tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=False)
-    if (running or tally.approved) and not in_flight(plan):
+    # An undo rests on the approvals of the intent that it undoes: nothing that is asked here may hold it up (S1).
+    undoing = plan.status.phase is PlanPhase.ROLLING_BACK
+    if (running or tally.approved) and not in_flight(plan) and not undoing:
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)

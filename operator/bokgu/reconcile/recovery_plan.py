@@ -51,6 +51,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         case Send() as send:
             status = await _send(context, outcome.status, send, facts)
             await context.write_status(RecoveryPlan, raw, status)
+            await announce_plan(context, plan, status)
             return context.settings.step_poll
     if await context.write_status(RecoveryPlan, raw, outcome.status):
         for token in _tokens(outcome.status) - _tokens(plan.status):
@@ -67,7 +68,8 @@ async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
     if raw is None:
         return
     policy = RecoveryPolicy.model_validate(raw)
-    status = enter_start(policy, plan, hour=context.settings.hour, now=context.clock())
+    plans = context.find_all(RecoveryPlan, plan.metadata.namespace)
+    status = enter_start(policy, plan, plans, hour=context.settings.hour, now=context.clock())
     if status is not None:  # Else the next pass says that the budget is used up.
         await context.write_status(RecoveryPolicy, raw, status)
 

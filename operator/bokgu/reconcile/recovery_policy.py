@@ -17,8 +17,12 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     policy, now = context.parse(RecoveryPolicy, raw), context.clock()
     hour = context.settings.hour
-    problem = find_problem(policy, auto_enabled=policy.metadata.namespace in context.settings.auto_namespaces)
-    begun = recent_starts(policy, hour=hour, now=now)
+    problem = find_problem(
+        policy,
+        auto_enabled=policy.metadata.namespace in context.settings.auto_namespaces,
+        emergency_role=context.settings.emergency_role,
+    )
+    begun = recent_starts(policy, (), hour=hour, now=now)
     conditions = set_condition(
         policy.status.conditions,
         "Ready",

@@ -65,6 +65,8 @@ async def find_missing(kube: KubeClient) -> str | None:
         for kind in KINDS:
             if kind.plural not in served:
                 return f"the CRD of {kind.kind_name} is missing: apply crds/"
+            if not await kube.selects(kind):
+                return f"the CRD of {kind.kind_name} is of another version: apply crds/"
         for policy in (STATUS_POLICY, APPROVAL_POLICY):
             if gap := find_gap(policy, *await kube.admission_policy(policy)):
                 return f"{gap}: apply the one of this version"

@@ -81,19 +81,21 @@ def judge_fence(
     A change counts `metadata.generation` up, which only the API server writes; the times in `managedFields` are
     whatever the last writer says. So policy and binding that were never changed are as old as they say. Of changed ones
     it is only known that they were as they are when this process first saw them so: `seen_since`, by the API server's
-    clock, of what `fence_version` tells apart.
+    clock, of what `fence_version` tells apart. Approvals that were judged before remember the version themselves.
     """
     gap = find_gap(APPROVAL_POLICY, policy, binding)
     if gap is not None or policy is None or binding is None:
         return AdmissionFence(None, gap or f"the admission policy {APPROVAL_POLICY} is missing")
     made = [datetime.fromisoformat(body["metadata"]["creationTimestamp"]) for body in (policy, binding)]
     changed = any(body["metadata"].get("generation") != 1 for body in (policy, binding))
-    return AdmissionFence(max(*made, seen_since) + settle if changed else max(made) + settle)
+    since = max(*made, seen_since) if changed else max(made)
+    return AdmissionFence(since + settle, version=fence_version(policy, binding), changed=changed)
 
 
-def fence_version(policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None) -> tuple[object, ...]:
-    """What tells one state of policy and binding from every other one, earlier or later."""
-    return tuple((b["metadata"]["uid"], b["metadata"].get("generation")) for b in (policy, binding) if b is not None)
+def fence_version(policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None) -> str:
+    """What tells one state of policy and binding from every other one, earlier or later: uids and generations."""
+    there = (body["metadata"] for body in (policy, binding) if body is not None)
+    return " ".join(f"{metadata['uid']}/{metadata.get('generation')}" for metadata in there)
 
 
 def find_gap(name: str, policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None) -> str | None:

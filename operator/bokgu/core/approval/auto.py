@@ -1,5 +1,6 @@
 """Whether a plan may start without people: only what the policy names, within its budget (S1)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ from bokgu.api.incident import Incident
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import MOST_STARTS, AutoStart, RecoveryPolicy, RecoveryPolicyStatus
-from bokgu.api.vocabulary import Confidence, Mode
+from bokgu.api.vocabulary import Confidence, Mode, Proof
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class AutoVerdict:
 def judge_auto(
     plan: RecoveryPlan,
     *,
+    plans: Iterable[RecoveryPlan],
     policy: RecoveryPolicy | None,
     protected_service: ProtectedService | None,
     incident: Incident | None,
@@ -34,7 +36,8 @@ def judge_auto(
 ) -> AutoVerdict | None:
     """What the policy says; None where the service is not in mode Auto: then nobody asks why it is not automatic.
 
-    `enabled`: the operator's configuration lets the namespace do so. `hour` is how long an hour is.
+    `plans` are all of the namespace. `enabled`: the operator's configuration lets the namespace do so. `hour` is how
+    long an hour is.
     """
     if protected_service is None or protected_service.spec.mode is not Mode.AUTO:
         return None
@@ -50,9 +53,11 @@ def judge_auto(
     if missing:
         return AutoVerdict(False, f"spec.auto of the RecoveryPolicy does not name {missing[0]} against {cause} here")
     by = f"RecoveryPolicy/{policy.metadata.name}"
-    begun = recent_starts(policy, hour=hour, now=now)
-    if any(start.uid == plan.metadata.uid for start in policy.status.auto_starts):
+    if _started_by_itself(plan) or any(start.uid == plan.metadata.uid for start in policy.status.auto_starts):
         return AutoVerdict(True, "", policy.metadata.uid, by, claimed=True)
+    if plan.status.started_at is not None:
+        return AutoVerdict(False, "people let the plan start")
+    begun = recent_starts(policy, plans, hour=hour, now=now)
     if len(begun) >= policy.spec.max_auto_per_hour:
         until = f" until {format_timestamp(begun[0].at + hour)}" if begun else ""
         limit = policy.spec.max_auto_per_hour
@@ -60,16 +65,29 @@ def judge_auto(
     return AutoVerdict(True, "", policy.metadata.uid, by)
 
 
-def recent_starts(policy: RecoveryPolicy, *, hour: timedelta, now: datetime) -> tuple[AutoStart, ...]:
-    """The plans that started by themselves within the last hour, oldest first."""
-    return tuple(start for start in policy.status.auto_starts if start.at > now - hour)
+def recent_starts(
+    policy: RecoveryPolicy, plans: Iterable[RecoveryPlan], *, hour: timedelta, now: datetime
+) -> tuple[AutoStart, ...]:
+    """The plans that started by themselves within the last hour, oldest first. A policy that was created anew has
+    forgotten them, so the plans themselves are asked too."""
+    found = {start.uid: start for start in policy.status.auto_starts}
+    for plan in plans:
+        if plan.status.started_at and _started_by_itself(plan):
+            start = AutoStart(plan=plan.metadata.name, uid=plan.metadata.uid, at=plan.status.started_at)
+            found.setdefault(start.uid, start)
+    return tuple(sorted((s for s in found.values() if s.at > now - hour), key=lambda s: s.at))
+
+
+def _started_by_itself(plan: RecoveryPlan) -> bool:
+    intents = (step.intent for step in plan.status.steps if step.intent)
+    return any(approval.proof is Proof.AUTO for intent in intents for approval in intent.approvals)
 
 
 def enter_start(
-    policy: RecoveryPolicy, plan: RecoveryPlan, *, hour: timedelta, now: datetime
+    policy: RecoveryPolicy, plan: RecoveryPlan, plans: Iterable[RecoveryPlan], *, hour: timedelta, now: datetime
 ) -> RecoveryPolicyStatus | None:
     """The policy's status with the plan's start in it; None where the budget of the hour is used up."""
-    if len(recent_starts(policy, hour=hour, now=now)) >= policy.spec.max_auto_per_hour:
+    if len(recent_starts(policy, plans, hour=hour, now=now)) >= policy.spec.max_auto_per_hour:
         return None
     entry = AutoStart(plan=plan.metadata.name, uid=plan.metadata.uid, at=now)
     return policy.status.model_copy(update={"auto_starts": (*policy.status.auto_starts, entry)[-MOST_STARTS:]})

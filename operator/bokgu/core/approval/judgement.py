@@ -26,10 +26,14 @@ NOTHING_REVOKED = Revocations()
 @dataclass(frozen=True)
 class Moment:
     """Now, as two clocks tell it that may disagree: this process's and the API server's. What begins is judged by the
-    earlier one, what ends by the later one, so that doubt never admits."""
+    earlier one, what ends by the later one, so that doubt never admits an Approve."""
 
     earliest: datetime
     latest: datetime
+
+    def to_judge(self, decision: Decision) -> "Moment":
+        """The same the other way round for a Reject: doubt must not void it."""
+        return self if decision is Decision.APPROVE else Moment(self.latest, self.earliest)
 
 
 @dataclass(frozen=True)
@@ -50,19 +54,27 @@ class TrustRoots:
 @dataclass(frozen=True)
 class AdmissionFence:
     """The policy that vouches for unsigned approvals: since when every API server surely enforces it, or why it does
-    not vouch. `unread`: whether it does is not known."""
+    not vouch.
+
+    `unread`: whether it does is not known. `version` tells this state of the policy from others, and `changed` says
+    that it was another one once: then `enforced_since` is no earlier than this process has seen it.
+    """
 
     enforced_since: datetime | None
     problem: str = ""
     unread: bool = False
+    version: str = ""
+    changed: bool = False
 
 
 @dataclass(frozen=True)
 class Authenticated:
-    """Somebody vouches for the approver's name. `fingerprint` is that of the key, where a key does."""
+    """Somebody vouches for the approver's name. `fingerprint` is that of the key, `admission_policy` the version of the
+    policy that does."""
 
     proof: Proof
     fingerprint: str | None = None
+    admission_policy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,13 +87,15 @@ class Unproven:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether one approval counts. `proof` is set only if it does; `fingerprint` is that of the key that signed it."""
+    """Whether one approval counts. `proof` is set only if it does; `fingerprint` is that of the key that signed it,
+    `admission_policy` the version of the policy that vouched for it."""
 
     approval: PlanApproval
     reason: str
     message: str
     proof: Proof | None = None
     fingerprint: str | None = None
+    admission_policy: str | None = None
 
     @property
     def accepted(self) -> bool:
@@ -113,21 +127,21 @@ def authenticate_approval(
     repository that a named account applies."""
     spec = approval.spec
     if spec.signature is not None:
-        return _authenticate_signature(approval, spec.signature, roots, moment)
+        return _authenticate_signature(approval, spec.signature, roots, moment.to_judge(spec.decision))
     created = approval.metadata.creation_timestamp
     if fence.enforced_since is None:
         return Unproven("ProofUnknown" if fence.unread else "NoProof", f"unsigned, and {fence.problem}")
-    if created is None or created <= fence.enforced_since:
-        return Unproven(
-            "NoProof",
-            "unsigned, and created before the admission policy was surely enforced",
-        )
+    # A process that has just begun cannot know how old a changed policy is. One before it did, and wrote that down.
+    known = bool(fence.version) and approval.status.admission_policy == fence.version
+    if not known and (created is None or created <= fence.enforced_since):
+        reason = "ProofUnknown" if fence.changed else "NoProof"
+        return Unproven(reason, "unsigned, and created before the admission policy was surely enforced: create it anew")
     if spec.carried_by is None:
-        return Authenticated(Proof.CLUSTER)
+        return Authenticated(Proof.CLUSTER, admission_policy=fence.version)
     if spec.carried_by not in roots.delegates:
         message = f"the operator's configuration (BOKGU_DELEGATES) does not let {spec.carried_by} carry approvals"
         return Unproven("NotDelegated", message)
-    return Authenticated(Proof.DELEGATED)
+    return Authenticated(Proof.DELEGATED, admission_policy=fence.version)
 
 
 def _authenticate_signature(
@@ -171,7 +185,7 @@ def judge_approval(
         return Judgement(approval, "PlanNotFound", f"there is no plan {spec.plan_ref.name}")
     if spec.plan_digest != digest:
         return Judgement(approval, "DigestMismatch", f"the plan's digest is {digest}: approve that one")
-    if moment.latest >= spec.valid_until:
+    if moment.to_judge(spec.decision).latest >= spec.valid_until:
         return Judgement(approval, "Expired", f"it was valid until {format_timestamp(spec.valid_until)}")
     if approval.metadata.deletion_timestamp is not None:
         return Judgement(approval, "Withdrawn", "it is being deleted")
@@ -194,7 +208,7 @@ def judge_approval(
     if refused is not None:
         return Judgement(approval, *refused)
     message = f"{spec.approver} says {spec.decision} as {spec.role} ({_vouched(approval, proof)})"
-    return Judgement(approval, "Accepted", message, proof, authenticated.fingerprint)
+    return Judgement(approval, "Accepted", message, proof, authenticated.fingerprint, authenticated.admission_policy)
 
 
 def _refuse(
@@ -240,5 +254,8 @@ def approval_status(judgement: Judgement, *, now: datetime) -> PlanApprovalStatu
         generation=approval.metadata.generation,
     )
     return PlanApprovalStatus(
-        observed_generation=approval.metadata.generation, proof=judgement.proof, conditions=conditions
+        observed_generation=approval.metadata.generation,
+        proof=judgement.proof,
+        admission_policy=judgement.admission_policy or approval.status.admission_policy,
+        conditions=conditions,
     )

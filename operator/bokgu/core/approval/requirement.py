@@ -20,7 +20,8 @@ class Requirement:
 
     `roles` has an entry for every person needed: a role that needs two people stands twice. `identities` are the only
     people who count for a role, `proofs` what may vouch for them, `until` is when all approvals end. `by` names who
-    demands that, for messages. `problem` says why it cannot be told: then nothing approves the plan.
+    demands that, for messages. `problem` says why it cannot be told: then nothing approves the plan. `unread`: because
+    the policy could not be read, so that not even an emergency role knows what it overrides.
     """
 
     roles: tuple[str, ...]
@@ -29,6 +30,7 @@ class Requirement:
     until: datetime | None = None
     by: str = BUILT_IN
     problem: str | None = None
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,10 @@ def build_requirement(
 
     `problem`: the policy of the namespace cannot be read.
     """
-    # What was needed at the start is needed to the end, whatever became of the incident since.
-    needed = plan.status.required_approvals if plan.status.started_at else ()
-    roles = _demand(stakes, policy, (*plan.spec.required_approvals, *needed))
+    roles = _demand(stakes, policy, plan.spec.required_approvals)
+    if plan.status.started_at and plan.status.required_approvals:
+        # Trouble that grows while its remedy is at work must not end it, nor may calm need fewer people.
+        roles = plan.status.required_approvals
     rules = _matching(stakes, policy)
     identities: dict[str, frozenset[str]] = {}
     for role in (role for rule in rules for role in rule.roles if role.identities):
@@ -103,6 +106,7 @@ def build_requirement(
         until=min(ends, default=None),
         by=by or BUILT_IN,
         problem=problem or _contradiction(roles, identities, proofs, by),
+        unread=problem is not None,
     )
 
 

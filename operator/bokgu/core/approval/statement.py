@@ -79,13 +79,13 @@ def approval_request(plan: str, namespace: str, digest: str, roles: tuple[str, .
     """
     first, *others = dict.fromkeys(roles)
     also = f"  # one more each for {bounded(', '.join(others), 100)}" if others else ""
-    name = f"{plan[:200]}-{digest[7:19]}-{first.replace('_', '-')}"
+    name = f"{plan[:150]}-{digest[7:19]}-{first.replace('_', '-')}-your-name"
     lines = (
         f"apiVersion: {API_VERSION}",
         f"kind: {PlanApproval.kind_name}",
-        f"metadata: {{name: {name}, namespace: {namespace}}}",
+        f'metadata: {{name: "{name}", namespace: "{namespace}"}}',
         "spec:",
-        f"  planRef: {{name: {plan}}}",
+        f'  planRef: {{name: "{plan}"}}',
         f"  planDigest: {digest}",
         f"  role: {first}{also}",
         "  decision: Approve",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bokgu.api.recovery_plan import MOST_APPROVALS, ApprovalStatus, CountedApproval
+from bokgu.api.recovery_plan import MOST_APPROVALS, MOST_PEOPLE, ApprovalStatus, CountedApproval
 from bokgu.api.vocabulary import Decision, Proof
 from bokgu.core.approval.auto import AutoVerdict
 from bokgu.core.approval.judgement import UNDECIDED, Judgement
@@ -30,7 +30,8 @@ class Tally:
 
     `required` and `missing` have an entry for every person. `counted` is what an intent rests on. `in_doubt`: an
     approval that cannot be judged may be a Reject. `problem`: what the plan needs cannot be told. `stand_in` is set
-    only where people have not approved; `auto` is what the policy says about that.
+    only where people have not approved; `auto` is what the policy says about that. `undecided`: something could not be
+    read, and the tally may soon be another one.
     """
 
     required: tuple[str, ...]
@@ -42,6 +43,7 @@ class Tally:
     problem: str | None = None
     stand_in: StandIn | None = None
     auto: AutoVerdict | None = None
+    undecided: bool = False
 
     @property
     def approved(self) -> bool:
@@ -100,7 +102,7 @@ def tally_approvals(
     assigned = _assign_people(required, yes)
     missing = tuple(role for slot, role in enumerate(required) if slot not in assigned)
     stand_in = None
-    if missing or requirement.problem:
+    if missing or (requirement.problem and not requirement.unread):
         override = next((j for j in yes if j.approval.spec.role == emergency_role), None)
         stand_in = _override(override, required) if override else None
     if missing and not requirement.problem and stand_in is None and auto and auto.granted:
@@ -110,7 +112,7 @@ def tally_approvals(
     return Tally(
         required=required,
         approvals=tuple(_approval_entry(j) for j in sorted(ordered, key=lambda j: not j.accepted)[:MOST_APPROVALS]),
-        counted=counted + (stand_in.counted if stand_in else ()),
+        counted=((stand_in.counted if stand_in else ()) + counted)[:MOST_PEOPLE],
         missing=missing,
         rejected_by=rejections[0].approval.spec.approver if rejections else None,
         in_doubt=unreadable > 0
@@ -118,6 +120,7 @@ def tally_approvals(
         problem=requirement.problem,
         stand_in=stand_in,
         auto=auto,
+        undecided=bool(unreadable) or requirement.unread or any(j.reason in UNDECIDED for j in ordered),
     )
 
 
