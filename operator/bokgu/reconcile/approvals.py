@@ -131,6 +131,7 @@ async def judge_approvals(
 ) -> list[Judgement]:
     """Judge approvals of one plan now, all of it read live. `digest` None: there is no such plan."""
     if not approvals:
+        await _fence(context)  # To know how old a changed policy is when the first approval comes.
         return []
     roots, fence = await asyncio.gather(_trust_roots(context), _fence(context))
     now, ahead = context.clock(), context.kube.clock_ahead
