@@ -118,10 +118,8 @@ async def judge_approvals(
     """Judge approvals of one plan now: trust roots, admission policy and rights are read live. `digest` None: there is
     no such plan."""
     roots, fence = TrustRoots(emergency_role=context.settings.emergency_role), AdmissionFence(None)
-    # The first plan looks without approvals, too: then it is known how old a changed policy is when one comes.
-    unseen = not approvals and context.fence.since is None
-    if digest is not None and (unseen or any(a.spec.plan_digest == digest for a in approvals)):
-        roots, fence = await asyncio.gather(_trust_roots(context), _fence(context))
+    if digest is not None and any(approval.spec.plan_digest == digest for approval in approvals):
+        roots, fence = await asyncio.gather(_trust_roots(context), read_fence(context))
     now, ahead = context.clock(), context.kube.clock_ahead
     moment = Moment(min(now, now + ahead), max(now, now + ahead))
     authenticated = [authenticate_approval(approval, roots, fence, moment=moment) for approval in approvals]
@@ -189,7 +187,8 @@ async def _trust_roots(context: Context) -> TrustRoots:
     return build_trust_roots(data, delegates=settings.delegates, emergency_role=settings.emergency_role)
 
 
-async def _fence(context: Context) -> AdmissionFence:
+async def read_fence(context: Context) -> AdmissionFence:
+    """What the admission policy vouches for, as the API server has it now."""
     try:
         policy, binding = await context.kube.admission_policy(APPROVAL_POLICY)
     except KubeError as error:

@@ -18,6 +18,7 @@ from bokgu.history.patience import PatientHistory
 from bokgu.kube.client import KubeClient, KubeError
 from bokgu.metrics import BUILD
 from bokgu.reconcile import history
+from bokgu.reconcile.approvals import read_fence
 from bokgu.reconcile.context import Context
 from bokgu.runtime.controller import PASSES, work
 from bokgu.runtime.doors import open_doors
@@ -106,6 +107,7 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
     )
     workers: list[asyncio.Task[None]] = []
     resync = asyncio.create_task(resync_forever(kube, store, announce, settings.resync))
+    watching = asyncio.create_task(_watch_fence(context))
     log.info("started", version=__version__, holder=settings.holder)
     try:
         await _fill(kube, store, announce)
@@ -123,11 +125,19 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
     finally:
         for queue in queues.values():
             queue.close()
-        resync.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await resync
+        for task in (resync, watching):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await _finish(workers)
         log.info("stopped")
+
+
+async def _watch_fence(context: Context) -> None:
+    """Know how old a changed admission policy is before the first unsigned approval comes."""
+    while True:
+        await read_fence(context)
+        await asyncio.sleep(context.settings.minute.total_seconds())
 
 
 async def _fill(kube: KubeClient, store: Store, announce: Callable[[str, Raw, bool], None]) -> None:
