@@ -142,6 +142,9 @@ def test_s1_removal_before_the_second_approval_withdraws_the_first(flux: Flux) -
 
 
 def test_the_last_approval_is_pruned_too(flux: Flux) -> None:
+    last = flux.world.alice.approve(GONE, "service_owner")
+    flux.commit("alice", last)
+    assert flux.world.get("planapprovals", last["metadata"]["name"])
     for file in flux.repository.approvals.glob("*.yaml"):
         flux.repository.remove("alice", yaml.safe_load(file.read_text()))
     flux.sync(APPROVALS)

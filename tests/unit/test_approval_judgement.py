@@ -181,3 +181,11 @@ def test_s8_an_override_counts_only_with_a_reason_by_a_person_who_holds_the_role
 def test_s8_a_reject_is_held_to_no_rule(proof: Proof, proofs: frozenset[Proof]) -> None:
     demanded = Requirement(ROLES, identities={"system_admin": frozenset()}, proofs=proofs, until=NOW)
     assert judge(approval(decision="Reject"), proof, requirement=demanded).accepted
+
+
+def test_s8_an_approve_that_is_older_than_the_plan_was_given_to_another_one() -> None:
+    for age, reason in ((timedelta(seconds=1), "OlderThanPlan"), (timedelta(), "Accepted"), (-MINUTE, "Accepted")):
+        said = {d: approval(decision=d, meta={"creationTimestamp": NOW - age}) for d in ("Approve", "Reject")}
+        requirement = Requirement(ROLES, since=NOW)
+        assert judge(said["Approve"], requirement=requirement).reason == reason
+        assert judge(said["Reject"], requirement=requirement).reason == "Accepted"

@@ -58,7 +58,7 @@ def test_s8_approval_that_has_expired_does_not_count_whatever_the_operators_cloc
     late = skewed.world.alice.approve(skewed.plan(), "system_admin", valid_for=timedelta(seconds=-2))
     with said(skewed, late, skewed.world.bob.approve(skewed.plan(), "service_owner")) as reasons:
         assert reasons == ["Expired", "Accepted"]
-        assert skewed.plan()["status"]["approvalCount"] == "1/2"
+        skewed.wait("1/2", lambda: skewed.plan()["status"]["approvalCount"] == "1/2", 10)
 
 
 def test_s8_approval_that_expires_while_it_counts_counts_no_more(skewed: Scene) -> None:

@@ -1,6 +1,7 @@
 """Plans, incidents, policies and status that somebody forges or tampers with (S1, S8, S13)."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -57,6 +58,23 @@ def forged(besieged: Scene) -> Iterator[Callable[..., Raw]]:
 
 
 # Plans by hand
+
+
+def test_s8_approvals_of_a_plan_by_hand_count_for_no_copy_of_it(besieged: Scene, forged: Callable[..., Raw]) -> None:
+    """The copy says the same, and only is not suspended: the digest is the same."""
+    world, plan = besieged.world, forged(suspend=True)
+    name = plan["metadata"]["name"]
+    approvals = [world.alice.approve(plan, "system_admin"), world.bob.approve(plan, "service_owner")]
+    with objects(world, *approvals):
+        wait_plan(besieged, name, "Approved")
+        delete(world, "recoveryplans", name)
+        time.sleep(1.1)  # Kubernetes dates objects in whole seconds.
+        world.apply(by_hand(name, besieged.plan()))
+        copy = wait_plan(besieged, name, "AwaitingApproval")
+        assert copy["status"]["digest"] == plan["status"]["digest"]
+        for approval in approvals:
+            assert wait_judged(besieged, approval["metadata"]["name"], "OlderThanPlan")
+        assert untouched(besieged)
 
 
 def test_s1_plan_by_hand_that_nobody_approved_does_nothing(besieged: Scene, forged: Callable[..., Raw]) -> None:

@@ -219,6 +219,9 @@ def _refuse(
     spec = approval.spec
     if spec.decision is Decision.REJECT:
         return None
+    created = approval.metadata.creation_timestamp
+    if requirement.since is not None and (created is None or created < requirement.since):
+        return "OlderThanPlan", "it was given before this plan was made, to another one of its name: create it anew"
     if proof not in requirement.proofs:
         allowed = ", ".join(p for p in Proof if p in requirement.proofs) or "none, as its rules contradict each other"
         return "ProofNotAllowed", f"{requirement.by} accepts only {allowed}, not {proof}"

@@ -19,14 +19,16 @@ class Requirement:
     """What the approvals of a plan must be.
 
     `roles` has an entry for every person needed: a role that needs two people stands twice. `identities` are the only
-    people who count for a role, `proofs` what may vouch for them, `until` is when all approvals end. `by` names who
-    demands that, for messages. `problem` says why it cannot be told: then nothing approves the plan. `unread`: because
-    the policy could not be read, so that not even an emergency role knows what it overrides.
+    people who count for a role, `proofs` what may vouch for them. `since` is when the plan was made: what was said
+    before was said to another plan of its name. `until` is when all approvals end. `by` names who demands that, for
+    messages. `problem` says why it cannot be told: then nothing approves the plan. `unread`: because the policy could
+    not be read, so that not even an emergency role knows what it overrides.
     """
 
     roles: tuple[str, ...]
     identities: Mapping[str, frozenset[str]] = field(default_factory=dict)
     proofs: frozenset[Proof] = PEOPLES_PROOFS
+    since: datetime | None = None
     until: datetime | None = None
     by: str = BUILT_IN
     problem: str | None = None
@@ -103,6 +105,7 @@ def build_requirement(
         roles=roles[:MOST_PEOPLE],
         identities=identities,
         proofs=proofs,
+        since=created,
         until=min(ends, default=None),
         by=by or BUILT_IN,
         problem=problem or _contradiction(roles, identities, proofs, by),
