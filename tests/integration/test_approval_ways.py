@@ -141,4 +141,4 @@ def test_a_plan_that_the_policy_names_needs_nobody(
     status = scene.plan()["status"]
     assert (status["approvalCount"], status.get("approvals", [])) == ("auto", [])
     approved = next(c for c in status["conditions"] if c["type"] == "Approved")
-    assert approved["message"] == "RecoveryPolicy/default lets it run without people"
+    assert approved["message"] == "RecoveryPolicy/default lets it start without approvals"

@@ -1,8 +1,9 @@
 """Whether one approval counts: who vouches for the approver's name, and may they speak for the role (S8)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 
 from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import set_condition
@@ -31,9 +32,9 @@ class Moment:
     earliest: datetime
     latest: datetime
 
-    def to_judge(self, decision: Decision) -> "Moment":
+    def to_judge(self, decision: Decision) -> Self:
         """The same the other way round for a Reject: doubt must not void it."""
-        return self if decision is Decision.APPROVE else Moment(self.latest, self.earliest)
+        return self if decision is Decision.APPROVE else replace(self, earliest=self.latest, latest=self.earliest)
 
 
 @dataclass(frozen=True)
