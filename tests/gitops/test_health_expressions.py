@@ -76,7 +76,13 @@ def manifest_of(kind: str, name: str) -> Raw:
         "RecoveryPlan": {**empty, "spec": plan().spec.to_dict()},
         "RecoveryPolicy": empty,
     }[kind]
-    return {**made, "metadata": {"name": name, "namespace": NAMESPACE}}
+    own_name, namespace = place_of(kind, name)
+    return {**made, "metadata": {"name": own_name, "namespace": namespace}}
+
+
+def place_of(kind: str, name: str) -> tuple[str, str]:
+    """(name, namespace) of a case's object. A namespace has one RecoveryPolicy, of a name that is given."""
+    return ("default", name) if kind == "RecoveryPolicy" else (name, NAMESPACE)
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +100,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         with Publisher(control_plane, repository.origin, folder / "artifacts", name="cases") as publisher:
             for index, kind, status, _ in NUMBERED:
                 manifest = manifest_of(kind, f"case-{index}")
+                object_name, home = place_of(kind, f"case-{index}")
+                if home != NAMESPACE:
+                    control_plane.apply(json.dumps({**namespace, "metadata": {"name": home}}))
                 files[f"case-{index}/object.yaml"] = text = yaml.safe_dump(manifest)
                 control_plane.apply(text)
                 if status is not None:
                     patch = json.dumps({"status": {"observedGeneration": 1, **status}})
-                    where = [kind, f"case-{index}", "-n", NAMESPACE, "--subresource=status", "--type=merge"]
+                    where = [kind, object_name, "-n", home, "--subresource=status", "--type=merge"]
                     control_plane.kubectl("patch", *where, "-p", patch)
                 kustomizations.append(kustomization_of(f"case-{index}", publisher.reference))
             repository.write("platform", "All states", files)
