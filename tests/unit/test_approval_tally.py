@@ -201,3 +201,12 @@ def test_s1_the_policy_stands_in_for_people_only_where_it_says_so(
 def test_s6_a_requirement_that_cannot_be_told_is_met_by_nobody_in_their_roles() -> None:
     result = tally_approvals(replace(NEEDED, problem="the policy cannot be read"), [ALICE, BOB])
     assert (result.approved, result.message) == (False, "the policy cannot be read")
+
+
+@pytest.mark.parametrize("people", [[], [ALICE, BOB]])
+def test_s6_nothing_overrides_a_policy_that_cannot_be_read(people: list[Judgement]) -> None:
+    """Its rules may name the people and proofs that an override needs, too."""
+    unread = replace(NEEDED, problem="the policy cannot be read", unread=True)
+    result = tally_approvals(unread, [*people, override()], emergency_role=EMERGENCY)
+    assert (result.approved, result.stand_in, result.undecided) == (False, None, True)
+    assert EMERGENCY not in {c.role for c in result.counted}

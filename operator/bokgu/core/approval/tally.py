@@ -102,7 +102,7 @@ def tally_approvals(
     assigned = _assign_people(required, yes)
     missing = tuple(role for slot, role in enumerate(required) if slot not in assigned)
     stand_in = None
-    if missing or (requirement.problem and not requirement.unread):
+    if (missing or requirement.problem) and not requirement.unread:
         override = next((j for j in yes if j.approval.spec.role == emergency_role), None)
         stand_in = _override(override, required) if override else None
     if missing and not requirement.problem and stand_in is None and auto and auto.granted:
