@@ -30,10 +30,11 @@ def restart(world: World, **settings: str) -> None:
     world.start_operator(settings)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _operator_as_usual(world: World) -> Iterator[None]:
-    yield
-    restart(world)
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One of its own: writes are counted for the whole operator, and all incidents are deleted after each test."""
+    with World(tmp_path_factory.mktemp("world")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_recording_is_one_write_and_nothing_is_polled(quiet: Scene) -> None:
     until(world, "resolved", lambda: world.status("incidents", "one-write").get("phase") == "Resolved")
     until(world, "recorded", lambda: recorded(world, "one-write").get("status") == "True")
     # It is resolved, then recorded.
-    assert status_writes(world) == 2
+    assert status_writes(world) == 2, [i["status"] for i in world.all("incidents")]
     restart(world, BOKGU_RETENTION="1h")
     passes = 'bokgu_reconcile_duration_seconds_count{resource="incidents"}'
     until(world, "the operator looks again", lambda: world.scrape().get(passes, 0) > 0)
