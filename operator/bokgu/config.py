@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bokgu.api.fields import parse_duration
+from bokgu.api.fields import NAMESPACE, parse_duration
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota, parse_quotas
 from bokgu.api.role_grants import AssumableRoles, RoleGrant, parse_assumable_roles, parse_role_arn
 from bokgu.api.vocabulary import Role
@@ -44,13 +44,10 @@ def _retention(text: str) -> timedelta | None:
     return None if text == "never" else _age(text)
 
 
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
 def _namespaces(text: str) -> frozenset[str]:
     names = frozenset(part.strip() for part in text.split(","))
     for name in names:
-        if not _NAMESPACE.fullmatch(name):
+        if not NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a namespace: write names with commas between them")
     return names
 
@@ -60,7 +57,7 @@ def _service_accounts(text: str) -> frozenset[str]:
     parts = [part.strip().removeprefix("system:serviceaccount:") for part in text.split(",")]
     for part in parts:
         namespace, colon, name = part.partition(":")
-        if not colon or not _NAMESPACE.fullmatch(namespace) or not name or ":" in name:
+        if not colon or not NAMESPACE.fullmatch(namespace) or not name or ":" in name:
             raise ValueError(f"{part!r} is no service account: write it as NAMESPACE:NAME")
     return frozenset(f"system:serviceaccount:{part}" for part in parts)
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -13,6 +12,7 @@ import yaml
 
 from bokgu.core.retention import find_applier
 from tests.gitops.engine import Engine
+from tests.gitops.opt_in import NEEDS_FLUX
 from tests.gitops.page import KUSTOMIZATIONS
 from tests.gitops.publisher import Publisher
 from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, detector, incident, protected_service
@@ -20,10 +20,7 @@ from tests.world.people import Repository
 from tests.world.scene import Scene
 from tests.world.world import World
 
-pytestmark = [
-    pytest.mark.skipif(not os.environ.get("BOKGU_TEST_GITOPS"), reason="runs Flux: make test-gitops"),
-    pytest.mark.timeout(300),
-]
+pytestmark = NEEDS_FLUX
 
 APPROVALS, PLATFORM = "shop-approvals", "shop-platform"
 

@@ -4,7 +4,6 @@ There is no operator here, which would write the status that is true.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from tests.controlplane import ControlPlane
 from tests.gitops.engine import NAMESPACE as FLUX_NAMESPACE
 from tests.gitops.engine import Engine
+from tests.gitops.opt_in import NEEDS_FLUX
 from tests.gitops.page import KUSTOMIZATIONS
 from tests.gitops.publisher import Publisher
 from tests.unit.facts import plan
@@ -22,10 +22,7 @@ from tests.world.manifests import NAMESPACE, detector, incident, protected_servi
 from tests.world.people import Repository
 from tests.world.world import ROOT
 
-pytestmark = [
-    pytest.mark.skipif(not os.environ.get("BOKGU_TEST_GITOPS"), reason="runs Flux: make test-gitops"),
-    pytest.mark.timeout(300),
-]
+pytestmark = NEEDS_FLUX
 
 Raw = dict[str, Any]
 

@@ -16,7 +16,6 @@ from bokgu.core.approval.judgement import (
     AdmissionFence,
     Authenticated,
     Judgement,
-    Moment,
     TrustRoots,
     Unproven,
     approval_status,
@@ -27,6 +26,7 @@ from bokgu.core.approval.judgement import (
 from bokgu.core.approval.requirement import Requirement, minimum_roles
 from bokgu.core.approval.statement import approval_statement, build_approval
 from bokgu.core.approval.tally import tally_approvals
+from bokgu.core.moment import Moment
 from tests.unit.facts import (
     ALICE,
     BOB,

@@ -62,6 +62,7 @@ def context(kube: Kube | None = None, **parts: Any) -> Any:
     given: Any = SimpleNamespace(
         kube=kube or Kube(), settings=SimpleNamespace(**settings), clock=lambda: NOW, fence=SeenFence()
     )
+    given.moment = lambda: Context.moment(given)
     given.remember_fence = lambda version: Context.remember_fence(given, version)
     vars(given).update(parts)
     return given

@@ -11,7 +11,6 @@ from bokgu.core.approval.judgement import (
     AdmissionFence,
     Authenticated,
     Judgement,
-    Moment,
     TrustRoots,
     Unproven,
     authenticate_approval,
@@ -20,6 +19,7 @@ from bokgu.core.approval.judgement import (
 )
 from bokgu.core.approval.requirement import Requirement
 from bokgu.core.approval.statement import approval_statement
+from bokgu.core.moment import Moment
 from tests.unit.facts import DIGEST, MINUTE, NOW, ROLES, approval
 from tests.world.people import Person
 

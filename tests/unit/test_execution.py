@@ -102,12 +102,6 @@ def test_a_digest_that_another_plan_did_not_start_is_no_obstacle() -> None:
     assert isinstance(outcome.effect, ClaimIncident)
 
 
-def test_s8_a_plan_ends_by_the_later_of_two_clocks() -> None:
-    for ahead in (timedelta(hours=2), -timedelta(hours=2)):
-        outcome = decide(plan(), facts(clock_ahead=ahead))
-        assert (outcome.status.phase == "Expired") is (ahead > timedelta())
-
-
 def test_s1_a_plan_that_was_created_anew_under_its_name_never_starts() -> None:
     entries = [{**started(uid="another")["plans"][0], "startedAt": None}]
     outcome = decide(plan(), facts(incident=incident(status={"plans": entries})))

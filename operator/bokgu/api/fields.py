@@ -45,6 +45,12 @@ ObjectName = Annotated[
 Word = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 """A short token: the name of a step, a metric, a role, a reason."""
 
+Label = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""A DNS label (RFC 1123): the name of a step or a rule."""
+
+NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+"""Name of a namespace: a DNS label."""
+
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 """Name of a person or account: a principal of allowed_signers, or a user name at the API server."""
 

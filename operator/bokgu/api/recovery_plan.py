@@ -14,6 +14,7 @@ from bokgu.api.fields import (
     DecimalString,
     Digest,
     Duration,
+    Label,
     Line,
     ObjectName,
     PersonName,
@@ -88,9 +89,7 @@ class Validation(ApiModel):
 class Step(ApiModel):
     """One step of a plan."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = (
-        Field(description="Name of the step, unique in the plan.")
-    )
+    name: Label = Field(description="Name of the step, unique in the plan.")
     action: Action = Field(description="What the step does.")
     description: Text | None = Field(default=None, description="The same for people, with the numbers of this service.")
     parameters: StepParameters | None = Field(default=None, description="What the action needs to know.")

@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from bokgu.api.fields import ApiModel, Duration, Line, ObjectName, PersonName, RoleName, Timestamp, Uid, Word
+from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, PersonName, RoleName, Timestamp, Uid, Word
 from bokgu.api.meta import Conditions, Resource
 from bokgu.api.vocabulary import Action, Proof, RootCause, Severity
 
@@ -35,9 +35,6 @@ class RoleDemand(ApiModel):
     )
 
 
-_NAME = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-
-
 class ApprovalRule(ApiModel):
     """What the approvals of some plans must be. Rules add to the built-in minimum and to each other, they never lower
     it."""
@@ -64,7 +61,7 @@ class ApprovalRule(ApiModel):
         },
     )
 
-    name: _NAME = Field(description="Name of the rule, which status and messages show.")
+    name: Label = Field(description="Name of the rule, which status and messages show.")
     severities: Annotated[tuple[Severity, ...], Field(max_length=4)] = Field(
         default=(),
         description="Plans whose worst of severity and classified impact is one of these; default: all.",

@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bokgu.api.fields import NAMESPACE
+
 ROLE_NOT_ALLOWED = "RoleNotAllowed"
 """Reason, and code of the error, where a namespace names a role that configuration does not let it assume."""
 
 SETTING = "BOKGU_ASSUMABLE_ROLES"
 EVERY_NAMESPACE = "*"
 
-_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ROLES = r"arn:aws[a-z-]*:iam::[0-9]{12}:role/"
 _ROLE = re.compile(_ROLES + r"(?:[!-)+-~]*/)?[A-Za-z0-9_+=,.@-]{1,64}")
 """A path of visible ASCII characters, then a name (API_Role of IAM); `*` is left to beginnings."""
@@ -79,7 +80,7 @@ def parse_assumable_roles(text: str) -> AssumableRoles:
         namespace, _, arn = part.partition("=")
         if "=" not in part or namespace.startswith("arn:"):
             raise ValueError(f"{part!r} is not NAMESPACE=ARN, such as shop=arn:aws:iam::111111111111:role/shop-bokgu")
-        if namespace != EVERY_NAMESPACE and not _NAMESPACE.fullmatch(namespace):
+        if namespace != EVERY_NAMESPACE and not NAMESPACE.fullmatch(namespace):
             raise ValueError(f"{namespace!r} is not the name of a namespace, nor * for every namespace")
         if not _ROLE.fullmatch(arn) and not _BEGINNING.fullmatch(arn):
             raise ValueError(f"{arn!r} is not the ARN of an IAM role, nor the beginning of one with * behind role/")

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Duration, Line, ObjectName, Text, Word
+from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, Text, Word
 from bokgu.api.meta import Conditions, Resource
 from bokgu.api.vocabulary import Action, IncidentType, OnFailure, RootCause, Trait, ValidationType
 
@@ -154,9 +154,7 @@ class RunbookStep(ApiModel):
         },
     )
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = (
-        Field(description="Name of the step, unique in the Runbook.")
-    )
+    name: Label = Field(description="Name of the step, unique in the Runbook.")
     action: Action = Field(description="What the step does.")
     description: Text | None = Field(
         default=None, description="The same for people; a template. Default: a sentence that fits the action."

@@ -14,6 +14,7 @@ from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import Points
 from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
+from bokgu.core.moment import Moment
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class PlanFacts:
     @property
     def latest(self) -> datetime:
         """Now, by the later of this process's clock and the API server's."""
-        return max(self.now, self.now + self.clock_ahead)
+        return Moment.between(self.now, self.clock_ahead).latest
 
 
 @dataclass(frozen=True)

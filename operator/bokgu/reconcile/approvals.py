@@ -3,7 +3,8 @@ rights."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -19,7 +20,6 @@ from bokgu.core.approval.judgement import (
     AdmissionFence,
     Authenticated,
     Judgement,
-    Moment,
     TrustRoots,
     authenticate_approval,
     build_trust_roots,
@@ -117,11 +117,10 @@ async def judge_approvals(
 ) -> list[Judgement]:
     """Judge approvals of one plan now: trust roots, admission policy and rights are read live. `digest` None: there is
     no such plan."""
-    roots, fence = TrustRoots(emergency_role=context.settings.emergency_role), AdmissionFence(None)
+    roots, fence = TrustRoots(), AdmissionFence(None)
     if digest is not None and any(approval.spec.plan_digest == digest for approval in approvals):
         roots, fence = await asyncio.gather(_trust_roots(context), read_fence(context))
-    now, ahead = context.clock(), context.kube.clock_ahead
-    moment = Moment(min(now, now + ahead), max(now, now + ahead))
+    moment = context.moment()
     authenticated = [authenticate_approval(approval, roots, fence, moment=moment) for approval in approvals]
     rights = [
         _right(approval, said.proof)
@@ -137,7 +136,7 @@ async def judge_approvals(
             requirement=requirement,
             authenticated=said,
             may_approve=held[right] if right else None,
-            emergency_role=roots.emergency_role,
+            emergency_role=context.settings.emergency_role,
             moment=moment,
         )
         for approval, said, right in zip(approvals, authenticated, rights, strict=True)
@@ -147,28 +146,37 @@ async def judge_approvals(
 QUESTIONS = 8
 """Rights that one pass asks for at the same time."""
 
-Right = tuple[str, tuple[str, ...], str, str]
-"""Approver, their groups, namespace and role."""
+
+class Right(NamedTuple):
+    """What an approval rests on: that the approver, in these groups, may approve as the role in the namespace."""
+
+    approver: str
+    groups: tuple[str, ...]
+    namespace: str
+    role: str
 
 
 def _right(approval: PlanApproval, proof: Proof) -> Right:
     """What an approval rests on. Groups count only where admission has checked them: a signer could claim any."""
     spec = approval.spec
     groups = spec.approver_groups if proof is Proof.CLUSTER else ()
-    return (spec.approver, tuple(sorted(set(groups))), approval.metadata.namespace, spec.role)
+    return Right(spec.approver, tuple(sorted(set(groups))), approval.metadata.namespace, spec.role)
 
 
 async def _ask_rights(context: Context, rights: set[Right]) -> dict[Right, bool | None]:
     """Ask the API server, once for each right however many approvals rest on it. None: it did not say."""
-
     together = asyncio.Semaphore(QUESTIONS)
 
     async def ask(right: Right) -> bool | None:
-        approver, groups, namespace, role = right
         try:
             async with together:
                 return await context.kube.may(
-                    approver, groups, namespace=namespace, verb="approve", resource="approvalroles", name=role
+                    right.approver,
+                    right.groups,
+                    namespace=right.namespace,
+                    verb="approve",
+                    resource="approvalroles",
+                    name=right.role,
                 )
         except KubeError:
             return None
@@ -182,9 +190,8 @@ async def _trust_roots(context: Context) -> TrustRoots:
     try:
         data = await context.kube.config_map(settings.namespace, settings.signers_config_map)
     except KubeError as error:
-        unread = TrustRoots(problem=f"the trust roots could not be read: {error}")
-        return replace(unread, delegates=settings.delegates, emergency_role=settings.emergency_role)
-    return build_trust_roots(data, delegates=settings.delegates, emergency_role=settings.emergency_role)
+        return TrustRoots(problem=f"the trust roots could not be read: {error}", delegates=settings.delegates)
+    return build_trust_roots(data, delegates=settings.delegates)
 
 
 async def read_fence(context: Context) -> AdmissionFence:

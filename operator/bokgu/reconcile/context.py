@@ -16,6 +16,7 @@ from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
 from bokgu.core.follow_up import FollowUp
 from bokgu.core.look import Look
+from bokgu.core.moment import Moment
 from bokgu.core.service_state import Memory
 from bokgu.history.interface import History
 from bokgu.kube.client import KubeClient, KubeError, Raw
@@ -127,11 +128,14 @@ class Context:
         self.memories[key] = (service_arn, memories)
         return memories
 
+    def moment(self) -> Moment:
+        """Now, by this process's clock and the API server's."""
+        return Moment.between(self.clock(), self.kube.clock_ahead)
+
     def remember_fence(self, version: str) -> datetime:
         """Since when the admission policy was seen in the state that it is in now, by the later of the two clocks."""
         if self.fence.since is None or self.fence.version != version:
-            now = self.clock()
-            self.fence.version, self.fence.since = version, max(now, now + self.kube.clock_ahead)
+            self.fence.version, self.fence.since = version, self.moment().latest
         return self.fence.since
 
     def used(self, key: Key, look: Look | None) -> None:

@@ -6,7 +6,7 @@ from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy, RecoveryPolicyStatus
 from bokgu.core.approval.auto import recent_starts
-from bokgu.core.policy import find_problem, summarise_policy
+from bokgu.core.recovery_policy import find_problem, summarise_policy
 from bokgu.reconcile.context import Context, Key
 
 

@@ -11,6 +11,8 @@ from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import MOST_STARTS, AutoStart, RecoveryPolicy, RecoveryPolicyStatus
 from bokgu.api.vocabulary import Confidence, Mode, Proof
 
+NOT_ENABLED = "the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace"
+
 
 @dataclass(frozen=True)
 class AutoVerdict:
@@ -42,7 +44,7 @@ def judge_auto(
     if protected_service is None or protected_service.spec.mode is not Mode.AUTO:
         return None
     if not enabled:
-        return AutoVerdict(False, "the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace")
+        return AutoVerdict(False, NOT_ENABLED)
     if policy is None:
         return AutoVerdict(False, "the namespace has no RecoveryPolicy")
     if (problem := _find_problem(plan, incident)) is not None:

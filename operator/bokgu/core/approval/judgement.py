@@ -1,9 +1,8 @@
 """Whether one approval counts: who vouches for the approver's name, and may they speak for the role (S8)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
 from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import set_condition
@@ -11,6 +10,7 @@ from bokgu.api.plan_approval import PlanApproval, PlanApprovalStatus
 from bokgu.api.vocabulary import Decision, Proof
 from bokgu.core.approval.requirement import Requirement
 from bokgu.core.approval.statement import signed_statement
+from bokgu.core.moment import Moment
 from bokgu.core.ssh.allowed_signers import AllowedSigner, check_signer, parse_allowed_signers
 from bokgu.core.ssh.revocation import Revocations, parse_revoked
 from bokgu.core.ssh.signature import BadSignature, parse_signature, verify_signature
@@ -25,31 +25,17 @@ NOTHING_REVOKED = Revocations()
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Now, as two clocks tell it that may disagree: this process's and the API server's. What begins is judged by the
-    earlier one, what ends by the later one, so that doubt never admits an Approve."""
-
-    earliest: datetime
-    latest: datetime
-
-    def to_judge(self, decision: Decision) -> Self:
-        """The same the other way round for a Reject: doubt must not void it."""
-        return self if decision is Decision.APPROVE else replace(self, earliest=self.latest, latest=self.earliest)
-
-
-@dataclass(frozen=True)
 class TrustRoots:
     """What the operator's own configuration trusts, beyond the reach of whoever commits approvals.
 
     `problem` says why the signers could not be read, and then nothing signed counts. `delegates` are the accounts that
-    may carry unsigned approvals, `emergency_role` is the role that overrides all others.
+    may carry unsigned approvals.
     """
 
     signers: tuple[AllowedSigner, ...] = ()
     revoked: Revocations = NOTHING_REVOKED
     problem: str | None = None
     delegates: frozenset[str] = frozenset()
-    emergency_role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,21 +90,16 @@ class Judgement:
         return self.proof is not None
 
 
-def build_trust_roots(
-    data: Mapping[str, str] | None, *, delegates: frozenset[str] = frozenset(), emergency_role: str | None = None
-) -> TrustRoots:
+def build_trust_roots(data: Mapping[str, str] | None, *, delegates: frozenset[str] = frozenset()) -> TrustRoots:
     """Trust roots from the ConfigMap's `allowed_signers` and `revoked`. What cannot be read trusts nobody."""
-    signers: tuple[AllowedSigner, ...] = ()
-    revoked, problem = NOTHING_REVOKED, None
     if data is None:
-        problem = "the ConfigMap with allowed_signers is missing"
-    else:
-        try:
-            signers = parse_allowed_signers(data.get("allowed_signers", ""))
-            revoked = parse_revoked(data.get("revoked", ""))
-        except ValueError as error:
-            problem = str(error)
-    return TrustRoots(signers, revoked, problem, delegates, emergency_role)
+        return TrustRoots(problem="the ConfigMap with allowed_signers is missing", delegates=delegates)
+    try:
+        signers = parse_allowed_signers(data.get("allowed_signers", ""))
+        revoked = parse_revoked(data.get("revoked", ""))
+    except ValueError as error:
+        return TrustRoots(problem=str(error), delegates=delegates)
+    return TrustRoots(signers, revoked, delegates=delegates)
 
 
 def authenticate_approval(

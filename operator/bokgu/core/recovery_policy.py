@@ -2,6 +2,7 @@
 
 from bokgu.api.fields import bounded
 from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.core.approval.auto import NOT_ENABLED
 
 
 def summarise_policy(policy: RecoveryPolicy) -> str:
@@ -16,10 +17,7 @@ def summarise_policy(policy: RecoveryPolicy) -> str:
 def find_problem(policy: RecoveryPolicy, *, auto_enabled: bool, emergency_role: str | None) -> tuple[str, str] | None:
     """(reason, message) of what in the policy does nothing, or None. All the rest of it counts all the same."""
     if policy.spec.auto and not auto_enabled:
-        message = (
-            "spec.auto has no effect: the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace"
-        )
-        return ("AutoNotEnabled", message)
+        return ("AutoNotEnabled", f"spec.auto has no effect: {NOT_ENABLED}")
     if emergency_role and any(role.name == emergency_role for rule in policy.spec.approvals for role in rule.roles):
         message = f"a rule demands {emergency_role}, whose approval stands in for all roles: demand another one"
         return ("EmergencyRoleDemanded", message)
