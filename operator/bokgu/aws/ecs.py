@@ -1,15 +1,15 @@
-"""Amazon ECS: what a service is, what was deployed on it, and the one write."""
+"""Amazon ECS: what a service is, and what was deployed on it."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bokgu.api.meta import Target
 from bokgu.api.observed import (
     AwsError,
     Deployment,
+    DescribedDeployment,
     EcsService,
     ServiceDeployment,
     ServiceRevision,
@@ -17,7 +17,6 @@ from bokgu.api.observed import (
     StoppedTask,
     TaskDefinition,
 )
-from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import AwsClient
 
 MAX_SERVICES = 10
@@ -199,20 +198,49 @@ async def fetch_service_deployments(
     return tuple(sorted(found, key=lambda deployment: deployment.created_at, reverse=True))
 
 
-async def fetch_waiting_hook(aws: AwsClient, target: Target, service_deployment_arn: str) -> str | None:
-    """The lifecycle hook that a service deployment waits at for somebody's action, or None. Raises AwsError."""
+async def fetch_service_deployment(
+    aws: AwsClient, target: Target, arn: str, *, bulk: bool = False
+) -> DescribedDeployment:
+    """One service deployment in full (DescribeServiceDeployments). `bulk` as for `fetch_service_deployments`.
+
+    Raises AwsError; code MISSING where ECS knows none of that ARN: it keeps them for 90 days, and a new one shows late.
+    """
     answer = await aws.read(
         "ecs",
         "DescribeServiceDeployments",
-        {"serviceDeploymentArns": [service_deployment_arn]},
+        {"serviceDeploymentArns": [arn]},
         region=target.region,
         role_arn=target.role_arn,
-        bulk=True,
+        bulk=bulk,
     )
-    for raw in answer["serviceDeployments"]:
-        for hook in raw.get("lifecycleHookDetails", ()):
-            if hook.get("status") == "AWAITING_ACTION":
-                return f"{hook.get('targetType', 'hook')} hook {hook['hookId']} in {raw.get('lifecycleStage', '?')}"
+    if not answer["serviceDeployments"]:
+        reason = (answer.get("failures") or [{}])[0].get("reason", "MISSING")
+        raise AwsError("DescribeServiceDeployments", reason, f"no service deployment {arn}", sent=False)
+    return parse_service_deployment(answer["serviceDeployments"][0])
+
+
+def parse_service_deployment(raw: dict[str, Any]) -> DescribedDeployment:
+    """A service deployment from its API_ServiceDeployment."""
+    rollback = raw.get("rollback", {})
+    return DescribedDeployment(
+        arn=raw["serviceDeploymentArn"],
+        status=raw["status"],
+        status_reason=raw.get("statusReason", ""),
+        source_revision_arns=tuple(source["arn"] for source in raw.get("sourceServiceRevisions", ())),
+        target_revision_arn=raw.get("targetServiceRevision", {}).get("arn"),
+        rollback_revision_arn=rollback.get("serviceRevisionArn"),
+        rollback_reason=rollback.get("reason", ""),
+        waiting_hook=_waiting_hook(raw),
+        lifecycle_stage=raw.get("lifecycleStage", ""),
+        created_at=raw["createdAt"],
+        finished_at=raw.get("finishedAt"),
+    )
+
+
+def _waiting_hook(raw: dict[str, Any]) -> str | None:
+    for hook in raw.get("lifecycleHookDetails", ()):
+        if hook.get("status") == "AWAITING_ACTION":
+            return f"{hook.get('targetType', 'hook')} hook {hook['hookId']} in {raw.get('lifecycleStage', '?')}"
     return None
 
 
@@ -283,23 +311,3 @@ async def fetch_service_revisions(
         )
         for raw in answer["serviceRevisions"]
     }
-
-
-async def send_request(
-    aws: AwsClient, target: Target, request: AwsRequest, session_name: str, deadline: float
-) -> EcsService:
-    """Send a stored request and return the service that AWS answers with. Raises AwsError.
-
-    `deadline` is monotonic time: a call that cannot begin before it is not made (code TooLate).
-    """
-    now = datetime.now(UTC)
-    answer = await aws.write(
-        request.service,
-        request.operation,
-        json.loads(request.arguments),
-        region=target.region,
-        role_arn=target.role_arn,
-        session_name=session_name,
-        deadline=deadline,
-    )
-    return parse_service(answer["service"], now)

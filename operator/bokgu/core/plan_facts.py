@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import Points
 from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
+from bokgu.core.live_state import LiveState
 from bokgu.core.moment import Moment
 
 
@@ -38,11 +39,11 @@ class Measurement:
 class PlanFacts:
     """All that a decision rests on.
 
-    `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or
-    could not be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are
-    tokens of intents that this very process stored and has not sent. `known_since` is when this process could first
-    have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's
-    clock is ahead of `now`.
+    `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
+    not be: `problem` says why; `deployment` and `revisions` are as in LiveState. `elder`, `role_refused` and `at_work`
+    are as in GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since`
+    is when this process could first have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is
+    how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -64,6 +65,12 @@ class PlanFacts:
     timing: Timing
     frozen_by: str | None = None
     clock_ahead: timedelta = timedelta()
+    deployment: DescribedDeployment | None = None
+
+    @property
+    def live(self) -> LiveState | None:
+        """What AWS says now; None where it could not be read."""
+        return None if self.service is None else LiveState(self.service, self.deployment, self.revisions)
 
     @property
     def latest(self) -> datetime:
@@ -119,8 +126,8 @@ def ask_guards(
     """Ask the guards and compare the preconditions: (status with gates, what has changed)."""
     gates = evaluate_gates(guard_facts(plan, step, facts))
     changed = None
-    if facts.service:
-        changed = find_surprise(plan, status, facts.service)
+    if facts.live:
+        changed = find_surprise(plan, status, facts.live)
     return status.model_copy(update={"gates": gates}), changed
 
 
@@ -139,6 +146,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,
         role_refused=facts.role_refused,
+        deployment=facts.deployment,
     )
 
 

@@ -115,8 +115,6 @@ def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
         return NoPlan(
             "NotMeasured", "no Detector or preset measures this, so that nothing could be verified", wait=False
         )
-    if facts.service.deploying:
-        return NoPlan("DeploymentInProgress", "ECS is deploying: what to do is decided when that has ended", wait=True)
     return None
 
 

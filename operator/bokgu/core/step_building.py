@@ -5,16 +5,18 @@ import re
 from datetime import timedelta
 
 from bokgu.api.fields import bounded, format_duration, format_timestamp, parse_duration
-from bokgu.api.observed import EcsService
+from bokgu.api.observed import DescribedDeployment, EcsService
 from bokgu.api.protected_service import KnownRevision
 from bokgu.api.recovery_plan import Step, StepParameters, Undo, Validation
 from bokgu.api.runbook import RunbookStep
 from bokgu.api.vocabulary import Action, Comparison, OnFailure, ValidationType
-from bokgu.core.aws_effects import find_difference
+from bokgu.core.actions.rollback import returns_elsewhere
 from bokgu.core.detection import lowest_threshold
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.runbooks import estimate_step
 from bokgu.core.templates import fill_template
+from bokgu.core.writes.new_deployment import find_difference
+from bokgu.core.writes.stop_deployment import IN_FLIGHT
 
 CLEAN_PERIODS = {Action.SCALE_OUT: 5, Action.SERVICE_RESTART: 5, Action.ROLLBACK: 10}
 """Datapoints that must be good before a step counts: five clean minutes, ten after a rollback, at the usual period of
@@ -60,6 +62,8 @@ def build_step(step: RunbookStep, facts: PlanningFacts) -> Step | NoPlan:
         )
     if step.action.writes and facts.service.desired_count == 0:
         return NoPlan("ScaledToZero", "the service is scaled to zero: somebody wants it so", wait=False)
+    if step.action.writes and facts.service.deploying and step.action is not Action.ROLLBACK:
+        return _deploying()
     match step.action:
         case Action.HEALTH_CHECK:
             return _concrete(step, facts)
@@ -143,10 +147,26 @@ def _roll_back(step: RunbookStep, facts: PlanningFacts) -> Step | NoPlan:
     good = facts.protected_service.status.last_known_good
     if good is None or good.service_revision_arn == facts.service.service_revision_arn:
         return NoPlan("NoLastKnownGood", "no earlier service revision is known to have served well", wait=False)
-    if (no_plan := _too_old(good, facts) or _restores_nothing(good, facts)) is not None:
-        return no_plan
     parameters = StepParameters(service_revision_arn=good.service_revision_arn, task_definition=good.task_definition)
+    if (no_plan := _too_old(good, facts)) is not None:
+        return no_plan
+    if facts.service.deploying:  # What ECS leaves half way is nothing to come back to.
+        return _cannot_stop(good, facts.deployment) or _concrete(step, facts, parameters=parameters)
+    if (no_plan := _restores_nothing(good, facts)) is not None:
+        return no_plan
     return _concrete(step, facts, parameters=parameters, undo=Undo(action=Action.ROLLBACK))
+
+
+def _deploying(why: str = "what to do is decided when that has ended") -> NoPlan:
+    return NoPlan("DeploymentInProgress", f"ECS is deploying: {why}", wait=True)
+
+
+def _cannot_stop(good: KnownRevision, deployment: DescribedDeployment | None) -> NoPlan | None:
+    """Why stopping the deployment in flight is no way back to the good revision, or None."""
+    if deployment is None or deployment.status not in IN_FLIGHT:
+        return _deploying()
+    elsewhere = returns_elsewhere(deployment, good.service_revision_arn)
+    return _deploying(elsewhere) if elsewhere else None
 
 
 def _too_old(good: KnownRevision, facts: PlanningFacts) -> NoPlan | None:
@@ -192,7 +212,7 @@ def _concrete(
     return Step(
         name=step.name,
         action=step.action,
-        description=bounded(" ".join((text, *_left_out(step, undo))), 2048),
+        description=bounded(" ".join((text, *_remarks(step, undo, facts))), 2048),
         parameters=parameters,
         estimated_duration=format_duration(estimate_step(step)),
         timeout=step.timeout or format_duration(STEP_TIMEOUT[step.action]),
@@ -203,9 +223,11 @@ def _concrete(
     )
 
 
-def _left_out(step: RunbookStep, undo: Undo | None) -> list[str]:
-    """What the runbook asks for that the plan does not do, said plainly."""
+def _remarks(step: RunbookStep, undo: Undo | None, facts: PlanningFacts) -> list[str]:
+    """How it is done where that is not plain, and what the runbook asks for that the plan does not do."""
     found = []
+    if step.action is Action.ROLLBACK and facts.service.deploying:
+        found.append("The deployment in flight is stopped, and ECS returns by itself; nothing takes that back.")
     if step.rollback and undo is None:
         found.append("A restart changes no revision: nothing takes it back, so the runbook's rollback is left out.")
     if step.validation and step.validation.type is ValidationType.LOG:
