@@ -5,6 +5,9 @@ import math
 from collections.abc import Callable
 
 from . import ecs_shapes
+from .accounts import Caller
+from .automations import Automations
+from .automations_api import AutomationsApi
 from .autoscaling import AutoScaling
 from .autoscaling_api import AutoScalingApi
 from .aws_protocol import Json
@@ -39,6 +42,8 @@ SHORTEST_RETENTION_SECONDS = 600.0
 
 Operation = Callable[[Json], Json]
 """An AWS operation: request parameters in, members of the answer out; raises AwsError when it fails."""
+SignedOperation = Callable[[Json, Caller], Json]
+"""The same, told who calls it."""
 
 
 class AccountRegion:
@@ -92,8 +97,14 @@ class AccountRegion:
             **self.observability.operations,
         }
         """By botocore's name of the service, then by operation. What is not in here is answered by moto."""
+        automations = Automations(clock)
+        self.signed_operations: dict[str, dict[str, SignedOperation]] = {
+            "ssm": AutomationsApi(automations, clock, self.ecs.identifiers).operations,
+        }
+        """Those that are told who calls."""
         self.controls: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "service"): self._get_service,
+            ("PUT", "automation"): automations.declare,
             **self.observability.controls,
             **Disruptions(self.ecs, self._scheduler, self._standalone, clock).controls,
             **TrafficControls(self._traffic, balancers, self._publisher.gateways, clock).routes,

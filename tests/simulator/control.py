@@ -11,7 +11,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -305,6 +305,35 @@ class SimulatorControl:
         """
         arns: list[str] = self._send("POST", "disruptions", body={"kind": kind, **selection})["tasks"]
         return arns
+
+    # What the operator can run
+
+    def declare_automation(
+        self,
+        document: str,
+        *,
+        seconds: float = 60.0,
+        result: Literal["Success", "Failed", "TimedOut"] = "Success",
+        message: str = "",
+        outputs: Mapping[str, Sequence[str]] | None = None,
+        required: Collection[str] = (),
+        optional: Collection[str] | None = None,
+    ) -> None:
+        """There is a Systems Manager Automation document, whose executions end so after `seconds`.
+
+        `message` is the FailureMessage. `required` and `optional` name its parameters; it takes any others too when
+        `optional` is None. Executions under way stay as they are.
+        """
+        self._change(
+            "automation",
+            document=document,
+            seconds=seconds,
+            result=result,
+            message=message,
+            outputs={name: list(values) for name, values in (outputs or {}).items()},
+            required=list(required),
+            optional=None if optional is None else list(optional),
+        )
 
     # What is wrong with CloudWatch and EventBridge: with the metrics of `namespace`, `metric_name` and the value
     # `dimension` of a dimension where given, for `seconds` or until it is cleared.

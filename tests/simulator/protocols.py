@@ -22,6 +22,7 @@ INVALID_CODES = {
     "logs": "InvalidParameterException",
     "sns": "InvalidParameter",
     "sqs": "InvalidParameterValue",
+    "ssm": "ValidationException",
     "sts": "ValidationError",
 }
 """The services that may be simulated here, and what they answer to a request that does not fit their model."""
