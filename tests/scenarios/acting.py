@@ -200,7 +200,12 @@ class Actor:
         self._stage.aws.add_fault(step.call, kind=step.kind, count=step.times, seconds=step.lasting)
 
     def _disrupt(self, step: steps.Disrupt, _: Scene) -> None:
-        selection = {"count": step.count, "share": step.share, "availabilityZone": step.zone}
+        selection = {
+            "count": step.count,
+            "share": step.share,
+            "availabilityZone": step.zone,
+            "errorRatio": step.error_ratio,
+        }
         given = {name: value for name, value in selection.items() if value is not None}
         for service in self._each(step.service):
             self._stage.aws.disrupt(step.kind, **self._names(service), **given)

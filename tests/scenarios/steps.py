@@ -164,14 +164,15 @@ class OtherCalls(_Step):
 
 
 class Disrupt(_Step):
-    """AWS takes running tasks away."""
+    """AWS takes running tasks away; `stuck-unhealthy` ones stay, and fail `error_ratio` of their requests."""
 
     do: Literal["disrupt"]
-    kind: Literal["spot-interruption", "termination-notice", "host-lost", "out-of-memory"]
+    kind: Literal["spot-interruption", "termination-notice", "host-lost", "out-of-memory", "stuck-unhealthy"]
     service: Name
     count: int | None = None
     share: float | None = None
     zone: str | None = None
+    error_ratio: float | None = Field(default=None, ge=0, le=1)
 
 
 class FillDisks(_Step):

@@ -21,6 +21,7 @@ from .ecs_reads import EcsReads
 from .ecs_scheduler import Scheduler
 from .ecs_writes import EcsWrites
 from .elbv2 import Elbv2
+from .health_checks import HealthChecks
 from .load_balancers import LoadBalancers
 from .observability import Observability
 from .published_metrics import Publisher
@@ -93,7 +94,7 @@ class AccountRegion:
             "application-autoscaling": AutoScalingApi(
                 self._scaling, clock, account=account, region=region, identifiers=self.ecs.identifiers
             ).operations,
-            "elbv2": Elbv2(balancers, clock).operations,
+            "elbv2": Elbv2(balancers, HealthChecks(self.ecs, clock), clock).operations,
             **self.observability.operations,
         }
         """By botocore's name of the service, then by operation. What is not in here is answered by moto."""

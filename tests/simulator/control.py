@@ -299,9 +299,10 @@ class SimulatorControl:
         return self._send("GET", "conditions")
 
     def disrupt(self, kind: str, **selection: Any) -> list[str]:
-        """Let `spot-interruption`, `termination-notice`, `host-lost` or `out-of-memory` happen; the ARNs of the tasks.
+        """Let `spot-interruption`, `termination-notice`, `host-lost`, `out-of-memory` or `stuck-unhealthy` happen.
 
-        `selection`: `cluster`, `service`, `availabilityZone`, `tasks` (IDs or ARNs), then `count` or `share`.
+        `selection`: `cluster`, `service`, `availabilityZone`, `tasks` (IDs or ARNs), then `count` or `share`. A stuck
+        task stays unhealthy and fails `errorRatio` (0.3) of its requests until somebody stops it. The tasks' ARNs.
         """
         arns: list[str] = self._send("POST", "disruptions", body={"kind": kind, **selection})["tasks"]
         return arns
