@@ -51,6 +51,7 @@ class Actor:
             steps.OtherCalls: lambda step, _: stage.aws.call_from_elsewhere(step.call, step.per_second, step.lasting),
             steps.Disrupt: self._disrupt,
             steps.FillDisks: self._fill_disks,
+            steps.Stack: lambda step, _: stage.aws.set_stack(step.name, step.becomes),
             steps.Autoscaling: self._autoscaling,
             steps.Alarm: self._alarm,
             steps.Alert: self._alert,

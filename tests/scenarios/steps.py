@@ -183,6 +183,23 @@ class FillDisks(_Step):
     count: int = Field(ge=1)
 
 
+class Stack(_Step):
+    """CloudFormation is at a stack, by its name or ID: its StackStatus `becomes` UPDATE_IN_PROGRESS, say."""
+
+    do: Literal["stack"]
+    name: str
+    becomes: Literal[
+        "CREATE_IN_PROGRESS",
+        "UPDATE_IN_PROGRESS",
+        "UPDATE_COMPLETE",
+        "UPDATE_ROLLBACK_IN_PROGRESS",
+        "UPDATE_ROLLBACK_COMPLETE",
+        "UPDATE_ROLLBACK_FAILED",
+        "DELETE_IN_PROGRESS",
+        "DELETE_COMPLETE",
+    ]
+
+
 class Autoscaling(_Step):
     """Somebody sets the range of an autoscaled service, which pulls the count into it."""
 
@@ -321,6 +338,7 @@ Step = Annotated[
     | OtherCalls
     | Disrupt
     | FillDisks
+    | Stack
     | Autoscaling
     | Alarm
     | Alert

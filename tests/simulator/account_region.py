@@ -26,6 +26,7 @@ from .load_balancers import LoadBalancers
 from .observability import Observability
 from .published_metrics import Publisher
 from .service_deployment_api import ServiceDeploymentApi
+from .stacks import Stacks
 from .standalone_tasks import StandaloneTasks
 from .task_operations import TaskOperations
 from .task_sets import TaskSetApi
@@ -85,6 +86,7 @@ class AccountRegion:
             balancers=balancers,
             clock=clock,
         )
+        stacks = Stacks(self.ecs, clock)
         self.operations: dict[str, dict[str, Operation]] = {
             "ecs": EcsReads(self.ecs, clock).operations
             | EcsWrites(self.ecs, self._scheduler, clock).operations
@@ -94,6 +96,7 @@ class AccountRegion:
             "application-autoscaling": AutoScalingApi(
                 self._scaling, clock, account=account, region=region, identifiers=self.ecs.identifiers
             ).operations,
+            "cloudformation": stacks.operations,
             "elbv2": Elbv2(balancers, HealthChecks(self.ecs, clock), clock).operations,
             **self.observability.operations,
         }
@@ -106,6 +109,7 @@ class AccountRegion:
         self.controls: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "service"): self._get_service,
             ("PUT", "automation"): automations.declare,
+            ("PUT", "stack"): stacks.put,
             **self.observability.controls,
             **Disruptions(self.ecs, self._scheduler, self._standalone, clock).controls,
             **TrafficControls(self._traffic, balancers, self._publisher.gateways, clock).routes,

@@ -307,6 +307,15 @@ class SimulatorControl:
         arns: list[str] = self._send("POST", "disruptions", body={"kind": kind, **selection})["tasks"]
         return arns
 
+    # What services belong to
+
+    def set_stack(self, stack: str, status: str, *, reason: str | None = None) -> None:
+        """The CloudFormation stack of this name or ID has a StackStatus. It need not be known.
+
+        Stacks that tags of services name are UPDATE_COMPLETE at first. A DELETE_COMPLETE one is found by its ID only.
+        """
+        self._change("stack", stack=stack, status=status, reason=reason)
+
     # What the operator can run
 
     def declare_automation(

@@ -14,6 +14,7 @@ from .aws_query import QueryProtocol
 
 INVALID_CODES = {
     "application-autoscaling": "ValidationException",
+    "cloudformation": "ValidationError",
     "cloudtrail": "InvalidParameterCombinationException",
     "cloudwatch": "ValidationException",
     "ecs": "InvalidParameterException",
