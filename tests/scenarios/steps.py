@@ -164,14 +164,15 @@ class OtherCalls(_Step):
 
 
 class Disrupt(_Step):
-    """AWS takes running tasks away."""
+    """AWS takes running tasks away; `stuck-unhealthy` ones stay, and fail `error_ratio` of their requests."""
 
     do: Literal["disrupt"]
-    kind: Literal["spot-interruption", "termination-notice", "host-lost", "out-of-memory"]
+    kind: Literal["spot-interruption", "termination-notice", "host-lost", "out-of-memory", "stuck-unhealthy"]
     service: Name
     count: int | None = None
     share: float | None = None
     zone: str | None = None
+    error_ratio: float | None = Field(default=None, ge=0, le=1)
 
 
 class FillDisks(_Step):
@@ -180,6 +181,44 @@ class FillDisks(_Step):
     do: Literal["fill-disks"]
     service: Name
     count: int = Field(ge=1)
+
+
+class CodeDeploy(_Step):
+    """A pipeline has CodeDeploy deploy a new revision to a service whose controller is CODE_DEPLOY."""
+
+    do: Literal["code-deploy"]
+    service: Name
+    revision: Name
+    task: Json = Field(default_factory=dict)
+    container: Json = Field(default_factory=dict)
+    definition: Json = Field(default_factory=dict)
+
+
+class Automation(_Step):
+    """There is a Systems Manager Automation document, whose executions take so long and end so."""
+
+    do: Literal["automation"]
+    document: str
+    takes: Length = 60.0
+    ends: Literal["Success", "Failed", "TimedOut"] = "Success"
+    message: str = ""
+
+
+class Stack(_Step):
+    """CloudFormation is at a stack, by its name or ID: its StackStatus `becomes` UPDATE_IN_PROGRESS, say."""
+
+    do: Literal["stack"]
+    name: str
+    becomes: Literal[
+        "CREATE_IN_PROGRESS",
+        "UPDATE_IN_PROGRESS",
+        "UPDATE_COMPLETE",
+        "UPDATE_ROLLBACK_IN_PROGRESS",
+        "UPDATE_ROLLBACK_COMPLETE",
+        "UPDATE_ROLLBACK_FAILED",
+        "DELETE_IN_PROGRESS",
+        "DELETE_COMPLETE",
+    ]
 
 
 class Autoscaling(_Step):
@@ -320,6 +359,9 @@ Step = Annotated[
     | OtherCalls
     | Disrupt
     | FillDisks
+    | CodeDeploy
+    | Automation
+    | Stack
     | Autoscaling
     | Alarm
     | Alert

@@ -5,11 +5,15 @@ import math
 from collections.abc import Callable
 
 from . import ecs_shapes
+from .accounts import Caller
+from .automations import Automations
+from .automations_api import AutomationsApi
 from .autoscaling import AutoScaling
 from .autoscaling_api import AutoScalingApi
 from .aws_protocol import Json
 from .clock import Clock
 from .cloudwatch import RETENTION_SECONDS
+from .code_deploy import CodeDeploy
 from .container_logs import ContainerLogs
 from .dependency_logs import write_dependency_lines
 from .disruptions import Disruptions
@@ -18,10 +22,12 @@ from .ecs_reads import EcsReads
 from .ecs_scheduler import Scheduler
 from .ecs_writes import EcsWrites
 from .elbv2 import Elbv2
+from .health_checks import HealthChecks
 from .load_balancers import LoadBalancers
 from .observability import Observability
 from .published_metrics import Publisher
 from .service_deployment_api import ServiceDeploymentApi
+from .stacks import Stacks
 from .standalone_tasks import StandaloneTasks
 from .task_operations import TaskOperations
 from .task_sets import TaskSetApi
@@ -39,6 +45,8 @@ SHORTEST_RETENTION_SECONDS = 600.0
 
 Operation = Callable[[Json], Json]
 """An AWS operation: request parameters in, members of the answer out; raises AwsError when it fails."""
+SignedOperation = Callable[[Json, Caller], Json]
+"""The same, told who calls it."""
 
 
 class AccountRegion:
@@ -79,6 +87,8 @@ class AccountRegion:
             balancers=balancers,
             clock=clock,
         )
+        stacks = Stacks(self.ecs, clock)
+        self._code_deploy = CodeDeploy(self.ecs, self._scheduler, clock)
         self.operations: dict[str, dict[str, Operation]] = {
             "ecs": EcsReads(self.ecs, clock).operations
             | EcsWrites(self.ecs, self._scheduler, clock).operations
@@ -88,12 +98,22 @@ class AccountRegion:
             "application-autoscaling": AutoScalingApi(
                 self._scaling, clock, account=account, region=region, identifiers=self.ecs.identifiers
             ).operations,
-            "elbv2": Elbv2(balancers, clock).operations,
+            "cloudformation": stacks.operations,
+            "codedeploy": self._code_deploy.operations,
+            "elbv2": Elbv2(balancers, HealthChecks(self.ecs, clock), clock).operations,
             **self.observability.operations,
         }
         """By botocore's name of the service, then by operation. What is not in here is answered by moto."""
+        automations = Automations(clock)
+        self.signed_operations: dict[str, dict[str, SignedOperation]] = {
+            "ssm": AutomationsApi(automations, clock, self.ecs.identifiers).operations,
+        }
+        """Those that are told who calls."""
         self.controls: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "service"): self._get_service,
+            ("PUT", "automation"): automations.declare,
+            ("PUT", "stack"): stacks.put,
+            ("POST", "code-deployment"): self._code_deploy.start,
             **self.observability.controls,
             **Disruptions(self.ecs, self._scheduler, self._standalone, clock).controls,
             **TrafficControls(self._traffic, balancers, self._publisher.gateways, clock).routes,
@@ -107,6 +127,7 @@ class AccountRegion:
 
     def run_due(self, now: float) -> None:
         """Do all that has fallen due by `now` (wall seconds)."""
+        self._code_deploy.run_due(now)
         self._scheduler.run_due(now)
         self._standalone.run_due(now)
         self._scaling.run_due(now)
@@ -114,7 +135,7 @@ class AccountRegion:
 
     def next_due(self) -> float:
         """Wall time at which something falls due next; infinity: nothing is under way."""
-        engines = (self._scheduler, self._standalone, self._scaling, self.observability)
+        engines = (self._scheduler, self._standalone, self._scaling, self._code_deploy, self.observability)
         times = [engine.next_due() for engine in engines]
         return min((time for time in times if time is not None), default=math.inf)
 

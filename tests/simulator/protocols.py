@@ -14,14 +14,17 @@ from .aws_query import QueryProtocol
 
 INVALID_CODES = {
     "application-autoscaling": "ValidationException",
+    "cloudformation": "ValidationError",
     "cloudtrail": "InvalidParameterCombinationException",
     "cloudwatch": "ValidationException",
+    "codedeploy": "ValidationException",
     "ecs": "InvalidParameterException",
     "elbv2": "ValidationError",
     "events": "ValidationException",
     "logs": "InvalidParameterException",
     "sns": "InvalidParameter",
     "sqs": "InvalidParameterValue",
+    "ssm": "ValidationException",
     "sts": "ValidationError",
 }
 """The services that may be simulated here, and what they answer to a request that does not fit their model."""
