@@ -9,9 +9,9 @@ from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, Servic
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.aws.ecs import fetch_service_revisions
+from bokgu.core.building.rollback import needs_comparison
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import PlanningFacts
-from bokgu.core.step_building import needs_comparison
 from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
