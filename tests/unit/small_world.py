@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.incident import IncidentPlan
 from bokgu.api.meta import UidReference
-from bokgu.api.observed import AwsError, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, EcsService, ServiceRevision, Task
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
@@ -38,6 +38,7 @@ class World:
     effects: list[Send] = field(default_factory=list)
     unsent: set[str] = field(default_factory=set)
     known_since: datetime = NOW - timedelta(hours=1)
+    tasks: dict[str, Task] | None = None
 
     def __post_init__(self) -> None:
         self.incident = facts.incident()
@@ -106,6 +107,19 @@ class World:
     def lose_task(self) -> None:
         self.change(replace(self.ecs, running_count=max(0, self.ecs.running_count - 1)))
 
+    def stop_task(self, arn: str, reason: str) -> None:
+        """The task ends; the service runs one less until `start_task`."""
+        assert self.tasks is not None
+        ended = replace(self.tasks[arn], last_status="STOPPED", desired_status="STOPPED", stopped_reason=reason)
+        self.tasks = self.tasks | {arn: ended}
+        self.lose_task()
+
+    def start_task(self, number: int) -> None:
+        """ECS starts a new task in the place of one that ended."""
+        assert self.tasks is not None
+        self.tasks = self.tasks | {facts.task_arn(number): facts.task(number)}
+        self.change(replace(self.ecs, running_count=self.ecs.running_count + 1))
+
     def visible(self) -> EcsService:
         """What a read shows: the service as it was `lag` ago."""
         shown = [ecs for at, ecs in self.history if at <= self.now - self.lag]
@@ -127,6 +141,7 @@ class World:
             service=service,
             problem=None if self.readable else UNREACHABLE,
             revisions=self.revisions if self.readable else {},
+            tasks=self.tasks if self.readable else None,
             measurement=measurement,
             unsent=frozenset(self.unsent),
             known_since=self.known_since,
@@ -206,6 +221,8 @@ class World:
         arguments = json.loads(send.request.arguments)
         if "desiredCount" in arguments:
             self.scale(arguments["desiredCount"])
+        if send.request.operation == "StopTask":
+            self.stop_task(arguments["task"], arguments["reason"])
         if "taskDefinition" in arguments or arguments.get("forceNewDeployment"):
             self.deploy(arguments.get("taskDefinition", self.ecs.task_definition))
         if self.fate == "lost":

@@ -149,6 +149,39 @@ class StoppedTask:
 
 
 @dataclass(frozen=True)
+class Task:
+    """A task that ECS describes (API_Task of Amazon ECS).
+
+    `started_by` is the id of the deployment that started it, or what RunTask was told. `target_states` is its health in
+    each target group that has it (API_TargetHealth, such as healthy, unhealthy, initial), `disk_percent` how full its
+    ephemeral storage was last; None where nothing says so, or it was not asked.
+    """
+
+    arn: str
+    last_status: str
+    desired_status: str
+    health_status: str = "UNKNOWN"
+    started_by: str = ""
+    task_definition: str = ""
+    created_at: datetime | None = None
+    stop_code: str = ""
+    stopped_reason: str = ""
+    containers: tuple[StoppedContainer, ...] = ()
+    target_states: tuple[str, ...] = ()
+    disk_percent: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The part of the ARN that people read."""
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return "STOPPED" in {self.last_status, self.desired_status}
+
+
+@dataclass(frozen=True)
 class TaskDefinition:
     """A task definition (API_TaskDefinition of Amazon ECS). `settings` is what DescribeTaskDefinition says of it."""
 

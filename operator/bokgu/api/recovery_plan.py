@@ -66,6 +66,7 @@ class StepParameters(ApiModel):
     task_definition: Arn | None = Field(
         default=None, description="rollback_to_previous_version: task definition of that revision, for readers."
     )
+    task: Arn | None = Field(default=None, description="stop_unhealthy_tasks: the task to stop.")
 
 
 class Undo(ApiModel):
@@ -175,6 +176,11 @@ class RecoveryPlanSpec(ApiModel):
             "rule": "self.steps.all(s, s.action != 'rollback_to_previous_version'"
             " || (has(s.parameters) && has(s.parameters.serviceRevisionArn)))",
             "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'stop_unhealthy_tasks'"
+            " || (has(s.parameters) && has(s.parameters.task)))",
+            "message": "spec.steps: stop_unhealthy_tasks needs parameters.task, the ARN of one task: a step stops one",
         },
         {
             "rule": "self.steps.all(s, !has(s.validation) || s.validation.type == 'metric')",

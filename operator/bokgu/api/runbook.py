@@ -145,8 +145,8 @@ class RunbookStep(ApiModel):
         },
         {
             "rule": "!has(self.rollback) || self.action in ['service_restart', 'rollback_to_previous_version']",
-            "message": "health_check changes nothing, and a scale_out is not taken back while the trouble lasts:"
-            " neither has a rollback",
+            "message": "health_check changes nothing, a scale_out is not taken back while the trouble lasts, and a"
+            " stopped task does not come back: none of them has a rollback",
         },
         {
             "rule": "!has(self.rollback) || self.rollback.action == 'rollback_to_previous_version'",

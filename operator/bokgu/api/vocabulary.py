@@ -44,6 +44,7 @@ class Action(StrEnum):
     SERVICE_RESTART = "service_restart"
     SCALE_OUT = "scale_out"
     ROLLBACK = "rollback_to_previous_version"
+    STOP_UNHEALTHY_TASKS = "stop_unhealthy_tasks"
 
     @property
     def writes(self) -> bool:

@@ -3,13 +3,13 @@
 A guard that cannot tell blocks. A changed precondition is no gate: it ends the plan (S4).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import Gate
-from bokgu.api.observed import DescribedDeployment, EcsService
+from bokgu.api.observed import DescribedDeployment, EcsService, Task
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
@@ -17,6 +17,7 @@ from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.actions.rollback import returns_elsewhere
 from bokgu.core.approval.tally import Tally
 from bokgu.core.live_state import LiveState
+from bokgu.core.task_health import find_obstacle
 from bokgu.core.writes.stop_deployment import IN_FLIGHT
 from bokgu.core.writes.table import find_change, write_of
 from bokgu.core.writes.write import Touches, took_effect
@@ -37,7 +38,7 @@ class GuardFacts:
     an older ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not
     over. `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` names an open incident of
     corrupted data on the service. `role_refused` says why configuration does not let the namespace assume the service's
-    role.
+    role. `tasks` are as in LiveState.
     """
 
     plan: RecoveryPlan
@@ -53,6 +54,7 @@ class GuardFacts:
     mitigated: bool = False
     frozen_by: str | None = None
     deployment: DescribedDeployment | None = None
+    tasks: Mapping[str, Task] | None = None
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
@@ -266,6 +268,13 @@ def _within_limits(facts: GuardFacts) -> Gate:
     )
 
 
+def _others_well(facts: GuardFacts) -> Gate:
+    """StopTask asks nobody: what must stay running is looked after here."""
+    stops = facts.step.action is Action.STOP_UNHEALTHY_TASKS
+    obstacle = find_obstacle(facts.plan, facts.step, facts.tasks, facts.service) if stops else None
+    return _gate("OtherTasksWell", "TasksNotWell", obstacle is None, message=obstacle or "")
+
+
 Check = Callable[[GuardFacts], Gate]
 CHECKS: tuple[Check, ...] = (_protected, _role_allowed, _only_protector, _mode, _action_allowed, _approved)
 """What people and configuration decide."""
@@ -279,6 +288,7 @@ LIVE_CHECKS: tuple[Check, ...] = (
     _supported,
     _no_deployment,
     _within_limits,
+    _others_well,
 )
 """What the service itself must be asked; asked once it was read, or could not be."""
 
@@ -305,6 +315,8 @@ def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, live: LiveStat
         if operation.intent is None or not took_effect(operation):
             continue
         touches = write_of(operation.intent.request).touches
+        if touches is Touches.NOTHING:
+            continue
         latest[touches] = operation
         expected = expected.model_copy(update=_no_more_expected(touches, live.service))
     changes = (find_change(operation, live) for operation in latest.values())
@@ -318,3 +330,5 @@ def _no_more_expected(touches: Touches, service: EcsService) -> dict[str, object
             return {"desired_count": service.desired_count}
         case Touches.REVISION:
             return {"service_revision_arn": None, "service_deployment_arn": None}
+        case Touches.NOTHING:
+            return {}

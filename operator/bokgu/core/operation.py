@@ -50,7 +50,7 @@ def follow_operation(operation: Op, timeout: timedelta, grace: timedelta, facts:
     if changed and may_be_stale(operation, live, facts):
         return Move(operation.model_copy(update={"effective_at": None}))
     if changed:
-        return Move(fail(operation, "ForeignChange" if changed.foreign else "DeploymentFailed", facts, changed.message))
+        return Move(fail(operation, "ForeignChange" if changed.foreign else changed.reason, facts, changed.message))
     if not complete(operation, live):
         if late:
             return Move(fail(operation, "Timeout", facts, summarise(live.service)))

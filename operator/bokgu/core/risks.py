@@ -30,6 +30,8 @@ def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
             return [_interruption("a restart", facts), _other_code()]
         case Action.ROLLBACK:
             return [_interruption("the rollback", facts), _what_was_new(), *_revision_set_again(facts)]
+        case Action.STOP_UNHEALTHY_TASKS:
+            return [_one_task_less(facts), _traces_lost()]
         case Action.HEALTH_CHECK:
             return []
 
@@ -50,6 +52,26 @@ def _interruption(what: str, facts: PlanningFacts) -> Risk:
         probability,
         Level.HIGH if kept == 0 else Level.MEDIUM,
         f"a rolling deployment keeps {kept} of {desired} tasks running (minimumHealthyPercent {percent})",
+    )
+
+
+def _one_task_less(facts: PlanningFacts) -> Risk:
+    """StopTask ignores minimumHealthyPercent: the new task starts when the old one is gone."""
+    desired = facts.service.desired_count
+    return _risk(
+        f"until a new task runs, {desired - 1} of {desired} serve; requests that the stopped one is serving may fail",
+        Level.MEDIUM,
+        Level.LOW,
+        "one task at a time, only while all others are running and well; ECS drains it first",
+    )
+
+
+def _traces_lost() -> Risk:
+    return _risk(
+        "what is on the task's ephemeral storage goes with it, also what would tell the cause",
+        Level.MEDIUM,
+        Level.LOW,
+        "save what is needed before approving; logs in CloudWatch stay",
     )
 
 

@@ -9,9 +9,14 @@ from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.guards import first_blocking
 from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
+from bokgu.core.task_health import find_needless
 from bokgu.core.undo import next_undo
 from bokgu.core.verification import parse_expression, verify_window
+from bokgu.core.writes.token import carry_token
 from bokgu.core.writes.write import observe_before, summarise, took_effect
+
+NOT_NEEDED = "NotNeeded"
+"""Reason of a step whose work is done already, by ECS or by somebody else."""
 
 
 def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
@@ -56,9 +61,13 @@ def _cancelled_by(plan: RecoveryPlan, facts: PlanFacts) -> str | None:
 
 
 def _conclude(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> RecoveryPlanStatus:
-    """All steps are behind. A plan none of whose writes got through recovered nothing."""
+    """All steps are behind. A plan none of whose writes got through recovered nothing; one with nothing left to do was
+    made for a world that is gone."""
     writes = [s for spec, s in zip(plan.spec.steps, status.steps, strict=True) if spec.action.writes]
     skipped = next((s for s in status.steps if s.phase is OperationPhase.SKIPPED), None)
+    if writes and all(s.phase is OperationPhase.SKIPPED and s.reason == NOT_NEEDED for s in writes):
+        said = next((s.output for s in writes if s.output), "") or ""
+        return finish(status, PlanPhase.CANCELLED, "PreconditionChanged", facts, bounded(said))
     if skipped and all(s.phase is OperationPhase.SKIPPED for s in writes):
         return finish(status, PlanPhase.FAILED, skipped.reason or "StepFailed", facts)
     return finish(status, PlanPhase.COMPLETED, "Recovered", facts)
@@ -83,6 +92,11 @@ def _check_health(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
 def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
     """Ask everything again, then store what is about to be sent."""
     step, operation = plan.spec.steps[index], status.steps[index]
+    cause = plan.spec.preconditions.root_cause
+    if facts.live and (needless := find_needless(step, facts.live.tasks, facts.live.service, cause)):
+        operation = fail(operation, NOT_NEEDED, facts, needless)
+        skipped = operation.model_copy(update={"phase": OperationPhase.SKIPPED})
+        return Outcome(with_step(status, index, skipped), requeue_after=timedelta())
     status, changed = ask_guards(plan, status, step, facts)
     waits_since = max(t for t in (status.started_at, *(s.finished_at for s in status.steps[:index])) if t)
     late = facts.now >= (operation.started_at or waits_since) + parse_duration(step.timeout)
@@ -105,13 +119,14 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         operation = fail(operation, "CannotBuildRequest", facts, str(error))
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     attempt = operation.attempt + 1
+    token = f"{plan.metadata.uid[:8]}-{index + 1}-{attempt}"
     intent = Intent(
-        token=f"{plan.metadata.uid[:8]}-{index + 1}-{attempt}",
+        token=token,
         attempt=attempt,
         plan_uid=plan.metadata.uid,
         digest=facts.digest,
         approvals=facts.tally.counted,
-        request=asked.request,
+        request=carry_token(asked.request, token),
         restores=asked.restores,
         before=observe_before(live),
         holder=facts.holder,

@@ -9,6 +9,7 @@ from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.operation import fail, follow_operation, may_be_stale, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, finish, with_undo
 from bokgu.core.writes.table import find_change
+from bokgu.core.writes.token import carry_token
 from bokgu.core.writes.write import observe_before, took_effect
 
 _UNDO_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
@@ -72,11 +73,12 @@ def _write_undo_intent(
     except ValueError as error:
         return fail(undo, "CannotBuildRequest", facts, str(error))
     attempt = undo.attempt + 1
+    token = f"{intent.token}-undo-{attempt}"
     again = intent.model_copy(
         update={
-            "token": f"{intent.token}-undo-{attempt}",
+            "token": token,
             "attempt": attempt,
-            "request": asked.request,
+            "request": carry_token(asked.request, token),
             "restores": asked.restores,
             "before": observe_before(live),
             "holder": facts.holder,

@@ -1,21 +1,24 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
 import time
+from datetime import timedelta
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision, Task
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
+from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, RootCause
 from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions
 from bokgu.aws.series import fetch_series
+from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition
 from bokgu.core.lifecycle import freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
+from bokgu.core.task_health import named_tasks
 from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
@@ -49,7 +52,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
-    service, problem, revisions, measurement, deployment = None, None, {}, None, None
+    service, problem, revisions, measurement, deployment, tasks = None, None, {}, None, None, None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
@@ -57,10 +60,11 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             measurement = await _measure(context, plan, target)
             service = await fetch_service(context.aws, target, context.clock())
             deployment = await _deployment(context, plan, target, service)
+            tasks = await _tasks(context, plan, target, service, protected)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
         except AwsError as error:
-            service, problem = None, error  # Half a picture is none.
+            service, problem, tasks = None, error, None  # Half a picture is none.
     return PlanFacts(
         now=context.clock(),
         cluster_id=context.cluster_id,
@@ -84,6 +88,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
         ),
         deployment=deployment,
+        tasks=tasks,
     )
 
 
@@ -121,6 +126,19 @@ async def _deployment(
     arn = service.current_service_deployment
     rolls_back = any(step.action is Action.ROLLBACK for step in plan.spec.steps)
     return await find_deployment(context, target, arn) if arn and (service.deploying or rolls_back) else None
+
+
+async def _tasks(
+    context: Context, plan: RecoveryPlan, target: Target, service: EcsService, protected: ProtectedService | None
+) -> dict[str, Task] | None:
+    """The service's tasks and those that the plan stops; None for plans that stop none."""
+    named = named_tasks(plan.spec.steps)
+    if not named:
+        return None
+    period = parse_duration(protected.spec.detection.period) if protected else timedelta(minutes=1)
+    disks = plan.spec.preconditions.root_cause is RootCause.DISK_EXHAUSTED
+    now = context.clock()
+    return await fetch_tasks(context.aws, target, service, named=named, disks=disks, period=period, now=now)
 
 
 async def find_deployment(context: Context, target: Target, arn: str) -> DescribedDeployment | None:

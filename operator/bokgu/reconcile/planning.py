@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.vocabulary import RootCause
 from bokgu.aws.ecs import fetch_service_revisions
+from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.building.rollback import needs_comparison
+from bokgu.core.building.stop_unhealthy_tasks import TASKS_UNKNOWN
 from bokgu.core.planning import Decision, decide_plan
-from bokgu.core.planning_facts import PlanningFacts
+from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
@@ -55,14 +59,41 @@ async def plan_incident(
         policy=policy.found,
         frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
     )
-    decision = decide_plan(facts)
+    decision, facts = await _decide(context, facts)
     if not isinstance(decision.outcome, RecoveryPlan):
         return decision
     past = await fetch_experience(context, incident, classification.root_cause)
     begun = dict(facts.last_begun)
     for runbook, at in past.last_begun.items():
         begun[runbook] = max(at, begun.get(runbook, at))
-    return decide_plan(replace(facts, track_records=past.track_records, last_begun=begun))
+    decision, _ = await _decide(context, replace(facts, track_records=past.track_records, last_begun=begun))
+    return decision
+
+
+async def _decide(context: Context, facts: PlanningFacts) -> tuple[Decision, PlanningFacts]:
+    """The decision, and the facts with what AWS had to be asked for it besides."""
+    decision = decide_plan(facts)
+    if facts.tasks is None and isinstance(decision.outcome, NoPlan) and decision.outcome.reason == TASKS_UNKNOWN:
+        facts = await _with_tasks(context, facts)
+        decision = decide_plan(facts)
+    return decision, facts
+
+
+async def _with_tasks(context: Context, facts: PlanningFacts) -> PlanningFacts:
+    """The facts with the service's tasks and their health, and how full their disks are where that is the trouble."""
+    protected = facts.protected_service
+    try:
+        found = await fetch_tasks(
+            context.aws,
+            protected.spec.target,
+            facts.service,
+            disks=facts.classification.root_cause is RootCause.DISK_EXHAUSTED,
+            period=parse_duration(protected.spec.detection.period),
+            now=facts.now,
+        )
+    except AwsError as error:
+        return replace(facts, tasks_problem=str(error))
+    return replace(facts, tasks=tuple(found.values()))
 
 
 async def _in_flight(context: Context, protected: ProtectedService, service: EcsService) -> DescribedDeployment | None:

@@ -7,10 +7,12 @@ from bokgu.core.actions.action import AwsAction
 from bokgu.core.actions.rollback import Rollback
 from bokgu.core.actions.scale_out import ScaleOut
 from bokgu.core.actions.service_restart import ServiceRestart
+from bokgu.core.actions.stop_unhealthy_tasks import StopUnhealthyTasks
 
 AWS_ACTIONS: Mapping[Action, AwsAction] = {
     Action.SCALE_OUT: ScaleOut(),
     Action.SERVICE_RESTART: ServiceRestart(),
     Action.ROLLBACK: Rollback(),
+    Action.STOP_UNHEALTHY_TASKS: StopUnhealthyTasks(),
 }
 """Every action that writes."""

@@ -9,6 +9,7 @@ from bokgu.core.building.rollback import build_rollback
 from bokgu.core.building.scale_out import build_scale_out
 from bokgu.core.building.service_restart import build_restart
 from bokgu.core.building.step import concrete_step, wait_for_deployment
+from bokgu.core.building.stop_unhealthy_tasks import build_stops
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 
 _BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ...] | NoPlan]] = {
@@ -16,6 +17,7 @@ _BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ..
     Action.SCALE_OUT: build_scale_out,
     Action.SERVICE_RESTART: build_restart,
     Action.ROLLBACK: build_rollback,
+    Action.STOP_UNHEALTHY_TASKS: build_stops,
 }
 """By action; every action has one."""
 
@@ -23,9 +25,15 @@ _WHILE_DEPLOYING = frozenset({Action.ROLLBACK})
 """Actions that may change a service while ECS is deploying it."""
 
 
+_ONLY_WHERE_IT_HELPS = frozenset({Action.STOP_UNHEALTHY_TASKS})
+"""Actions that nobody is asked to allow where they cannot be done anyway."""
+
+
 def build_step(step: RunbookStep, facts: PlanningFacts) -> tuple[Step, ...] | NoPlan:
     """The steps with the numbers of the service, or why they cannot be done there."""
     spec = facts.protected_service.spec
+    if step.action in _ONLY_WHERE_IT_HELPS and isinstance(built := _BUILDERS[step.action](step, facts), NoPlan):
+        return built
     if step.action.writes and spec.mode.runs and step.action not in spec.allowed_actions:
         return NoPlan(
             "ActionNotAllowed",

@@ -42,5 +42,11 @@ USUAL: Mapping[Action, Usual] = {
         10,
         "Restore the service revision that served before: {targetRevision} instead of {currentRevision}.",
     ),
+    Action.STOP_UNHEALTHY_TASKS: Usual(
+        timedelta(minutes=5),
+        timedelta(minutes=20),
+        5,
+        "Stop one task that is not well: ECS starts a new one of {currentRevision} in its place.",
+    ),
 }
 """By action; every action has a row."""

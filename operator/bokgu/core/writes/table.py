@@ -5,9 +5,13 @@ from bokgu.core.live_state import LiveState
 from bokgu.core.writes.desired_count import DesiredCount
 from bokgu.core.writes.new_deployment import NewDeployment
 from bokgu.core.writes.stop_deployment import StopDeployment
+from bokgu.core.writes.stop_task import StopTask
 from bokgu.core.writes.write import Change, Write, request_arguments
 
-_WRITES: dict[str, Write] = {"StopServiceDeployment": StopDeployment()}
+_WRITES: dict[str, Write] = {
+    "StopServiceDeployment": StopDeployment(),
+    "StopTask": StopTask(),
+}
 
 _COUNT = DesiredCount()
 _RESTART = NewDeployment(repeatable=False)

@@ -27,10 +27,12 @@ class Effect:
 
 @dataclass(frozen=True)
 class Change:
-    """How the world differs from what an operation set. `foreign`: somebody else did it, or ECS by itself."""
+    """How the world differs from what an operation set. `foreign`: somebody else did it, or ECS by itself; what is not
+    is a failure, and `reason` names it."""
 
     message: str
     foreign: bool = True
+    reason: str = "DeploymentFailed"
 
 
 class Touches(Enum):
@@ -38,6 +40,8 @@ class Touches(Enum):
 
     COUNT = auto()
     REVISION = auto()
+    NOTHING = auto()
+    """Neither: the service must be as it was before, and what the write did needs no holding."""
 
 
 class Write(Protocol):
