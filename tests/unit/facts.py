@@ -239,6 +239,17 @@ def stop_task(number: int = 1, **fields: Any) -> Raw:
     }
 
 
+def register(number: int = 1, **fields: Any) -> Raw:
+    return {
+        "name": "rollback-register",
+        "action": "register_task_definition",
+        "parameters": {"taskDefinition": task_definition(number)},
+        "timeout": "15m",
+        "onFailure": "Stop",
+        **fields,
+    }
+
+
 def health_check(**fields: Any) -> Raw:
     return {"name": "health-check", "action": "health_check", "timeout": "5m", "onFailure": "Stop", **fields}
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.incident import IncidentPlan
 from bokgu.api.meta import UidReference
-from bokgu.api.observed import AwsError, EcsService, ServiceRevision, Task
+from bokgu.api.observed import AwsError, EcsService, ServiceRevision, Task, TaskDefinition
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
@@ -39,6 +39,7 @@ class World:
     unsent: set[str] = field(default_factory=set)
     known_since: datetime = NOW - timedelta(hours=1)
     tasks: dict[str, Task] | None = None
+    family: list[TaskDefinition] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.incident = facts.incident()
@@ -142,6 +143,7 @@ class World:
             problem=None if self.readable else UNREACHABLE,
             revisions=self.revisions if self.readable else {},
             tasks=self.tasks if self.readable else None,
+            task_definition=self.family[-1] if self.readable and self.family else None,
             measurement=measurement,
             unsent=frozenset(self.unsent),
             known_since=self.known_since,
@@ -219,6 +221,9 @@ class World:
             return status
         self.effects.append(send)
         arguments = json.loads(send.request.arguments)
+        if send.request.operation == "RegisterTaskDefinition":
+            tags = {tag["key"]: tag["value"] for tag in arguments["tags"]}
+            self.family.append(TaskDefinition(task_definition(90 + len(self.family)), self.now, {}, tags))
         if "desiredCount" in arguments:
             self.scale(arguments["desiredCount"])
         if send.request.operation == "StopTask":
@@ -228,11 +233,13 @@ class World:
         if self.fate == "lost":
             return status
         primary = self.ecs.primary
+        registered = send.request.operation == "RegisterTaskDefinition"
         answer = Answer(
             at=self.now,
             result="Accepted",
             deployment_id=primary.id if primary else None,
             service_revision_arn=self.ecs.service_revision_arn,
+            made=(self.family[-1].arn,) if registered else (),
         )
         return record_answer(status, send.token, answer)
 

@@ -183,11 +183,18 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskDefinition:
-    """A task definition (API_TaskDefinition of Amazon ECS). `settings` is what DescribeTaskDefinition says of it."""
+    """A task definition (API_TaskDefinition of Amazon ECS). `settings` is what DescribeTaskDefinition says of it;
+    `tags` are there where they were asked for."""
 
     arn: str
     registered_at: datetime | None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def active(self) -> bool:
+        """Whether ECS starts tasks of it: it refuses revisions that were deregistered."""
+        return bool(self.settings.get("status", "ACTIVE") == "ACTIVE")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ class RollbackLimits(ApiModel):
 
     max_age: Duration = Field(default="72h", description="It served last at most this long ago.")
     min_served: Duration = Field(default="30m", description="It served at least this long with no open incident.")
+    reregister: bool = Field(
+        default=False,
+        description="Whether a copy of its task definition may be registered where that is INACTIVE: ECS deploys no"
+        " such one. Without it there is no way back to it.",
+    )
 
 
 class ApiGatewayReference(ApiModel):

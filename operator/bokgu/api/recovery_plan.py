@@ -64,7 +64,9 @@ class StepParameters(ApiModel):
         default=None, description="rollback_to_previous_version: the service revision to restore."
     )
     task_definition: Arn | None = Field(
-        default=None, description="rollback_to_previous_version: task definition of that revision, for readers."
+        default=None,
+        description="rollback_to_previous_version: task definition of that revision, for readers."
+        " register_task_definition: the task definition to register a copy of.",
     )
     task: Arn | None = Field(default=None, description="stop_unhealthy_tasks: the task to stop.")
 
@@ -183,6 +185,11 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: stop_unhealthy_tasks needs parameters.task, the ARN of one task: a step stops one",
         },
         {
+            "rule": "self.steps.all(s, s.action != 'register_task_definition'"
+            " || (has(s.parameters) && has(s.parameters.taskDefinition)))",
+            "message": "spec.steps: register_task_definition needs parameters.taskDefinition, the ARN to copy",
+        },
+        {
             "rule": "self.steps.all(s, !has(s.validation) || s.validation.type == 'metric')",
             "message": "spec.steps: only validations of type metric can be carried out",
         },
@@ -221,7 +228,8 @@ class AwsRequest(ApiModel):
     service: Word = Field(description="AWS service, such as ecs.")
     operation: Word = Field(description="API operation, such as UpdateService.")
     arguments: Annotated[str, StringConstraints(max_length=16384)] = Field(
-        description="The arguments as canonical JSON."
+        description="The arguments as canonical JSON. Of RegisterTaskDefinition only copyOf and the tags that are"
+        " added: what a task definition holds never changes, and may be secret."
     )
 
 
@@ -276,6 +284,9 @@ class Answer(ApiModel):
     )
     deployment_id: Arn | None = Field(default=None, description="Deployment that the call started.")
     service_revision_arn: Arn | None = Field(default=None, description="Service revision that it started.")
+    made: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
+        default=(), description="What else it made, by ARN or id, such as a task definition."
+    )
     message: Line = Field(default="", description="AWS's words.")
 
 

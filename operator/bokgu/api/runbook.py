@@ -149,6 +149,11 @@ class RunbookStep(ApiModel):
             " stopped task does not come back: none of them has a rollback",
         },
         {
+            "rule": "self.action != 'register_task_definition'",
+            "message": "action: plans register a task definition by themselves where a rollback needs it: name"
+            " rollback_to_previous_version",
+        },
+        {
             "rule": "!has(self.rollback) || self.rollback.action == 'rollback_to_previous_version'",
             "message": "rollback.action must be rollback_to_previous_version",
         },

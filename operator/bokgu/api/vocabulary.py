@@ -45,6 +45,7 @@ class Action(StrEnum):
     SCALE_OUT = "scale_out"
     ROLLBACK = "rollback_to_previous_version"
     STOP_UNHEALTHY_TASKS = "stop_unhealthy_tasks"
+    REGISTER = "register_task_definition"
 
     @property
     def writes(self) -> bool:

@@ -1,16 +1,16 @@
 """The writes: a stored request is sent once, as it is, and its answer is read."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from bokgu.api.meta import Target
-from bokgu.api.observed import EcsService
+from bokgu.api.observed import AwsError, EcsService
 from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import AwsClient
-from bokgu.aws.ecs import parse_service
+from bokgu.aws.ecs import fetch_task_definition, parse_service
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,13 @@ async def send_request(
     `deadline` is monotonic time: a call that cannot begin before it is not made (code TooLate).
     """
     now = datetime.now(UTC)
+    arguments = json.loads(request.arguments)
+    if request.operation == "RegisterTaskDefinition":
+        arguments = await _copy_definition(aws, target, arguments)
     answer = await aws.write(
         request.service,
         request.operation,
-        json.loads(request.arguments),
+        arguments,
         region=target.region,
         role_arn=target.role_arn,
         session_name=session_name,
@@ -41,9 +44,48 @@ async def send_request(
     return _READERS[request.operation](answer, now)
 
 
+_REGISTERED = (
+    "family",
+    "taskRoleArn",
+    "executionRoleArn",
+    "networkMode",
+    "containerDefinitions",
+    "volumes",
+    "placementConstraints",
+    "requiresCompatibilities",
+    "cpu",
+    "memory",
+    "pidMode",
+    "ipcMode",
+    "proxyConfiguration",
+    "inferenceAccelerators",
+    "ephemeralStorage",
+    "runtimePlatform",
+    "enableFaultInjection",
+    "trustedExecutionConfiguration",
+)
+"""Members of API_TaskDefinition that RegisterTaskDefinition takes under the same name; `tags` come beside them."""
+
+
+async def _copy_definition(aws: AwsClient, target: Target, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of RegisterTaskDefinition that make a copy: what a task definition holds never changes, so that the
+    stored request names it. Raises AwsError, `sent` False: nothing was registered."""
+    try:
+        original = await fetch_task_definition(aws, target, stored["copyOf"])
+    except AwsError as error:
+        code = "Unreachable" if error.sent else error.code
+        raise AwsError(error.operation, code, error.message, sent=False) from error
+    own = {tag["key"]: tag["value"] for tag in stored["tags"]}
+    # Tags that begin with aws: are AWS's own ("Tag restrictions").
+    tags = {name: value for name, value in original.tags.items() if not name.lower().startswith("aws:")} | own
+    members = {name: original.settings[name] for name in _REGISTERED if original.settings.get(name)}
+    return {**members, "tags": [{"key": name, "value": value} for name, value in tags.items()]}
+
+
 _READERS: dict[str, Callable[[dict[str, Any], datetime], Accepted]] = {
     "UpdateService": lambda answer, now: Accepted(service=parse_service(answer["service"], now)),
     "StopServiceDeployment": lambda _, __: Accepted(),
     "StopTask": lambda _, __: Accepted(),
+    "RegisterTaskDefinition": lambda answer, _: Accepted(made=(answer["taskDefinition"]["taskDefinitionArn"],)),
 }
 """By operation. One that is missing here cannot be sent."""

@@ -143,6 +143,8 @@ def _mode(facts: GuardFacts) -> Gate:
 def _action_allowed(facts: GuardFacts) -> Gate:
     allowed = facts.protected_service.spec.allowed_actions if facts.protected_service else ()
     action = facts.step.action
+    if action is Action.REGISTER:
+        return _reregister_allowed(facts)
     return _gate(
         "ActionAllowed",
         "ActionNotAllowed",
@@ -150,6 +152,21 @@ def _action_allowed(facts: GuardFacts) -> Gate:
         value=action,
         limit=", ".join(allowed) or "none",
         message=f"the ProtectedService does not allow {action}: add it to spec.allowedActions",
+    )
+
+
+def _reregister_allowed(facts: GuardFacts) -> Gate:
+    """A copy is registered for a rollback alone."""
+    spec = facts.protected_service.spec if facts.protected_service else None
+    allowed = spec is not None and spec.rollback.reregister and Action.ROLLBACK in spec.allowed_actions
+    return _gate(
+        "ActionAllowed",
+        "ActionNotAllowed",
+        allowed,
+        value=Action.REGISTER,
+        limit=f"{Action.ROLLBACK} with spec.rollback.reregister",
+        message="the ProtectedService lets no copy of a task definition be registered: set spec.rollback.reregister,"
+        f" and add {Action.ROLLBACK} to spec.allowedActions",
     )
 
 

@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bokgu.api.observed import DescribedDeployment, EcsService, ServiceRevision, Task
+from bokgu.api.observed import DescribedDeployment, EcsService, ServiceRevision, Task, TaskDefinition
 
 
 @dataclass(frozen=True)
 class LiveState:
     """`service` as read just now; `deployment` the service deployment in flight, or the one that the plan stopped;
     `revisions` the service revisions that the plan may restore and the one in use, by ARN; `tasks` the tasks of the
-    service that should run and those that the plan stops, by ARN: one that is missing is gone. What the plan has
-    nothing to do with is not read."""
+    service that should run and those that the plan stops, by ARN: one that is missing is gone; `task_definition` the
+    one that the plan registered, or the latest one of the family while that is not known. What the plan has nothing to
+    do with is not read. `copies` are the task definitions that earlier steps of the plan registered, by the ARN of what
+    they are copies of."""
 
     service: EcsService
     deployment: DescribedDeployment | None = None
     revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
     tasks: Mapping[str, Task] | None = None
+    task_definition: TaskDefinition | None = None
+    copies: Mapping[str, str] = field(default_factory=dict)

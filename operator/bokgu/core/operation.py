@@ -88,6 +88,7 @@ def _settle_intent(operation: Op, deadline: datetime, facts: PlanFacts) -> Move[
             result="Adopted",
             deployment_id=effect.deployment_id,
             service_revision_arn=effect.service_revision_arn,
+            made=effect.made,
             message="the answer was lost; the effect was found",
         )
         return Move(operation.model_copy(update={"answer": answer}))

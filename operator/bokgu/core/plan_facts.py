@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision, Task
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision, Task, TaskDefinition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
@@ -40,10 +40,10 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why; `deployment`, `revisions` and `tasks` are as in LiveState. `elder`, `role_refused` and
-    `at_work` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent.
-    `known_since` is when this process could first have seen the plan: doubt about an intent counts from there (S5).
-    `clock_ahead` is how far the API server's clock is ahead of `now`.
+    not be: `problem` says why; `deployment`, `revisions`, `tasks` and `task_definition` are as in LiveState. `elder`,
+    `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and
+    has not sent. `known_since` is when this process could first have seen the plan: doubt about an intent counts from
+    there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -67,13 +67,14 @@ class PlanFacts:
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
     tasks: Mapping[str, Task] | None = None
+    task_definition: TaskDefinition | None = None
 
     @property
     def live(self) -> LiveState | None:
         """What AWS says now; None where it could not be read."""
         if self.service is None:
             return None
-        return LiveState(self.service, self.deployment, self.revisions, self.tasks)
+        return LiveState(self.service, self.deployment, self.revisions, self.tasks, self.task_definition)
 
     @property
     def latest(self) -> datetime:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision, Task
+from bokgu.api.observed import DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision, Task, TaskDefinition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
@@ -34,7 +34,8 @@ class PlanningFacts:
     needs to say whether that has helped. `deployment` is the one in flight. `revisions` are the service revision in use
     and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy.
     `frozen_by` names an open incident of corrupted data on the service. `tasks` are those of the service that should
-    run; None where they were not asked for, or not described: `tasks_problem` says why.
+    run; None where they were not asked for, or not described: `tasks_problem` says why. `good_definition` is the task
+    definition of the last known good service revision, where it was asked for.
     """
 
     incident: Incident
@@ -55,3 +56,4 @@ class PlanningFacts:
     last_begun: Mapping[str, datetime] = field(default_factory=dict)
     tasks: tuple[Task, ...] | None = None
     tasks_problem: str | None = None
+    good_definition: TaskDefinition | None = None

@@ -32,6 +32,8 @@ def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
             return [_interruption("the rollback", facts), _what_was_new(), *_revision_set_again(facts)]
         case Action.STOP_UNHEALTHY_TASKS:
             return [_one_task_less(facts), _traces_lost()]
+        case Action.REGISTER:
+            return _moved_tags(facts)
         case Action.HEALTH_CHECK:
             return []
 
@@ -73,6 +75,17 @@ def _traces_lost() -> Risk:
         Level.LOW,
         "save what is needed before approving; logs in CloudWatch stay",
     )
+
+
+def _moved_tags(facts: PlanningFacts) -> list[Risk]:
+    """A copy names its images as the original does, and a tag may name another image by now."""
+    settings = facts.good_definition.settings if facts.good_definition else {}
+    images = [c.get("image", "") for c in settings.get("containerDefinitions", ())]
+    tagged = [image for image in images if "@sha256:" not in image]
+    if not tagged:
+        return []
+    said = f"{', '.join(tagged)}: the tag may have moved, and then the copy runs other code than what served well"
+    return [_risk(said, Level.LOW, Level.HIGH, "compare the digest before approving; verified by the metric")]
 
 
 def _other_code() -> Risk:

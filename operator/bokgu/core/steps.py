@@ -1,5 +1,6 @@
 """While a plan runs: one step at a time, forward."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from bokgu.api.fields import bounded, format_decimal, parse_duration
@@ -114,7 +115,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         status = status.model_copy(update={"reason": blocking.reason if blocking else "ServiceUnreadable"})
         return Outcome(with_step(status, index, operation), requeue_after=facts.timing.poll)
     try:
-        asked = AWS_ACTIONS[step.action].ask(step, live, status.target)
+        asked = AWS_ACTIONS[step.action].ask(step, replace(live, copies=_find_copies(plan, status)), status.target)
     except ValueError as error:
         operation = fail(operation, "CannotBuildRequest", facts, str(error))
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
@@ -143,6 +144,16 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     )
     status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": None})
     return Outcome(with_step(status, index, operation), requeue_after=timedelta())
+
+
+def _find_copies(plan: RecoveryPlan, status: RecoveryPlanStatus) -> dict[str, str]:
+    """The task definitions that the plan registered, by the ARN of what they are copies of."""
+    copies = {}
+    for step, done in zip(plan.spec.steps, status.steps, strict=True):
+        copied = step.parameters.task_definition if step.parameters else None
+        if step.action is Action.REGISTER and copied and took_effect(done) and done.answer and done.answer.made:
+            copies[copied] = done.answer.made[0]
+    return copies
 
 
 def _verify(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStatus:

@@ -6,11 +6,11 @@ from datetime import timedelta
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision, Task
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision, Task, TaskDefinition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, RootCause
-from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions
+from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions, fetch_task_definition
 from bokgu.aws.series import fetch_series
 from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.approval.digest import plan_digest
@@ -53,6 +53,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
     service, problem, revisions, measurement, deployment, tasks = None, None, {}, None, None, None
+    definition = None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
@@ -61,6 +62,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             service = await fetch_service(context.aws, target, context.clock())
             deployment = await _deployment(context, plan, target, service)
             tasks = await _tasks(context, plan, target, service, protected)
+            definition = await _task_definition(context, plan, target)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
         except AwsError as error:
@@ -89,6 +91,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         ),
         deployment=deployment,
         tasks=tasks,
+        task_definition=definition,
     )
 
 
@@ -139,6 +142,24 @@ async def _tasks(
     disks = plan.spec.preconditions.root_cause is RootCause.DISK_EXHAUSTED
     now = context.clock()
     return await fetch_tasks(context.aws, target, service, named=named, disks=disks, period=period, now=now)
+
+
+async def _task_definition(context: Context, plan: RecoveryPlan, target: Target) -> TaskDefinition | None:
+    """The task definition that the plan's step under way has registered, or the latest one of the family. None also
+    while ECS does not describe it yet."""
+    for step, status in zip(plan.spec.steps, plan.status.steps, strict=False):
+        copied = step.parameters.task_definition if step.parameters else None
+        if step.action is not Action.REGISTER or status.intent is None or copied is None or status.finished_at:
+            continue
+        family = copied.rpartition("/")[2].partition(":")[0]
+        made = status.answer.made if status.answer else ()
+        try:
+            return await fetch_task_definition(context.aws, target, made[0] if made else family)
+        except AwsError as error:
+            if error.code == "ClientException":
+                return None
+            raise
+    return None
 
 
 async def find_deployment(context: Context, target: Target, arn: str) -> DescribedDeployment | None:

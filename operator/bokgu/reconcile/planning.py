@@ -9,8 +9,8 @@ from bokgu.api.incident import Classification, Incident
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import RootCause
-from bokgu.aws.ecs import fetch_service_revisions
+from bokgu.api.vocabulary import Action, RootCause
+from bokgu.aws.ecs import fetch_service_revisions, fetch_task_definition
 from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.building.rollback import needs_comparison
 from bokgu.core.building.stop_unhealthy_tasks import TASKS_UNKNOWN
@@ -76,7 +76,22 @@ async def _decide(context: Context, facts: PlanningFacts) -> tuple[Decision, Pla
     if facts.tasks is None and isinstance(decision.outcome, NoPlan) and decision.outcome.reason == TASKS_UNKNOWN:
         facts = await _with_tasks(context, facts)
         decision = decide_plan(facts)
+    good, made = facts.protected_service.status.last_known_good, decision.outcome
+    if good and facts.good_definition is None and isinstance(made, RecoveryPlan) and _restores(made, facts.service):
+        try:
+            definition = await fetch_task_definition(
+                context.aws, facts.protected_service.spec.target, good.task_definition
+            )
+        except AwsError:
+            return decision, facts  # The rollback will say what ECS makes of it.
+        facts = replace(facts, good_definition=definition)
+        decision = decide_plan(facts)
     return decision, facts
+
+
+def _restores(plan: RecoveryPlan, service: EcsService) -> bool:
+    """Whether a service revision is deployed again: a deployment in flight is only stopped."""
+    return not service.deploying and any(step.action is Action.ROLLBACK for step in plan.spec.steps)
 
 
 async def _with_tasks(context: Context, facts: PlanningFacts) -> PlanningFacts:

@@ -136,6 +136,7 @@ async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts:
         result="Accepted",
         deployment_id=primary.id if primary and new else None,
         service_revision_arn=service.service_revision_arn if service and new else None,
+        made=accepted.made,
     )
     return record_answer(status, send.token, answer)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from bokgu.api.vocabulary import Action
 from bokgu.core.actions.action import AwsAction
+from bokgu.core.actions.register_task_definition import RegisterTaskDefinition
 from bokgu.core.actions.rollback import Rollback
 from bokgu.core.actions.scale_out import ScaleOut
 from bokgu.core.actions.service_restart import ServiceRestart
@@ -14,5 +15,6 @@ AWS_ACTIONS: Mapping[Action, AwsAction] = {
     Action.SERVICE_RESTART: ServiceRestart(),
     Action.ROLLBACK: Rollback(),
     Action.STOP_UNHEALTHY_TASKS: StopUnhealthyTasks(),
+    Action.REGISTER: RegisterTaskDefinition(),
 }
 """Every action that writes."""

@@ -93,7 +93,7 @@ def _left_out(step: RunbookStep, undo: Undo | None) -> list[str]:
 def _validation(step: RunbookStep, facts: PlanningFacts) -> Validation | None:
     """The incident's own metric must be on the right side of its lowest threshold; windows follow its period."""
     asked = step.validation
-    if not step.action.writes or facts.watch is None or facts.condition is None:
+    if not USUAL[step.action].clean_periods or facts.watch is None or facts.condition is None:
         return None
     metric = asked if asked and asked.type is ValidationType.METRIC else None
     hold = USUAL[step.action].clean_periods * facts.watch.period(facts.condition)

@@ -18,6 +18,7 @@ _BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ..
     Action.SERVICE_RESTART: build_restart,
     Action.ROLLBACK: build_rollback,
     Action.STOP_UNHEALTHY_TASKS: build_stops,
+    Action.REGISTER: lambda _, __: NoPlan("NotForRunbooks", "a rollback registers what it needs by itself", wait=False),
 }
 """By action; every action has one."""
 

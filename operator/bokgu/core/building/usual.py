@@ -42,6 +42,13 @@ USUAL: Mapping[Action, Usual] = {
         10,
         "Restore the service revision that served before: {targetRevision} instead of {currentRevision}.",
     ),
+    Action.REGISTER: Usual(
+        timedelta(minutes=1),
+        timedelta(minutes=15),
+        0,
+        "Register a copy of {targetRevision}, which is INACTIVE: ECS deploys no such task definition. Where the plan"
+        " stops after it, the copy is left, and nothing uses it.",
+    ),
     Action.STOP_UNHEALTHY_TASKS: Usual(
         timedelta(minutes=5),
         timedelta(minutes=20),

@@ -12,7 +12,14 @@ from bokgu.core.writes.write import build_request, request_arguments
 
 Arguments = Mapping[str, Any]
 
+INTENT_TAG = "bokgu:intent"
+"""Tag of what a step made. A copy of a copy has only its own."""
+
 _CARRIERS: Mapping[str, Callable[[Arguments, str], Arguments]] = {
+    "RegisterTaskDefinition": lambda arguments, token: {
+        **arguments,
+        "tags": [*arguments["tags"], {"key": INTENT_TAG, "value": token}],
+    },
     "StopTask": lambda arguments, token: {**arguments, "reason": f"{arguments['reason']} ({token})"},
 }
 """By operation; the others have no place for a token."""

@@ -23,6 +23,7 @@ class Effect:
     ambiguous: bool = False
     deployment_id: str | None = None
     service_revision_arn: str | None = None
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
