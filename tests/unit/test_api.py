@@ -212,7 +212,7 @@ def test_every_string_and_list_is_bounded_and_nothing_is_nullable(kind: type[Res
                 assert "maxItems" in node, path
             case "object" if "additionalProperties" in node:
                 assert "maxProperties" in node, path
-                assert "maxLength" in node["additionalProperties"], path
+                assert node["additionalProperties"].keys() & {"maxLength", "maxItems"}, path
             case "object":
                 assert node["properties"], path
             case other:

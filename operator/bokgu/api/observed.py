@@ -28,7 +28,8 @@ class Deployment:
 
 @dataclass(frozen=True)
 class EcsService:
-    """What DescribeServices says of one service (API_Service of Amazon ECS)."""
+    """What DescribeServices says of one service (API_Service of Amazon ECS). `launch` is where and how its tasks run,
+    as arguments of RunTask: launchType or capacityProviderStrategy, networkConfiguration."""
 
     arn: str
     status: str
@@ -48,6 +49,7 @@ class EcsService:
     target_groups: tuple[str, ...] = ()
     target_pairs: Mapping[str, str] = field(default_factory=dict)
     minimum_healthy_percent: int | None = None
+    launch: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def primary(self) -> Deployment | None:
@@ -154,7 +156,8 @@ class Task:
 
     `started_by` is the id of the deployment that started it, or what RunTask was told. `target_states` is its health in
     each target group that has it (API_TargetHealth, such as healthy, unhealthy, initial), `disk_percent` how full its
-    ephemeral storage was last; None where nothing says so, or it was not asked.
+    ephemeral storage was last; None where nothing says so, or it was not asked. `last_lines` end the log
+    of its first essential container; they may hold secrets.
     """
 
     arn: str
@@ -169,6 +172,7 @@ class Task:
     containers: tuple[StoppedContainer, ...] = ()
     target_states: tuple[str, ...] = ()
     disk_percent: float | None = None
+    last_lines: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -179,6 +183,16 @@ class Task:
     def stopped(self) -> bool:
         """Whether it has ended, or is about to."""
         return "STOPPED" in {self.last_status, self.desired_status}
+
+
+@dataclass(frozen=True)
+class AutomationExecution:
+    """An execution of an Automation document (API_AutomationExecution of AWS Systems Manager)."""
+
+    id: str
+    document: str
+    status: str
+    failure_message: str = ""
 
 
 @dataclass(frozen=True)

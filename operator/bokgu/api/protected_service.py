@@ -47,6 +47,30 @@ class RollbackLimits(ApiModel):
     )
 
 
+class RunTaskLimits(ApiModel):
+    """What run_task may start."""
+
+    role_arn: Arn = Field(
+        description="IAM role that starts the tasks, and no other: what a task may do is beyond what Bokgu may."
+        " Operator configuration must let the namespace name it, as spec.roleArn."
+    )
+    task_definitions: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
+        default=(), description="ARNs, with revision, of the task definitions that may be started; none: none may."
+    )
+
+
+class AutomationLimits(ApiModel):
+    """What ssm_automation may start."""
+
+    role_arn: Arn = Field(
+        description="IAM role that starts, follows and stops the executions, and no other. Operator configuration must"
+        " let the namespace name it, as spec.roleArn."
+    )
+    documents: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
+        default=(), description="Names or ARNs of the Automation documents that may be started; none: none may."
+    )
+
+
 class ApiGatewayReference(ApiModel):
     """The API Gateway API in front of the service, as its metrics name it (Amazon API Gateway Developer Guide)."""
 
@@ -217,6 +241,13 @@ class ProtectedServiceSpec(ApiModel):
     limits: ServiceLimits = Field(default=ServiceLimits(), description="How far the allowed actions go.")
     rollback: RollbackLimits = Field(
         default=RollbackLimits(), description="Which service revision is good enough to return to."
+    )
+    run_task: RunTaskLimits | None = Field(
+        default=None, description="What run_task may start; absent: nothing. allowedActions must name run_task too."
+    )
+    automation: AutomationLimits | None = Field(
+        default=None,
+        description="What ssm_automation may start; absent: nothing. allowedActions must name ssm_automation too.",
     )
     runbooks: Annotated[tuple[ObjectName, ...], Field(max_length=8)] = Field(
         default=(),

@@ -66,9 +66,27 @@ class StepParameters(ApiModel):
     task_definition: Arn | None = Field(
         default=None,
         description="rollback_to_previous_version: task definition of that revision, for readers."
-        " register_task_definition: the task definition to register a copy of.",
+        " register_task_definition: the task definition to register a copy of. run_task: the one to start.",
     )
     task: Arn | None = Field(default=None, description="stop_unhealthy_tasks: the task to stop.")
+    container: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="run_task: the container whose command is replaced."
+    )
+    command: (
+        Annotated[tuple[Annotated[str, StringConstraints(max_length=512)], ...], Field(min_length=1, max_length=16)]
+        | None
+    ) = Field(default=None, description="run_task: the command of that container instead of its own.")
+    document_name: Arn | None = Field(
+        default=None, description="ssm_automation: name or ARN of the Automation document to start."
+    )
+    document_version: Word | None = Field(default=None, description="ssm_automation: its version; default: $DEFAULT.")
+    document_parameters: (
+        Annotated[
+            dict[str, Annotated[tuple[Annotated[str, StringConstraints(max_length=512)], ...], Field(max_length=16)]],
+            Field(max_length=16),
+        ]
+        | None
+    ) = Field(default=None, description="ssm_automation: what the document is told, lists of strings by name.")
 
 
 class Undo(ApiModel):
@@ -190,13 +208,29 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: register_task_definition needs parameters.taskDefinition, the ARN to copy",
         },
         {
+            "rule": "self.steps.all(s, s.action != 'run_task'"
+            " || (has(s.parameters) && has(s.parameters.taskDefinition)))",
+            "message": "spec.steps: run_task needs parameters.taskDefinition, an ARN with revision",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.parameters) || !has(s.parameters.command)"
+            " || (s.action == 'run_task' && has(s.parameters.container)))",
+            "message": "spec.steps: parameters.command is for run_task, and needs parameters.container",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'ssm_automation'"
+            " || (has(s.parameters) && has(s.parameters.documentName)))",
+            "message": "spec.steps: ssm_automation needs parameters.documentName",
+        },
+        {
             "rule": "self.steps.all(s, !has(s.validation) || s.validation.type == 'metric')",
             "message": "spec.steps: only validations of type metric can be carried out",
         },
         {
-            "rule": "self.steps.all(s, !has(s.rollback) || (s.action == 'rollback_to_previous_version'"
-            " && s.rollback.action == 'rollback_to_previous_version'))",
-            "message": "spec.steps: only rollback_to_previous_version has a rollback, and it is of the same action",
+            "rule": "self.steps.all(s, !has(s.rollback) || (s.rollback.action == s.action"
+            " && s.action in ['rollback_to_previous_version', 'run_task', 'ssm_automation']))",
+            "message": "spec.steps: only rollback_to_previous_version has a rollback, and run_task and ssm_automation,"
+            " which it stops while they run; it is of the same action",
         },
     )
 
@@ -264,6 +298,7 @@ class Intent(ApiModel):
         default=(), description="The approvals that it rests on. They also authorise its undo."
     )
     request: AwsRequest = Field(description="The call.")
+    role_arn: Arn | None = Field(default=None, description="IAM role that makes the call; absent: that of the service.")
     restores: Arn | None = Field(
         default=None, description="Service revision that must be running afterwards, where that is known before."
     )

@@ -154,6 +154,10 @@ class RunbookStep(ApiModel):
             " rollback_to_previous_version",
         },
         {
+            "rule": "!(self.action in ['run_task', 'ssm_automation'])",
+            "message": "action: run_task and ssm_automation are not for runbooks: a person writes a RecoveryPlan",
+        },
+        {
             "rule": "!has(self.rollback) || self.rollback.action == 'rollback_to_previous_version'",
             "message": "rollback.action must be rollback_to_previous_version",
         },

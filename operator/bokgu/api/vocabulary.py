@@ -46,11 +46,18 @@ class Action(StrEnum):
     ROLLBACK = "rollback_to_previous_version"
     STOP_UNHEALTHY_TASKS = "stop_unhealthy_tasks"
     REGISTER = "register_task_definition"
+    RUN_TASK = "run_task"
+    AUTOMATION = "ssm_automation"
 
     @property
     def writes(self) -> bool:
         """Whether the action changes something in AWS."""
         return self is not Action.HEALTH_CHECK
+
+    @property
+    def runs(self) -> bool:
+        """Whether the action starts something that runs by itself and then ends."""
+        return self in {Action.RUN_TASK, Action.AUTOMATION}
 
 
 class Role(StrEnum):

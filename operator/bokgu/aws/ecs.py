@@ -117,7 +117,14 @@ def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
         target_groups=_target_groups(raw),
         target_pairs=_target_pairs(raw),
         minimum_healthy_percent=raw.get("deploymentConfiguration", {}).get("minimumHealthyPercent"),
+        launch=_launch(raw),
     )
+
+
+def _launch(raw: dict[str, Any]) -> dict[str, Any]:
+    """RunTask takes a launch type or a strategy, not both."""
+    how = "capacityProviderStrategy" if raw.get("capacityProviderStrategy") else "launchType"
+    return {name: raw[name] for name in (how, "networkConfiguration") if raw.get(name)}
 
 
 def _target_groups(raw: dict[str, Any]) -> tuple[str, ...]:

@@ -32,15 +32,20 @@ async def send_request(
     arguments = json.loads(request.arguments)
     if request.operation == "RegisterTaskDefinition":
         arguments = await _copy_definition(aws, target, arguments)
-    answer = await aws.write(
-        request.service,
-        request.operation,
-        arguments,
-        region=target.region,
-        role_arn=target.role_arn,
-        session_name=session_name,
-        deadline=deadline,
-    )
+    try:
+        answer = await aws.write(
+            request.service,
+            request.operation,
+            arguments,
+            region=target.region,
+            role_arn=target.role_arn,
+            session_name=session_name,
+            deadline=deadline,
+        )
+    except AwsError as error:
+        if error.code in _DONE_BEFORE:
+            raise AwsError(error.operation, error.code, error.message, sent=True) from error
+        raise
     return _READERS[request.operation](answer, now)
 
 
@@ -82,10 +87,26 @@ async def _copy_definition(aws: AwsClient, target: Target, stored: Mapping[str, 
     return {**members, "tags": [{"key": name, "value": value} for name, value in tags.items()]}
 
 
+_DONE_BEFORE = frozenset({"ConflictException", "IdempotentParameterMismatch"})
+"""Codes by which AWS says that a call with this token had its effect before: that is looked for (API_RunTask,
+API_StartAutomationExecution)."""
+
+
+def _read_run(answer: dict[str, Any], _: datetime) -> Accepted:
+    """The tasks that were started. Raises AwsError where none was: there are `failures` instead."""
+    if not answer["tasks"]:
+        reason = (answer.get("failures") or [{}])[0].get("reason", "no task was started")
+        raise AwsError("RunTask", "NotStarted", reason, sent=False)
+    return Accepted(made=tuple(task["taskArn"] for task in answer["tasks"]))
+
+
 _READERS: dict[str, Callable[[dict[str, Any], datetime], Accepted]] = {
     "UpdateService": lambda answer, now: Accepted(service=parse_service(answer["service"], now)),
     "StopServiceDeployment": lambda _, __: Accepted(),
     "StopTask": lambda _, __: Accepted(),
+    "RunTask": _read_run,
+    "StartAutomationExecution": lambda answer, _: Accepted(made=(answer["AutomationExecutionId"],)),
+    "StopAutomationExecution": lambda _, __: Accepted(),
     "RegisterTaskDefinition": lambda answer, _: Accepted(made=(answer["taskDefinition"]["taskDefinitionArn"],)),
 }
 """By operation. One that is missing here cannot be sent."""

@@ -1,13 +1,16 @@
 """The tasks of a service, and how well each of them is."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bokgu.api.meta import Target
-from bokgu.api.observed import EcsService, Metric, StoppedContainer, Task
+from bokgu.api.observed import AwsError, EcsService, Metric, StoppedContainer, Task
 from bokgu.aws.client import AwsClient
+from bokgu.aws.ecs import fetch_task_definition
+from bokgu.aws.logs import fetch_last_lines
 from bokgu.aws.series import fetch_series
 
 PACK = 100
@@ -59,6 +62,40 @@ def parse_task(raw: dict[str, Any]) -> Task:
             for c in raw.get("containers", ())
         ),
     )
+
+
+async def fetch_run(aws: AwsClient, target: Target, arns: Iterable[str]) -> tuple[Task, ...]:
+    """Tasks that RunTask started; of those that have ended the essential containers, and the end of the log of the
+    first one that writes to CloudWatch Logs. What the log does not give is left out. Raises AwsError."""
+    found = []
+    for raw in await describe_tasks(aws, target, arns):
+        task = parse_task(raw)
+        if task.last_status == "STOPPED":
+            task = await _with_end(aws, target, task)
+        found.append(task)
+    return tuple(found)
+
+
+async def _with_end(aws: AwsClient, target: Target, task: Task) -> Task:
+    definition = await fetch_task_definition(aws, target, task.task_definition)
+    containers = definition.settings.get("containerDefinitions", ())
+    essential = {c["name"] for c in containers if c.get("essential", True)}
+    named = next((c for c in containers if c["name"] in essential and "awslogs-group" in _log_options(c)), None)
+    lines: tuple[str, ...] = ()
+    if named is not None:
+        options = _log_options(named)
+        stream = f"{options.get('awslogs-stream-prefix', 'ecs')}/{named['name']}/{task.id}"
+        with contextlib.suppress(AwsError):  # A log that nobody may read hides no exit code.
+            lines = await fetch_last_lines(aws, target, options["awslogs-group"], stream)
+    ended = tuple(c for c in task.containers if c.name in essential)
+    return replace(task, containers=ended, last_lines=lines)
+
+
+def _log_options(container: Mapping[str, Any]) -> Mapping[str, str]:
+    """Options of the log driver awslogs of a container definition; nothing where it has another one."""
+    configuration = container.get("logConfiguration", {})
+    options: Mapping[str, str] = configuration.get("options", {})
+    return options if configuration.get("logDriver") == "awslogs" else {}
 
 
 async def fetch_tasks(

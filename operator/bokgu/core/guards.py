@@ -15,6 +15,7 @@ from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
 from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.actions.rollback import returns_elsewhere
+from bokgu.core.allow_lists import find_unlisted, listed
 from bokgu.core.approval.tally import Tally
 from bokgu.core.live_state import LiveState
 from bokgu.core.task_health import find_obstacle
@@ -170,6 +171,20 @@ def _reregister_allowed(facts: GuardFacts) -> Gate:
     )
 
 
+def _listed(facts: GuardFacts) -> Gate:
+    """What a task or an execution may do is beyond what Bokgu may: only what is listed is started."""
+    unlisted, step = find_unlisted(facts.step, facts.protected_service), facts.step
+    value = step.parameters and (step.parameters.document_name or step.parameters.task_definition)
+    return _gate(
+        "Listed",
+        "NotListed",
+        unlisted is None,
+        value=(value or "") if step.action.runs else "",
+        limit=", ".join(listed(step.action, facts.protected_service)),
+        message=unlisted or "",
+    )
+
+
 def _approved(facts: GuardFacts) -> Gate:
     tally = facts.tally
     return _gate(
@@ -293,7 +308,7 @@ def _others_well(facts: GuardFacts) -> Gate:
 
 
 Check = Callable[[GuardFacts], Gate]
-CHECKS: tuple[Check, ...] = (_protected, _role_allowed, _only_protector, _mode, _action_allowed, _approved)
+CHECKS: tuple[Check, ...] = (_protected, _role_allowed, _only_protector, _mode, _action_allowed, _listed, _approved)
 """What people and configuration decide."""
 
 LIVE_CHECKS: tuple[Check, ...] = (

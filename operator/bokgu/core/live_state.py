@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bokgu.api.observed import DescribedDeployment, EcsService, ServiceRevision, Task, TaskDefinition
+from bokgu.api.observed import (
+    AutomationExecution,
+    DescribedDeployment,
+    EcsService,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 
 
 @dataclass(frozen=True)
@@ -11,13 +18,16 @@ class LiveState:
     """`service` as read just now; `deployment` the service deployment in flight, or the one that the plan stopped;
     `revisions` the service revisions that the plan may restore and the one in use, by ARN; `tasks` the tasks of the
     service that should run and those that the plan stops, by ARN: one that is missing is gone; `task_definition` the
-    one that the plan registered, or the latest one of the family while that is not known. What the plan has nothing to
-    do with is not read. `copies` are the task definitions that earlier steps of the plan registered, by the ARN of what
-    they are copies of."""
+    one that the plan registered, or the latest one of the family while that is not known. `runs` are
+    the tasks that the plan started, by ARN, `executions` its executions of Automation documents, each by its id and by
+    the key of its tag. What the plan has nothing to do with is not read. `copies` are the task definitions that earlier
+    steps of the plan registered, by the ARN of what they are copies of."""
 
     service: EcsService
     deployment: DescribedDeployment | None = None
     revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
     tasks: Mapping[str, Task] | None = None
     task_definition: TaskDefinition | None = None
+    runs: Mapping[str, Task] = field(default_factory=dict)
+    executions: Mapping[str, AutomationExecution] = field(default_factory=dict)
     copies: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from bokgu.api.vocabulary import OperationPhase
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import PlanFacts, Send
 from bokgu.core.writes.table import complete, find_change, write_of
-from bokgu.core.writes.write import summarise, unchanged
+from bokgu.core.writes.write import Touches, summarise, unchanged
 
 Op = TypeVar("Op", bound=OperationStatus)
 
@@ -53,8 +53,8 @@ def follow_operation(operation: Op, timeout: timedelta, grace: timedelta, facts:
         return Move(fail(operation, "ForeignChange" if changed.foreign else changed.reason, facts, changed.message))
     if not complete(operation, live):
         if late:
-            return Move(fail(operation, "Timeout", facts, summarise(live.service)))
-        return Move(operation.model_copy(update={"effective_at": None, "output": summarise(live.service)}))
+            return Move(fail(operation, "Timeout", facts, _progress_text(operation, live)))
+        return Move(operation.model_copy(update={"effective_at": None, "output": _progress_text(operation, live)}))
     return Move(
         operation.model_copy(
             update={
@@ -115,6 +115,14 @@ def may_be_stale(operation: OperationStatus, live: LiveState, facts: PlanFacts) 
 def _next_second(moment: datetime) -> datetime:
     """Status keeps whole seconds: a window that must begin afterwards is rounded up."""
     return moment if moment.microsecond == 0 else moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _progress_text(operation: OperationStatus, live: LiveState) -> str:
+    """Where the service stands, or what was started and is no part of it."""
+    intent = operation.intent
+    if intent is None or write_of(intent.request).touches is not Touches.NOTHING:
+        return summarise(live.service)
+    return _effect_text(operation, live)
 
 
 def _effect_text(operation: OperationStatus, live: LiveState) -> str:

@@ -1,13 +1,21 @@
 """What a decision about a plan rests on, and what it may come to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision, Task, TaskDefinition
+from bokgu.api.observed import (
+    AutomationExecution,
+    AwsError,
+    DescribedDeployment,
+    EcsService,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
@@ -40,7 +48,7 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why; `deployment`, `revisions`, `tasks` and `task_definition` are as in LiveState. `elder`,
+    not be: `problem` says why; what follows, from `deployment` to `executions`, is as in LiveState. `elder`,
     `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and
     has not sent. `known_since` is when this process could first have seen the plan: doubt about an intent counts from
     there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
@@ -68,13 +76,23 @@ class PlanFacts:
     deployment: DescribedDeployment | None = None
     tasks: Mapping[str, Task] | None = None
     task_definition: TaskDefinition | None = None
+    runs: Mapping[str, Task] = field(default_factory=dict)
+    executions: Mapping[str, AutomationExecution] = field(default_factory=dict)
 
     @property
     def live(self) -> LiveState | None:
         """What AWS says now; None where it could not be read."""
         if self.service is None:
             return None
-        return LiveState(self.service, self.deployment, self.revisions, self.tasks, self.task_definition)
+        return LiveState(
+            service=self.service,
+            deployment=self.deployment,
+            revisions=self.revisions,
+            tasks=self.tasks,
+            task_definition=self.task_definition,
+            runs=self.runs,
+            executions=self.executions,
+        )
 
     @property
     def latest(self) -> datetime:

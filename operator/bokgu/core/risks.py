@@ -34,7 +34,7 @@ def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
             return [_one_task_less(facts), _traces_lost()]
         case Action.REGISTER:
             return _moved_tags(facts)
-        case Action.HEALTH_CHECK:
+        case Action.HEALTH_CHECK | Action.RUN_TASK | Action.AUTOMATION:
             return []
 
 

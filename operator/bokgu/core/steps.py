@@ -7,6 +7,7 @@ from bokgu.api.fields import bounded, format_decimal, parse_duration
 from bokgu.api.recovery_plan import Intent, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
+from bokgu.core.allow_lists import find_own_role
 from bokgu.core.guards import first_blocking
 from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
@@ -128,6 +129,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         digest=facts.digest,
         approvals=facts.tally.counted,
         request=carry_token(asked.request, token),
+        role_arn=find_own_role(step.action, facts.protected_service),
         restores=asked.restores,
         before=observe_before(live),
         holder=facts.holder,

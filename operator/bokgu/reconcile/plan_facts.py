@@ -6,13 +6,22 @@ from datetime import timedelta
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision, Task, TaskDefinition
+from bokgu.api.observed import (
+    AutomationExecution,
+    AwsError,
+    DescribedDeployment,
+    EcsService,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, RootCause
 from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions, fetch_task_definition
 from bokgu.aws.series import fetch_series
 from bokgu.aws.tasks import fetch_tasks
+from bokgu.core.allow_lists import find_own_role
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition
 from bokgu.core.lifecycle import freezes_service
@@ -24,6 +33,7 @@ from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.role_grants import find_refusal
+from bokgu.reconcile.runs import fetch_runs
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
 
@@ -54,6 +64,8 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     incident = _bound(plan, incident)
     service, problem, revisions, measurement, deployment, tasks = None, None, {}, None, None, None
     definition = None
+    runs: dict[str, Task] = {}
+    executions: dict[str, AutomationExecution] = {}
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
@@ -63,6 +75,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             deployment = await _deployment(context, plan, target, service)
             tasks = await _tasks(context, plan, target, service, protected)
             definition = await _task_definition(context, plan, target)
+            runs, executions = await fetch_runs(context.aws, plan, target)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
         except AwsError as error:
@@ -79,7 +92,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         revisions=revisions,
         measurement=measurement,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
-        role_refused=find_refusal(context, namespace, target.role_arn) if target else None,
+        role_refused=_refused(context, plan, target, protected) if target else None,
         at_work=find_at_work(context, plan),
         unsent=_sendable(context),
         known_since=context.started_at,
@@ -92,7 +105,16 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         deployment=deployment,
         tasks=tasks,
         task_definition=definition,
+        runs=runs,
+        executions=executions,
     )
+
+
+def _refused(context: Context, plan: RecoveryPlan, target: Target, protected: ProtectedService | None) -> str | None:
+    """Why configuration does not let the namespace assume the service's role, or one that the plan's steps need."""
+    roles = dict.fromkeys((target.role_arn, *(find_own_role(s.action, protected) for s in plan.spec.steps)))
+    refusals = (find_refusal(context, plan.metadata.namespace, role) for role in roles)
+    return next((refusal for refusal in refusals if refusal), None)
 
 
 def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:

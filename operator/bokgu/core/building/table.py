@@ -12,13 +12,18 @@ from bokgu.core.building.step import concrete_step, wait_for_deployment
 from bokgu.core.building.stop_unhealthy_tasks import build_stops
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 
+
+def _refuse(step: RunbookStep, _: PlanningFacts) -> NoPlan:
+    return NoPlan("NotForRunbooks", f"{step.action} is not for runbooks: a person writes such a plan", wait=False)
+
+
 _BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ...] | NoPlan]] = {
     Action.HEALTH_CHECK: lambda step, facts: (concrete_step(step, facts),),
     Action.SCALE_OUT: build_scale_out,
     Action.SERVICE_RESTART: build_restart,
     Action.ROLLBACK: build_rollback,
     Action.STOP_UNHEALTHY_TASKS: build_stops,
-    Action.REGISTER: lambda _, __: NoPlan("NotForRunbooks", "a rollback registers what it needs by itself", wait=False),
+    **dict.fromkeys((Action.REGISTER, Action.RUN_TASK, Action.AUTOMATION), _refuse),
 }
 """By action; every action has one."""
 

@@ -49,6 +49,12 @@ USUAL: Mapping[Action, Usual] = {
         "Register a copy of {targetRevision}, which is INACTIVE: ECS deploys no such task definition. Where the plan"
         " stops after it, the copy is left, and nothing uses it.",
     ),
+    Action.RUN_TASK: Usual(
+        timedelta(minutes=5), timedelta(minutes=30), 0, "Run one task, and wait until it has ended."
+    ),
+    Action.AUTOMATION: Usual(
+        timedelta(minutes=5), timedelta(minutes=30), 0, "Execute an Automation document, and wait until it has ended."
+    ),
     Action.STOP_UNHEALTHY_TASKS: Usual(
         timedelta(minutes=5),
         timedelta(minutes=20),

@@ -14,16 +14,18 @@ class StopTask:
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """The task has stopped or is about to, whoever asked for it; ECS forgets stopped tasks after an hour."""
-        if live.tasks is None:
+        if live.tasks is None and not live.runs:
             return Effect(seen=False)
         task = _stopped_one(intent, live)
         return Effect(seen=task is None or task.stopped)
 
     def find_change(self, operation: OperationStatus, live: LiveState, ours: frozenset[str]) -> Change | None:
-        """While the new task starts, somebody deploys or sets another count."""
+        """While the new task starts, somebody deploys or sets another count. A task of its own is not replaced."""
         intent, primary = operation.intent, live.service.primary
         if intent is None:
             return Change("nothing was stopped")
+        if live.tasks is None:
+            return None
         if primary is None or primary.id not in {*intent.before.deployment_ids, *ours}:
             return Change(f"deployment {primary.id if primary else 'none'} began while the task was replaced")
         if live.service.desired_count != intent.before.desired_count:
@@ -32,10 +34,12 @@ class StopTask:
         return None
 
     def complete(self, operation: OperationStatus, live: LiveState) -> bool:
-        """The task has ended, and the service runs as many as it wants."""
-        if operation.intent is None or live.tasks is None:
+        """The task has ended, and the service runs as many as it wants where it was one of its own."""
+        if operation.intent is None or (live.tasks is None and not live.runs):
             return False
         task = _stopped_one(operation.intent, live)
+        if task is not None and task.arn in live.runs:
+            return task.last_status == "STOPPED"
         return (task is None or task.last_status == "STOPPED") and live.service.steady
 
     def describe(self, operation: OperationStatus, live: LiveState) -> str:
@@ -50,4 +54,4 @@ class StopTask:
 
 
 def _stopped_one(intent: Intent, live: LiveState) -> Task | None:
-    return (live.tasks or {}).get(request_arguments(intent.request)["task"])
+    return {**(live.tasks or {}), **live.runs}.get(request_arguments(intent.request)["task"])

@@ -5,6 +5,7 @@ must take the next one for it.
 """
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any
 
 from bokgu.api.recovery_plan import AwsRequest
@@ -15,10 +16,23 @@ Arguments = Mapping[str, Any]
 INTENT_TAG = "bokgu:intent"
 """Tag of what a step made. A copy of a copy has only its own."""
 
+
+def as_uuid(token: str) -> str:
+    """The token in the form of a UUID, which Systems Manager demands; the same for the same token."""
+    digits = sha256(token.encode()).hexdigest()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
+
+
 _CARRIERS: Mapping[str, Callable[[Arguments, str], Arguments]] = {
     "RegisterTaskDefinition": lambda arguments, token: {
         **arguments,
         "tags": [*arguments["tags"], {"key": INTENT_TAG, "value": token}],
+    },
+    "RunTask": lambda arguments, token: {**arguments, "clientToken": token, "startedBy": token},
+    "StartAutomationExecution": lambda arguments, token: {
+        **arguments,
+        "ClientToken": as_uuid(token),
+        "Tags": [{"Key": f"{INTENT_TAG}:{token}", "Value": token}],
     },
     "StopTask": lambda arguments, token: {**arguments, "reason": f"{arguments['reason']} ({token})"},
 }
