@@ -73,7 +73,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             measurement = await _measure(context, plan, target)
             service = await fetch_service(context.aws, target, context.clock())
             deployment = await _deployment(context, plan, target, service)
-            tasks = await _tasks(context, plan, target, service, protected)
+            tasks = await find_tasks(context, plan, target, service, protected)
             definition = await _task_definition(context, plan, target)
             runs, executions = await fetch_runs(context.aws, plan, target)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
@@ -153,7 +153,7 @@ async def _deployment(
     return await find_deployment(context, target, arn) if arn and (service.deploying or rolls_back) else None
 
 
-async def _tasks(
+async def find_tasks(
     context: Context, plan: RecoveryPlan, target: Target, service: EcsService, protected: ProtectedService | None
 ) -> dict[str, Task] | None:
     """The service's tasks and those that the plan stops; None for plans that stop none."""
