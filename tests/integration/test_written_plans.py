@@ -1,4 +1,4 @@
-"""Plans that people write: a task is run, a document is executed, and what becomes of them is told."""
+"""Plans that people write with the actions on single tasks, on task definitions, and on what runs by itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -137,3 +137,37 @@ def test_a_document_is_executed_and_followed_to_its_end(
     (sent,) = runs(scene, "StartAutomationExecution", document)
     assert sent["Parameters"] == {"Cluster": [CLUSTER]}
     assert step["intent"]["roleArn"] == runs_role(USUAL)
+
+
+def test_s4_a_task_that_is_well_is_not_stopped_whatever_a_plan_says(new_scene: Callable[..., Scene]) -> None:
+    scene = new_scene(allowedActions=["stop_unhealthy_tasks"])
+    task = scene.world.ecs.list_tasks(cluster=CLUSTER, serviceName=scene.service)["taskArns"][0]
+    plan = write_plan(scene, "stop_unhealthy_tasks", {"task": task}, onFailure="Stop")
+    scene.wait(
+        "it waits or is over", lambda: plan()["status"].get("reason") in {"TasksNotWell", "PreconditionChanged"}, 20
+    )
+    assert runs(scene, "StopTask", task) == []
+    (ended,) = scene.world.ecs.describe_tasks(cluster=CLUSTER, tasks=[task])["tasks"]
+    assert ended["lastStatus"] == "RUNNING"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_copy_of_a_task_definition_is_registered_where_that_is_allowed(
+    new_scene: Callable[..., Scene], *, allowed: bool
+) -> None:
+    rollback = {"maxAge": "72h", "minServed": "5s", "reregister": allowed}
+    scene = new_scene(allowedActions=["rollback_to_previous_version"], rollback=rollback)
+    ecs, definition = scene.world.ecs, scene.world.describe(scene.service)["taskDefinition"]
+    plan = write_plan(scene, "register_task_definition", {"taskDefinition": definition}, onFailure="Stop")
+    if not allowed:
+        scene.wait("it is blocked", lambda: plan()["status"].get("reason") == "ActionNotAllowed", 20)
+        assert runs(scene, "RegisterTaskDefinition", "bokgu:intent") == []
+        return
+    scene.wait("it is over", lambda: plan()["status"]["phase"] == "Completed", 40)
+    (made,) = step_of(plan())["answer"]["made"]
+    copy = ecs.describe_task_definition(taskDefinition=made, include=["TAGS"])
+    original = ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"]
+    assert copy["taskDefinition"]["containerDefinitions"] == original["containerDefinitions"]
+    assert [tag["key"] for tag in copy["tags"]] == ["bokgu:intent"]
+    assert "SIM_" not in str(plan()["status"])  # What a task definition holds may be secret.
+    assert scene.updates() == []
