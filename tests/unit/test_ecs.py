@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from bokgu.api.meta import Target
-from bokgu.aws.ecs import fetch_service_deployments, parse_service
+from bokgu.aws.ecs import fetch_service_deployments, parse_service, parse_service_deployment
 from tests.unit.facts import MINUTE, NOW, revision_arn, service_deployment_arn, task_definition
 
 Raw = dict[str, Any]
@@ -76,3 +76,28 @@ def test_service_deployments_are_the_newest_first_whatever_order_ecs_lists_them_
     target = Target(region="us-east-1", cluster="shop", service="api")
     found = asyncio.run(fetch_service_deployments(aws, target))
     assert [d.arn for d in found] == [service_deployment_arn(n) for n in (3, 2, 1)]
+
+
+def test_a_service_deployment_is_told_from_the_little_that_ecs_must_say() -> None:
+    """Only arn, status and createdAt are sure to be there: ECS leaves out what does not apply."""
+    raw = {"serviceDeploymentArn": service_deployment_arn(2), "status": "PENDING", "createdAt": NOW}
+    found = parse_service_deployment(raw)
+    assert (found.arn, found.status, found.created_at) == (service_deployment_arn(2), "PENDING", NOW)
+    assert (found.target_revision_arn, found.rollback_revision_arn, found.waiting_hook) == (None, None, None)
+    assert (found.source_revision_arns, found.lifecycle_stage, found.finished_at) == ((), "", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"),
+    [("AWAITING_ACTION", True), ("IN_PROGRESS", False), ("SUCCEEDED", False), ("FAILED", False), ("TIMED_OUT", False)],
+)
+def test_a_hook_waits_only_while_it_awaits_action(status: str, waits: bool) -> None:
+    hook = {"hookId": "ecs-PAUSE-1", "targetType": "PAUSE", "status": status}
+    raw = {
+        "serviceDeploymentArn": service_deployment_arn(2),
+        "status": "IN_PROGRESS",
+        "createdAt": NOW,
+        "lifecycleStage": "PRE_SCALE_UP",
+        "lifecycleHookDetails": [hook],
+    }
+    assert parse_service_deployment(raw).waiting_hook == ("PAUSE hook ecs-PAUSE-1 in PRE_SCALE_UP" if waits else None)

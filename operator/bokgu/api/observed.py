@@ -94,6 +94,28 @@ class ServiceDeployment:
 
 
 @dataclass(frozen=True)
+class DescribedDeployment:
+    """One service deployment as DescribeServiceDeployments tells it (API_ServiceDeployment of Amazon ECS).
+
+    `rollback_revision_arn` is what ECS rolls back to, `rollback_reason` why; a rollback stays in the same service
+    deployment and creates no new service revision. `waiting_hook` names a lifecycle hook that waits for somebody's
+    action, None where none does. `lifecycle_stage` is empty where ECS says none, as in a rolling update.
+    """
+
+    arn: str
+    status: str
+    status_reason: str
+    source_revision_arns: tuple[str, ...]
+    target_revision_arn: str | None
+    rollback_revision_arn: str | None
+    rollback_reason: str
+    waiting_hook: str | None
+    lifecycle_stage: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
 class StoppedContainer:
     """A container of a task that ended (API_Container of Amazon ECS). `exit_code` is None where it never ran, or where
     nobody saw its end."""

@@ -10,6 +10,7 @@ from bokgu.api.meta import Target
 from bokgu.api.observed import (
     AwsError,
     Deployment,
+    DescribedDeployment,
     EcsService,
     ServiceDeployment,
     ServiceRevision,
@@ -199,20 +200,49 @@ async def fetch_service_deployments(
     return tuple(sorted(found, key=lambda deployment: deployment.created_at, reverse=True))
 
 
-async def fetch_waiting_hook(aws: AwsClient, target: Target, service_deployment_arn: str) -> str | None:
-    """The lifecycle hook that a service deployment waits at for somebody's action, or None. Raises AwsError."""
+async def fetch_service_deployment(
+    aws: AwsClient, target: Target, arn: str, *, bulk: bool = False
+) -> DescribedDeployment:
+    """One service deployment in full (DescribeServiceDeployments). `bulk` as for `fetch_service_deployments`.
+
+    Raises AwsError; code MISSING where ECS knows none of that ARN: it keeps them for 90 days, and a new one shows late.
+    """
     answer = await aws.read(
         "ecs",
         "DescribeServiceDeployments",
-        {"serviceDeploymentArns": [service_deployment_arn]},
+        {"serviceDeploymentArns": [arn]},
         region=target.region,
         role_arn=target.role_arn,
-        bulk=True,
+        bulk=bulk,
     )
-    for raw in answer["serviceDeployments"]:
-        for hook in raw.get("lifecycleHookDetails", ()):
-            if hook.get("status") == "AWAITING_ACTION":
-                return f"{hook.get('targetType', 'hook')} hook {hook['hookId']} in {raw.get('lifecycleStage', '?')}"
+    if not answer["serviceDeployments"]:
+        reason = (answer.get("failures") or [{}])[0].get("reason", "MISSING")
+        raise AwsError("DescribeServiceDeployments", reason, f"no service deployment {arn}", sent=False)
+    return parse_service_deployment(answer["serviceDeployments"][0])
+
+
+def parse_service_deployment(raw: dict[str, Any]) -> DescribedDeployment:
+    """A service deployment from its API_ServiceDeployment."""
+    rollback = raw.get("rollback", {})
+    return DescribedDeployment(
+        arn=raw["serviceDeploymentArn"],
+        status=raw["status"],
+        status_reason=raw.get("statusReason", ""),
+        source_revision_arns=tuple(source["arn"] for source in raw.get("sourceServiceRevisions", ())),
+        target_revision_arn=raw.get("targetServiceRevision", {}).get("arn"),
+        rollback_revision_arn=rollback.get("serviceRevisionArn"),
+        rollback_reason=rollback.get("reason", ""),
+        waiting_hook=_waiting_hook(raw),
+        lifecycle_stage=raw.get("lifecycleStage", ""),
+        created_at=raw["createdAt"],
+        finished_at=raw.get("finishedAt"),
+    )
+
+
+def _waiting_hook(raw: dict[str, Any]) -> str | None:
+    for hook in raw.get("lifecycleHookDetails", ()):
+        if hook.get("status") == "AWAITING_ACTION":
+            return f"{hook.get('targetType', 'hook')} hook {hook['hookId']} in {raw.get('lifecycleStage', '?')}"
     return None
 
 

@@ -13,7 +13,7 @@ from bokgu.api.detector import Detector
 from bokgu.api.observed import AwsError, BalancedGroup, EcsService, Series
 from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.vocabulary import Preset
-from bokgu.aws.ecs import fetch_service_deployments, fetch_services, fetch_stopped_tasks, fetch_waiting_hook
+from bokgu.aws.ecs import fetch_service_deployment, fetch_service_deployments, fetch_services, fetch_stopped_tasks
 from bokgu.aws.elb import count_healthy_targets, fetch_target_groups
 from bokgu.aws.series import fetch_sources
 from bokgu.core.look import Look
@@ -212,7 +212,8 @@ async def see_details(
     state = replace(state, deployments=memory.histories[protected.key][1])
     current = state.service.current_service_deployment
     if Preset.ECS_DEPLOYMENT in presets and is_slow(state) and current:
-        state = replace(state, waits_at=await fetch_waiting_hook(context.aws, target, current) or "")
+        described = await fetch_service_deployment(context.aws, target, current, bulk=True)
+        state = replace(state, waits_at=described.waiting_hook or "")
     if Preset.ECS_CRASH_LOOP in presets and suggests_crashes(state):
         state = replace(state, stopped_tasks=await fetch_stopped_tasks(context.aws, target, bulk=True))
     return state
