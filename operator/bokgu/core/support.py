@@ -138,17 +138,14 @@ _MISSING = frozenset({"MISSING", "ClusterNotFoundException"})
 
 def render_matrix() -> str:
     """The table as Markdown, and what to do instead of what is refused."""
-    writes = [action for action in Action if action.writes]
     lines = ["| service | " + " | ".join(f"`{a}`" for a in Action) + " |", "|---|" + "---|" * len(Action)]
     for kind, support in MATRIX.items():
         cells = ("driven" if not (support.read_only and action.writes) else "–" for action in Action)
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
-    lines += ["", "| service | why it is only read | instead of | do |", "|---|---|---|---|"]
+    lines += ["", "| service | why it is only read | instead |", "|---|---|---|"]
     for kind, support in MATRIX.items():
         if support.read_only:
-            named = [action for action in writes if action in support.instead]
-            lines += [f"| {kind} | {support.because} | `{a}` | {support.instead[a]} |" for a in named]
-            if rest := [action for action in writes if action not in support.instead]:
-                others = ", ".join(f"`{action}`" for action in rest)
-                lines.append(f"| {kind} | {support.because} | {others} | {support.otherwise} |")
+            instead = [f"`{action}`: {said}" for action in Action if (said := support.instead.get(action))]
+            instead += [f"else: {support.otherwise}"] * any(a.writes and a not in support.instead for a in Action)
+            lines.append(f"| {kind} | {support.because} | {'; '.join(instead)} |")
     return "\n".join(lines)
