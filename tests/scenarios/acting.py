@@ -51,6 +51,7 @@ class Actor:
             steps.OtherCalls: lambda step, _: stage.aws.call_from_elsewhere(step.call, step.per_second, step.lasting),
             steps.Disrupt: self._disrupt,
             steps.FillDisks: self._fill_disks,
+            steps.Stack: lambda step, _: stage.aws.set_stack(step.name, step.becomes),
             steps.Autoscaling: self._autoscaling,
             steps.Alarm: self._alarm,
             steps.Alert: self._alert,
@@ -200,7 +201,12 @@ class Actor:
         self._stage.aws.add_fault(step.call, kind=step.kind, count=step.times, seconds=step.lasting)
 
     def _disrupt(self, step: steps.Disrupt, _: Scene) -> None:
-        selection = {"count": step.count, "share": step.share, "availabilityZone": step.zone}
+        selection = {
+            "count": step.count,
+            "share": step.share,
+            "availabilityZone": step.zone,
+            "errorRatio": step.error_ratio,
+        }
         given = {name: value for name, value in selection.items() if value is not None}
         for service in self._each(step.service):
             self._stage.aws.disrupt(step.kind, **self._names(service), **given)

@@ -164,14 +164,15 @@ class OtherCalls(_Step):
 
 
 class Disrupt(_Step):
-    """AWS takes running tasks away."""
+    """AWS takes running tasks away; `stuck-unhealthy` ones stay, and fail `error_ratio` of their requests."""
 
     do: Literal["disrupt"]
-    kind: Literal["spot-interruption", "termination-notice", "host-lost", "out-of-memory"]
+    kind: Literal["spot-interruption", "termination-notice", "host-lost", "out-of-memory", "stuck-unhealthy"]
     service: Name
     count: int | None = None
     share: float | None = None
     zone: str | None = None
+    error_ratio: float | None = Field(default=None, ge=0, le=1)
 
 
 class FillDisks(_Step):
@@ -180,6 +181,23 @@ class FillDisks(_Step):
     do: Literal["fill-disks"]
     service: Name
     count: int = Field(ge=1)
+
+
+class Stack(_Step):
+    """CloudFormation is at a stack, by its name or ID: its StackStatus `becomes` UPDATE_IN_PROGRESS, say."""
+
+    do: Literal["stack"]
+    name: str
+    becomes: Literal[
+        "CREATE_IN_PROGRESS",
+        "UPDATE_IN_PROGRESS",
+        "UPDATE_COMPLETE",
+        "UPDATE_ROLLBACK_IN_PROGRESS",
+        "UPDATE_ROLLBACK_COMPLETE",
+        "UPDATE_ROLLBACK_FAILED",
+        "DELETE_IN_PROGRESS",
+        "DELETE_COMPLETE",
+    ]
 
 
 class Autoscaling(_Step):
@@ -320,6 +338,7 @@ Step = Annotated[
     | OtherCalls
     | Disrupt
     | FillDisks
+    | Stack
     | Autoscaling
     | Alarm
     | Alert

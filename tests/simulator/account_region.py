@@ -5,6 +5,9 @@ import math
 from collections.abc import Callable
 
 from . import ecs_shapes
+from .accounts import Caller
+from .automations import Automations
+from .automations_api import AutomationsApi
 from .autoscaling import AutoScaling
 from .autoscaling_api import AutoScalingApi
 from .aws_protocol import Json
@@ -18,10 +21,12 @@ from .ecs_reads import EcsReads
 from .ecs_scheduler import Scheduler
 from .ecs_writes import EcsWrites
 from .elbv2 import Elbv2
+from .health_checks import HealthChecks
 from .load_balancers import LoadBalancers
 from .observability import Observability
 from .published_metrics import Publisher
 from .service_deployment_api import ServiceDeploymentApi
+from .stacks import Stacks
 from .standalone_tasks import StandaloneTasks
 from .task_operations import TaskOperations
 from .task_sets import TaskSetApi
@@ -39,6 +44,8 @@ SHORTEST_RETENTION_SECONDS = 600.0
 
 Operation = Callable[[Json], Json]
 """An AWS operation: request parameters in, members of the answer out; raises AwsError when it fails."""
+SignedOperation = Callable[[Json, Caller], Json]
+"""The same, told who calls it."""
 
 
 class AccountRegion:
@@ -79,6 +86,7 @@ class AccountRegion:
             balancers=balancers,
             clock=clock,
         )
+        stacks = Stacks(self.ecs, clock)
         self.operations: dict[str, dict[str, Operation]] = {
             "ecs": EcsReads(self.ecs, clock).operations
             | EcsWrites(self.ecs, self._scheduler, clock).operations
@@ -88,12 +96,20 @@ class AccountRegion:
             "application-autoscaling": AutoScalingApi(
                 self._scaling, clock, account=account, region=region, identifiers=self.ecs.identifiers
             ).operations,
-            "elbv2": Elbv2(balancers, clock).operations,
+            "cloudformation": stacks.operations,
+            "elbv2": Elbv2(balancers, HealthChecks(self.ecs, clock), clock).operations,
             **self.observability.operations,
         }
         """By botocore's name of the service, then by operation. What is not in here is answered by moto."""
+        automations = Automations(clock)
+        self.signed_operations: dict[str, dict[str, SignedOperation]] = {
+            "ssm": AutomationsApi(automations, clock, self.ecs.identifiers).operations,
+        }
+        """Those that are told who calls."""
         self.controls: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "service"): self._get_service,
+            ("PUT", "automation"): automations.declare,
+            ("PUT", "stack"): stacks.put,
             **self.observability.controls,
             **Disruptions(self.ecs, self._scheduler, self._standalone, clock).controls,
             **TrafficControls(self._traffic, balancers, self._publisher.gateways, clock).routes,

@@ -17,6 +17,7 @@ _SERVER_ERRORS = {
     "events": "InternalException",
     "logs": "ServiceUnavailableException",
     "sns": "InternalError",
+    "ssm": "InternalServerError",
 }
 _IAM_PREFIXES = {"elbv2": "elasticloadbalancing"}
 

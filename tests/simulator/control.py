@@ -11,7 +11,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -299,12 +299,51 @@ class SimulatorControl:
         return self._send("GET", "conditions")
 
     def disrupt(self, kind: str, **selection: Any) -> list[str]:
-        """Let `spot-interruption`, `termination-notice`, `host-lost` or `out-of-memory` happen; the ARNs of the tasks.
+        """Let `spot-interruption`, `termination-notice`, `host-lost`, `out-of-memory` or `stuck-unhealthy` happen.
 
-        `selection`: `cluster`, `service`, `availabilityZone`, `tasks` (IDs or ARNs), then `count` or `share`.
+        `selection`: `cluster`, `service`, `availabilityZone`, `tasks` (IDs or ARNs), then `count` or `share`. A stuck
+        task stays unhealthy and fails `errorRatio` (0.3) of its requests until somebody stops it. The tasks' ARNs.
         """
         arns: list[str] = self._send("POST", "disruptions", body={"kind": kind, **selection})["tasks"]
         return arns
+
+    # What services belong to
+
+    def set_stack(self, stack: str, status: str, *, reason: str | None = None) -> None:
+        """The CloudFormation stack of this name or ID has a StackStatus. It need not be known.
+
+        Stacks that tags of services name are UPDATE_COMPLETE at first. A DELETE_COMPLETE one is found by its ID only.
+        """
+        self._change("stack", stack=stack, status=status, reason=reason)
+
+    # What the operator can run
+
+    def declare_automation(
+        self,
+        document: str,
+        *,
+        seconds: float = 60.0,
+        result: Literal["Success", "Failed", "TimedOut"] = "Success",
+        message: str = "",
+        outputs: Mapping[str, Sequence[str]] | None = None,
+        required: Collection[str] = (),
+        optional: Collection[str] | None = None,
+    ) -> None:
+        """There is a Systems Manager Automation document, whose executions end so after `seconds`.
+
+        `message` is the FailureMessage. `required` and `optional` name its parameters; it takes any others too when
+        `optional` is None. Executions under way stay as they are.
+        """
+        self._change(
+            "automation",
+            document=document,
+            seconds=seconds,
+            result=result,
+            message=message,
+            outputs={name: list(values) for name, values in (outputs or {}).items()},
+            required=list(required),
+            optional=None if optional is None else list(optional),
+        )
 
     # What is wrong with CloudWatch and EventBridge: with the metrics of `namespace`, `metric_name` and the value
     # `dimension` of a dimension where given, for `seconds` or until it is cleared.

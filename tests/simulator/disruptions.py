@@ -16,7 +16,9 @@ UNHEALTHY_HOST_REASON = "The underlying infrastructure hosting the task is unhea
 """AWS documents the stop code InfrastructureHealth, but no wording for it on Fargate; the sentence is ours."""
 
 Control = Callable[[Json], Json]
-_MEMBERS = {"kind", "cluster", "service", "availabilityZone", "tasks", "count", "share"}
+_MEMBERS = {"kind", "cluster", "service", "availabilityZone", "tasks", "count", "share", "errorRatio"}
+DEFAULT_STUCK_ERROR_RATIO = 0.3
+"""One of three tasks that fails so many of its requests fails a tenth of the service's."""
 
 
 class Disruptions:
@@ -27,11 +29,12 @@ class Disruptions:
         self._scheduler = scheduler
         self._standalone = standalone
         self._clock = clock
-        self._kinds: dict[str, Callable[[list[tuple[Service, Task]]], list[Task]]] = {
-            "spot-interruption": lambda found: self._interrupt(found, "SpotInterruption"),
-            "termination-notice": lambda found: self._interrupt(found, "TerminationNotice"),
-            "host-lost": self._lose_hosts,
-            "out-of-memory": self._kill_for_memory,
+        self._kinds: dict[str, Callable[[list[tuple[Service, Task]], Json], list[Task]]] = {
+            "spot-interruption": lambda found, _: self._interrupt(found, "SpotInterruption"),
+            "termination-notice": lambda found, _: self._interrupt(found, "TerminationNotice"),
+            "host-lost": lambda found, _: self._lose_hosts(found),
+            "out-of-memory": lambda found, _: self._kill_for_memory(found),
+            "stuck-unhealthy": self._get_stuck,
         }
         self.controls: dict[tuple[str, str], Control] = {
             ("GET", "conditions"): self._get_conditions,
@@ -67,7 +70,9 @@ class Disruptions:
         (IDs or ARNs) leave, or the oldest `count`, or a `share` of them, rounded up. The answer names them.
 
         Kinds: spot-interruption and termination-notice (tasks of FARGATE_SPOT, two minutes ahead), host-lost (with a
-        container instance go all tasks on it), out-of-memory.
+        container instance go all tasks on it), out-of-memory, and stuck-unhealthy: the tasks fail their health checks
+        and `errorRatio` of their requests, and ECS leaves them until somebody stops them, as it does while it finds no
+        place for a replacement, or does not hear from the agent.
         """
         if unknown := request.keys() - _MEMBERS:
             raise ValueError(f"unknown members: {', '.join(sorted(unknown))}")
@@ -78,7 +83,7 @@ class Disruptions:
         count = request.get("count", len(found))
         if "share" in request:
             count = -int(-len(found) * float(request["share"]) // 1)
-        return {"tasks": [task.arn for task in disrupt(found[:count])]}
+        return {"tasks": [task.arn for task in disrupt(found[:count], request)]}
 
     def _find(self, request: Json) -> Iterator[tuple[Service, Task]]:
         wanted = {reference.rsplit("/", 1)[-1] for reference in request.get("tasks", [])}
@@ -123,5 +128,14 @@ class Disruptions:
         now = self._clock.now()
         for service, task in found:
             self._scheduler.tasks.kill_for_memory(service, task, now)
+            self._scheduler.touch(service)
+        return [task for _, task in found]
+
+    def _get_stuck(self, found: list[tuple[Service, Task]], request: Json) -> list[Task]:
+        now, ratio = self._clock.now(), float(request.get("errorRatio", DEFAULT_STUCK_ERROR_RATIO))
+        if not 0 <= ratio <= 1:
+            raise ValueError("errorRatio must be within 0 and 1")
+        for service, task in found:
+            self._scheduler.tasks.get_stuck(service, task, ratio, now)
             self._scheduler.touch(service)
         return [task for _, task in found]

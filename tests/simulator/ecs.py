@@ -209,8 +209,10 @@ class Task:
     `workload` is where and how it runs, as the API shapes it: of its service revision, or of the RunTask request.
     `transition_at` is when its next change is due (wall seconds). `healthy`: it takes traffic, and its deployment
     can count on it. `was_healthy`: it once did. `checks_pass` is what its health checks find since
-    `checks_changed_at`; None until they begin. `protected_until`: no scale-in and no deployment stops it before.
-    `lines_written` are those its main container wrote since it started. `ends` says how its containers ended, by
+    `checks_changed_at`; None until they begin. `stuck_error_ratio`: it fails its checks for good, ECS does not stop it
+    for that, and it fails this share (0 to 1) of the requests it still gets; None: it is not stuck.
+    `protected_until`: no scale-in and no deployment stops it before. `lines_written` are those its main container
+    wrote since it started. `ends` says how its containers ended, by
     name; never changed in place.
     """
 
@@ -237,6 +239,7 @@ class Task:
     was_healthy: bool = False
     checks_pass: bool | None = None
     checks_changed_at: float = 0.0
+    stuck_error_ratio: float | None = None
     health_status: str = "UNKNOWN"
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None

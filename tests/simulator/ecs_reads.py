@@ -126,7 +126,14 @@ class EcsReads:
         return {"serviceArns": page, **more}
 
     def list_tasks(self, request: Json) -> Json:
-        """ListTasks by serviceName, startedBy, family, launchType and desiredStatus (default RUNNING)."""
+        """ListTasks by serviceName, startedBy, family, launchType and desiredStatus (default RUNNING).
+
+        "When you specify startedBy as the filter, it must be the only filter that you use": which is taken to allow
+        desiredStatus, as there is no other way to find what has stopped.
+        """
+        others = request.keys() & {"serviceName", "family", "launchType", "containerInstance"}
+        if "startedBy" in request and others:
+            raise AwsError("InvalidParameterException", "startedBy must be the only filter.")
         cluster = self._ecs.find_cluster(request.get("cluster"))
         if "serviceName" in request:
             services = [self._get(request, request["serviceName"])]
@@ -147,7 +154,7 @@ class EcsReads:
         return {"taskArns": page, **more}
 
     def describe_tasks(self, request: Json) -> Json:
-        """DescribeTasks: at most 100; missing ones are `failures`."""
+        """DescribeTasks: at most 100; missing ones are `failures`. Tags come where `include` asks for TAGS."""
         cluster = self._ecs.find_cluster(request.get("cluster"))
         check_length("tasks", request["tasks"], MAX_TASKS)
         wanted = {reference.rsplit("/", 1)[-1] for reference in request["tasks"]}
@@ -158,6 +165,8 @@ class EcsReads:
         for task in self._ecs.read_standalone(cluster.name, self._clock.now()):
             if task.id in wanted:
                 found[task.id] = shape_task(self._ecs, task)
+        if "TAGS" not in request.get("include", []):
+            found = {id_: {**shape, "tags": []} for id_, shape in found.items()}
         missing = [
             {"arn": self._ecs.arn(f"task/{cluster.name}/{id_}"), "reason": "MISSING"}
             for id_ in sorted(wanted - found.keys())

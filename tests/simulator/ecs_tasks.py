@@ -217,6 +217,11 @@ class TaskLifecycle:
             self._observe_checks(service, task, now)
             self._replan(service, task, now)
 
+    def get_stuck(self, service: Service, task: Task, error_ratio: float, now: float) -> None:
+        """`task` fails its checks from now on, and ECS leaves it."""
+        task.stuck_error_ratio = error_ratio
+        self.reconsider(service, task, now)
+
     def forget_old(self, service: Service, now: float) -> None:
         """Drop tasks that stopped longer ago than AWS shows them."""
         for task in [task for task in service.tasks.values() if self.is_forgotten(task, now)]:
@@ -313,7 +318,7 @@ class TaskLifecycle:
         task.healthy = False
         if has_container_check(task):
             task.health_status = "UNHEALTHY"
-        if verdict.at > at:
+        if verdict.at > at or task.stuck_error_ratio is not None:
             return
         for event in verdict.events:
             self._events.tell(service, event, at)

@@ -11,6 +11,7 @@ from .ecs_reads import find_tags
 from .ecs_scheduler import Scheduler
 from .errors import AwsError
 from .lifecycle_stages import check_deployment_configuration
+from .resource_tags import read_own_tags, read_tags
 from .task_sets import adopt_task_sets, build_task_set
 
 SETTING_DEFAULTS: Json = {
@@ -69,7 +70,7 @@ class EcsWrites:
                 name=name,
                 created_at=self._clock.now(),
                 settings=request.get("settings", [{"name": "containerInsights", "value": "disabled"}]),
-                tags=_read_tags(request),
+                tags=read_tags(request),
             )
             self._ecs.clusters[name] = cluster
         services = [service for service in self._ecs.services.values() if service.cluster == name]
@@ -82,10 +83,10 @@ class EcsWrites:
         for member in ("name", "image"):
             if not all(container.get(member) for container in request["containerDefinitions"]):
                 raise AwsError("ClientException", f"Container.{member} should not be null or empty.")
+        tags = read_own_tags(request)
         family = request["family"]
         revisions = self._ecs.families.setdefault(family, [])
         contents = {"networkMode": "bridge", "volumes": [], "placementConstraints": [], **request}
-        tags = _read_tags(contents)
         contents.pop("tags", None)
         contents["containerDefinitions"] = [
             {"cpu": 0, "essential": True, "environment": [], "mountPoints": [], "portMappings": [], **container}
@@ -116,7 +117,7 @@ class EcsWrites:
 
     def tag_resource(self, request: Json) -> Json:
         """TagResource, for clusters, services and task definitions."""
-        find_tags(self._ecs, request["resourceArn"]).update(_read_tags(request))
+        find_tags(self._ecs, request["resourceArn"]).update(read_tags(request))
         self._touch_arn(request["resourceArn"])
         return {}
 
@@ -163,7 +164,7 @@ class EcsWrites:
             created_by=f"arn:aws:iam::{self._ecs.account}:root",
             desired_count=request.get("desiredCount", 0),
             settings=settings,
-            tags=_read_tags(request),
+            tags=read_tags(request),
             initial_workload=workload,
         )
         self._ecs.services[key] = service
@@ -239,12 +240,6 @@ class EcsWrites:
         shape = shapes.shape_service(self._ecs, service, with_tags=True)
         self._scheduler.touch(service)
         return {"service": shape}
-
-    # Tasks
-
-
-def _read_tags(request: Json) -> dict[str, str]:
-    return {tag["key"]: tag.get("value", "") for tag in request.get("tags", [])}
 
 
 def _check_daemon(request: Json) -> None:

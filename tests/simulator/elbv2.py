@@ -6,6 +6,7 @@ from .aws_protocol import Json
 from .clock import Clock
 from .ecs import Service, Task
 from .errors import AwsError
+from .health_checks import PASSED, HealthChecks
 from .load_balancers import LoadBalancer, LoadBalancers, find_rules
 from .task_shapes import find_private_address
 
@@ -14,13 +15,19 @@ PAGE_SIZE = 400
 INITIAL_SECONDS = 60.0
 """How long a target that has passed no check yet is `initial`; then it is `unhealthy`."""
 VPC = "vpc-0a1b2c3d4e5f60718"
+_NOT_REGISTERED: Json = {
+    "State": "unused",
+    "Reason": "Target.NotRegistered",
+    "Description": "Target is not registered to the target group",
+}
 
 
 class Elbv2:
     """Each method answers one operation: request parameters in, members of the answer out, AwsError else."""
 
-    def __init__(self, balancers: LoadBalancers, clock: Clock) -> None:
+    def __init__(self, balancers: LoadBalancers, checks: HealthChecks, clock: Clock) -> None:
         self._balancers = balancers
+        self._checks = checks
         self._clock = clock
         self.operations: dict[str, Callable[[Json], Json]] = {
             "DescribeLoadBalancers": self.describe_load_balancers,
@@ -82,12 +89,15 @@ class Elbv2:
         return {"Attributes": [{"Key": key, "Value": value} for key, value in attributes.items()]}
 
     def describe_target_health(self, request: Json) -> Json:
-        """DescribeTargetHealth: the tasks registered in a target group, those that drain included."""
+        """DescribeTargetHealth: the tasks registered in a target group, those that drain included.
+
+        Of `Targets`, those that are not registered are `unused`.
+        """
         arn = request["TargetGroupArn"]
         self._check_target_group(arn)
         service = self._balancers.users().get(arn)
         wanted = {target["Id"] for target in request.get("Targets", [])}
-        descriptions = []
+        descriptions: list[Json] = []
         for task in _find_targets(service, arn):
             port = _find_port(service, arn)
             address = find_private_address(task)
@@ -95,9 +105,11 @@ class Elbv2:
                 target: Json = {"Id": address, "Port": port}
                 if task.availability_zone is not None:
                     target["AvailabilityZone"] = task.availability_zone
-                health = self._judge(task)
+                health = self._judge(service, task)
                 descriptions.append({"Target": target, "HealthCheckPort": str(port), "TargetHealth": health})
-        return {"TargetHealthDescriptions": descriptions}
+        found = {description["Target"]["Id"] for description in descriptions}
+        absent = [{"Target": {"Id": address}, "TargetHealth": _NOT_REGISTERED} for address in sorted(wanted - found)]
+        return {"TargetHealthDescriptions": [*descriptions, *absent]}
 
     def describe_listeners(self, request: Json) -> Json:
         """DescribeListeners: each load balancer has one, for HTTP on port 80."""
@@ -176,7 +188,7 @@ class Elbv2:
             action["TargetGroupArn"] = groups[0]
         return action
 
-    def _judge(self, task: Task) -> Json:
+    def _judge(self, service: Service | None, task: Task) -> Json:
         """A TargetHealth; reasons and descriptions as the API type of that name lists them."""
         if task.last_status == "DEACTIVATING":
             return {
@@ -193,7 +205,17 @@ class Elbv2:
                 "Reason": "Elb.InitialHealthChecking",
                 "Description": "Initial health checks in progress",
             }
-        return {"State": "unhealthy", "Reason": "Target.FailedHealthChecks", "Description": "Health checks failed"}
+        answer = self._checks.ask(service, task, self._clock.now())
+        if answer == "timeout":
+            return {"State": "unhealthy", "Reason": "Target.Timeout", "Description": "Request timed out"}
+        if answer == PASSED:
+            # It passes again, but not yet for long enough.
+            return {"State": "unhealthy", "Reason": "Target.FailedHealthChecks", "Description": "Health checks failed"}
+        return {
+            "State": "unhealthy",
+            "Reason": "Target.ResponseCodeMismatch",
+            "Description": f"Health checks failed with these codes: [{answer}]",
+        }
 
 
 def _find_targets(service: Service | None, target_group_arn: str) -> list[Task]:

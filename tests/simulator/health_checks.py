@@ -46,6 +46,8 @@ class HealthChecks:
     def ask(self, service: Service | None, task: Task, at: float) -> str:
         """What a check gets `at` this time: a code, or `timeout`."""
         conditions = self._ecs.conditions
+        if task.stuck_error_ratio is not None:
+            return "timeout"
         if includes(conditions.impaired_zones, task.availability_zone or ""):
             return "timeout"
         if service is not None:

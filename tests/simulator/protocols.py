@@ -14,6 +14,7 @@ from .aws_query import QueryProtocol
 
 INVALID_CODES = {
     "application-autoscaling": "ValidationException",
+    "cloudformation": "ValidationError",
     "cloudtrail": "InvalidParameterCombinationException",
     "cloudwatch": "ValidationException",
     "ecs": "InvalidParameterException",
@@ -22,6 +23,7 @@ INVALID_CODES = {
     "logs": "InvalidParameterException",
     "sns": "InvalidParameter",
     "sqs": "InvalidParameterValue",
+    "ssm": "ValidationException",
     "sts": "ValidationError",
 }
 """The services that may be simulated here, and what they answer to a request that does not fit their model."""

@@ -146,7 +146,7 @@ class Publisher:
         cpu: list[float] = []
         memory: list[float] = []
         for task in running:
-            if task.healthy and shares.get(task.revision_arn):
+            if (task.healthy or task.stuck_error_ratio is not None) and shares.get(task.revision_arn):
                 serving[task.revision_arn].append(task)
             else:
                 idle = evaluate_health(replace(demand, rps=0), [self._load(task)])
@@ -170,6 +170,7 @@ class Publisher:
         full = behaviour.disk_full_error_ratio if any(used >= size for used, size in disks) else 0.0
         if includes(self._ecs.conditions.impaired_zones, task.availability_zone or ""):
             full = 1.0
+        full = max(full, task.stuck_error_ratio or 0.0)
         return TaskLoad(behaviour, (self._now - started_at) * self._clock.speed, full)
 
     def _measure_volume(self, task: Task) -> tuple[float, float]:

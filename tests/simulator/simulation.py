@@ -64,6 +64,8 @@ class Simulation:
         with self.visit(who.account, region) as place:
             waiting = place.unlocked_operations.get(service, {}).get(operation)
             if waiting is None:
+                if (signed := place.signed_operations.get(service, {}).get(operation)) is not None:
+                    return signed(parameters, who)
                 perform = place.operations.get(service, {}).get(operation)
                 if perform is None:
                     raise AwsError("UnknownOperationException", f"The simulator does not know {service} {operation}.")
@@ -73,9 +75,13 @@ class Simulation:
     def simulates(self, service: str) -> bool:
         """Whether `service`, by botocore's name, is answered here rather than by moto."""
         with self.visit() as place:
-            return any(
-                service in known for known in (self.global_operations, place.operations, place.unlocked_operations)
+            tables = (
+                self.global_operations,
+                place.operations,
+                place.signed_operations,
+                place.unlocked_operations,
             )
+            return any(service in known for known in tables)
 
     @contextmanager
     def visit(self, account: str | None = None, region: str | None = None) -> Iterator[AccountRegion]:

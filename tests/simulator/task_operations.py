@@ -1,6 +1,7 @@
 """The operations of the ECS API on single tasks: to run, to stop and to protect them."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from .ecs_reads import MAX_TASKS, check_length
 from .ecs_scheduler import Scheduler
 from .errors import AwsError
 from .placement import Refusal
+from .resource_tags import read_own_tags
 from .standalone_tasks import StandaloneTasks
 from .task_shapes import shape_task
 
@@ -21,9 +23,12 @@ MAX_RUN_TASKS = 10
 MAX_CLIENT_TOKEN = 64
 """RunTask, clientToken: "Up to 64 characters are allowed. The valid characters are … in the range of 33-126"."""
 CLIENT_TOKEN_SECONDS = 24 * 3600.0
-"""Simulated: how long a token is remembered. API reference, "Ensuring idempotency", gives no figure for RunTask; tasks
-are gone after a day in any case."""
+"""Simulated: how long a token is remembered at most (API reference, "Ensuring idempotency"); it is forgotten earlier
+when none of its tasks is shown any longer, an hour after they stopped."""
 MAX_STARTED_BY = 128
+_STARTED_BY = re.compile(r"[A-Za-z0-9/_-]*")
+"""RunTask, startedBy: "Up to 128 letters (uppercase and lowercase), numbers, hyphens (-), forward slash (/), and
+underscores (_) are allowed"."""
 MAX_PROTECTED_TASKS = 10
 DEFAULT_PROTECTION_MINUTES = 120
 MAX_PROTECTION_MINUTES = 2880
@@ -33,10 +38,11 @@ DEFAULT_STOP_REASON = "Task stopped by user"
 
 @dataclass(frozen=True)
 class _RememberedCall:
-    """A RunTask call with a clientToken: its parameters as JSON, and the tasks it started."""
+    """A RunTask call with a clientToken: its parameters as JSON, the tasks it started, and its failures."""
 
     parameters: str
     task_ids: tuple[str, ...]
+    failures: tuple[Json, ...]
     at: float
 
 
@@ -57,7 +63,10 @@ class TaskOperations:
         }
 
     def stop_task(self, request: Json) -> Json:
-        """StopTask: ignores minimumHealthyPercent; a task that has stopped already is returned as it is."""
+        """StopTask: ignores minimumHealthyPercent; a task that has stopped already is returned as it is.
+
+        "Any tags associated with the task will be deleted."
+        """
         cluster = self._ecs.find_cluster(request.get("cluster"))
         id_ = request["task"].rsplit("/", 1)[-1]
         reason, now = request.get("reason", DEFAULT_STOP_REASON), self._clock.now()
@@ -65,6 +74,7 @@ class TaskOperations:
         if task is not None and task.cluster == cluster.name:
             if task.desired_status == "RUNNING":
                 self._standalone.stop(task, now, reason)
+                task.tags = {}
             return {"task": shape_task(self._ecs, task)}
         candidates = (s for s in self._ecs.services.values() if s.cluster == cluster.name and id_ in s.tasks)
         service = next(candidates, None)
@@ -79,8 +89,9 @@ class TaskOperations:
     def run_task(self, request: Json) -> Json:
         """RunTask: up to ten tasks; those that find no place are `failures`.
 
-        A clientToken makes it idempotent: the same request returns the tasks it started before, another one with the
-        same token is a ConflictException with their ARNs in `resourceIds`.
+        A clientToken makes it idempotent in its cluster: the same request returns the tasks it started before, another
+        one with the same token is a ConflictException with their ARNs in `resourceIds`. A request that started nothing
+        is not remembered: only one that "mutated successfully" is.
         """
         cluster = self._ecs.find_cluster(request.get("cluster"))
         _check(request)
@@ -88,7 +99,7 @@ class TaskOperations:
         token = (cluster.name, request.get("clientToken", ""))
         parameters = json.dumps(request, sort_keys=True, default=str)
         if (earlier := self._recall(token, parameters, now)) is not None:
-            return {"tasks": [shape_task(self._ecs, task) for task in earlier], "failures": []}
+            return earlier
         definition = self._resolve(request)
         workload = {name: request[name] for name in WORKLOAD_MEMBERS if name in request}
         if "capacityProviderStrategy" not in workload:
@@ -110,8 +121,9 @@ class TaskOperations:
             task = self._create(request, cluster.name, definition, workload, now)
             self._scheduler.tasks.begin(task, place, now)
             started.append(task)
-        if token[1]:
-            self._calls[token] = _RememberedCall(parameters, tuple(task.id for task in started), now)
+        if token[1] and started:
+            ids = tuple(task.id for task in started)
+            self._calls[token] = _RememberedCall(parameters, ids, tuple(failures), now)
         return {"tasks": [shape_task(self._ecs, task) for task in started], "failures": failures}
 
     def update_task_protection(self, request: Json) -> Json:
@@ -152,10 +164,12 @@ class TaskOperations:
                 failures.append({"arn": arn, "reason": "MISSING"})
         return found, failures
 
-    def _recall(self, token: tuple[str, str], parameters: str, now: float) -> list[Task] | None:
-        oldest = now - self._clock.wall(CLIENT_TOKEN_SECONDS)
-        for key in [key for key, call in self._calls.items() if call.at < oldest]:
-            del self._calls[key]
+    def _recall(self, token: tuple[str, str], parameters: str, now: float) -> Json | None:
+        """The answer to an earlier call with this token; ConflictException when it was another one."""
+        oldest, shown = now - self._clock.wall(CLIENT_TOKEN_SECONDS), self._ecs.standalone_tasks.keys()
+        for key, past in list(self._calls.items()):
+            if past.at < oldest or shown.isdisjoint(past.task_ids):
+                del self._calls[key]
         call = self._calls.get(token)
         if call is None:
             return None
@@ -168,7 +182,8 @@ class TaskOperations:
                 members={"resourceIds": arns},
             )
         found = (self._ecs.standalone_tasks.get(id_) for id_ in call.task_ids)
-        return [task for task in found if task is not None]
+        shapes = [shape_task(self._ecs, task) for task in found if task is not None]
+        return {"tasks": shapes, "failures": list(call.failures)}
 
     def _resolve(self, request: Json) -> TaskDefinition:
         """The task definition, its environment as the overrides change it; ClientException when missing or INACTIVE."""
@@ -190,9 +205,9 @@ class TaskOperations:
 
     def _create(self, request: Json, cluster: str, definition: TaskDefinition, workload: Json, now: float) -> Task:
         id_ = self._ecs.identifiers.hex_id()
-        tags = request.get("tags", [])
+        tags = read_own_tags(request)
         if request.get("propagateTags") == "TASK_DEFINITION":
-            tags = [{"key": key, "value": value} for key, value in definition.tags.items()] + tags
+            tags = definition.tags | tags
         task = Task(
             id=id_,
             arn=self._ecs.arn(f"task/{cluster}/{id_}"),
@@ -204,7 +219,7 @@ class TaskOperations:
             cluster=cluster,
             group=request.get("group", f"family:{definition.family}"),
             workload=workload,
-            tags={tag["key"]: tag.get("value", "") for tag in tags},
+            tags=tags,
             overrides=request.get("overrides", {}),
         )
         self._ecs.standalone_tasks[id_] = task
@@ -230,8 +245,13 @@ def _check(request: Json) -> None:
     token = request.get("clientToken", "x")
     if not 1 <= len(token) <= MAX_CLIENT_TOKEN or not all(33 <= ord(character) <= 126 for character in token):
         raise AwsError("InvalidParameterException", f"clientToken must have 1 to {MAX_CLIENT_TOKEN} ASCII characters.")
-    if len(request.get("startedBy", "")) > MAX_STARTED_BY:
-        raise AwsError("InvalidParameterException", f"startedBy must have at most {MAX_STARTED_BY} characters.")
+    read_own_tags(request)
+    started_by = request.get("startedBy", "")
+    if len(started_by) > MAX_STARTED_BY or not _STARTED_BY.fullmatch(started_by):
+        raise AwsError(
+            "InvalidParameterException",
+            f"startedBy must have at most {MAX_STARTED_BY} letters, numbers, hyphens, slashes and underscores.",
+        )
     if request.get("propagateTags") == "SERVICE":
         raise AwsError("InvalidParameterException", "SERVICE is not a valid value of propagateTags for RunTask.")
     if "launchType" in request and "capacityProviderStrategy" in request:

@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from .errors import AwsError
 from .failure_detection import compute_breaker_threshold
 from .harness import BREAKER, CLUSTER, SERVICE, Json, Scene, is_stable
+from .manual_ecs import ManualEcs
 
 
 def _states(service: Json) -> list[tuple[str, str]]:
@@ -158,6 +160,51 @@ def test_stop_service_deployment_rolls_back_to_the_previous_revision(scene: Scen
     assert len(revisions) == 2, "a rollback makes no revision"
     with pytest.raises(scene.ecs.exceptions.ConflictException):
         scene.ecs.stop_service_deployment(serviceDeploymentArn=arn)
+
+
+def test_rollback_that_is_asked_for_again_goes_on() -> None:
+    """StopServiceDeployment in ROLLBACK_REQUESTED and ROLLBACK_IN_PROGRESS: "continues the rollback operation". In
+    DescribeServiceDeployments the rollback names its revision, source and target stay."""
+    aws = ManualEcs()
+    aws.create_stable()
+    old = aws.describe()["currentServiceRevisions"][0]["arn"]
+    aws.register(EXIT_AFTER_SECONDS=3)
+    aws.update(taskDefinition="web:2")
+    aws.run(60)
+    arn = aws.deployment()["serviceDeploymentArn"]
+
+    def stop() -> None:
+        assert aws.call("StopServiceDeployment", serviceDeploymentArn=arn, stopType="ROLLBACK") == {
+            "serviceDeploymentArn": arn
+        }
+
+    stop()
+    assert aws.deployment()["status"] == "ROLLBACK_REQUESTED"
+    stop()
+    begun = aws.run_until("ROLLBACK_IN_PROGRESS")
+    aws.run(5)
+    stop()
+    record = aws.deployment()
+    assert record["rollback"] == begun["rollback"]
+    assert record["rollback"]["serviceRevisionArn"] == old
+    assert record["rollback"].keys() == {"reason", "startedAt", "serviceRevisionArn"}
+    assert [revision["arn"] for revision in record["sourceServiceRevisions"]] == [old]
+    assert record["targetServiceRevision"]["arn"] not in ("", old)
+    assert aws.run_until("ROLLBACK_SUCCESSFUL")["serviceDeploymentArn"] == arn
+    with pytest.raises(AwsError, match="ConflictException"):
+        stop()
+
+
+def test_successful_service_deployment_cannot_be_stopped() -> None:
+    """StopServiceDeployment, Errors: ConflictException, "conflict in the current state of the resource"; what is done
+    stays done."""
+    aws = ManualEcs()
+    aws.create_stable()
+    record = aws.deployment()
+    assert record["status"] == "SUCCESSFUL"
+    with pytest.raises(AwsError, match="ConflictException"):
+        aws.call("StopServiceDeployment", serviceDeploymentArn=record["serviceDeploymentArn"], stopType="ROLLBACK")
+    assert aws.deployment() == record
 
 
 def test_stop_of_an_unknown_service_deployment(scene: Scene) -> None:

@@ -256,3 +256,19 @@ def test_inactive_task_definition_can_be_described_and_copied() -> None:
         "taskDefinition"
     ]["taskDefinitionArn"]
     assert aws.update(taskDefinition=copy)["taskDefinition"] == copy
+
+
+def test_copy_of_a_task_definition_takes_tags_but_not_those_of_aws() -> None:
+    """RegisterTaskDefinition, tags: "Do not use aws: … as a prefix": what CloudFormation tagged cannot be copied whole,
+    and a refused request makes no revision."""
+    aws = ManualEcs()
+    first = aws.register()
+    theirs, ours = {"key": "aws:cloudformation:stack-name", "value": "shop"}, {"key": "team", "value": "web"}
+    aws.call("TagResource", resourceArn=first, tags=[theirs, ours])
+    described = aws.call("DescribeTaskDefinition", taskDefinition=first, include=["TAGS"])
+    assert described["tags"] == [theirs, ours]
+    containers = described["taskDefinition"]["containerDefinitions"]
+    with pytest.raises(AwsError, match="aws: prefixed tag key names are not allowed"):
+        aws.call("RegisterTaskDefinition", family="web", containerDefinitions=containers, tags=[theirs, ours])
+    copy = aws.call("RegisterTaskDefinition", family="web", containerDefinitions=containers, tags=[ours])
+    assert (copy["taskDefinition"]["revision"], copy["tags"]) == (2, [ours])

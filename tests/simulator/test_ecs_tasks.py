@@ -9,7 +9,7 @@ import pytest
 
 from .clock import Clock
 from .ecs import Ecs, Identifiers, Service
-from .harness import BREAKER, CLUSTER, SERVICE, TARGET_GROUP_ARN, Json, Scene, is_stable
+from .harness import BREAKER, CLUSTER, SERVICE, TARGET_GROUP, TARGET_GROUP_ARN, Json, Scene, is_stable
 from .service_events import ServiceEvents
 
 BEHIND_LOAD_BALANCER: Json = {
@@ -711,6 +711,129 @@ def test_run_task_with_a_token_is_idempotent(scene: Scene) -> None:
         _run(scene, clientToken="token-1", count=2)
     assert caught.value.response["resourceIds"] == [first]
     assert _run(scene, clientToken="token-2")["tasks"][0]["taskArn"] != first
+
+
+def test_token_of_run_task_is_forgotten_with_its_tasks(scene: Scene) -> None:
+    """API reference, "Ensuring idempotency": a token lives no longer than its tasks and an hour, here 6 s; a call that
+    started nothing is no success to be repeated."""
+    scene.register(EXIT_AFTER_SECONDS=1, EXIT_CODE=0)
+    scene.control.set_conditions(fargateShortages=[{}])
+    assert _run(scene, clientToken="token-1")["failures"]
+    scene.control.clear_conditions()
+    first = _run(scene, clientToken="token-1")["tasks"][0]["taskArn"]
+    scene.ecs.get_waiter("tasks_stopped").wait(
+        cluster=CLUSTER, tasks=[first], WaiterConfig={"Delay": 1, "MaxAttempts": 3}
+    )
+    again = _run(scene, clientToken="token-1")["tasks"][0]
+    assert (again["taskArn"], again["lastStatus"], again["containers"][0]["exitCode"]) == (first, "STOPPED", 0)
+    _wait_for(lambda: scene.ecs.describe_tasks(cluster=CLUSTER, tasks=[first])["failures"])
+    assert _run(scene, clientToken="token-1")["tasks"][0]["taskArn"] != first
+
+
+def test_standalone_task_has_tags_until_it_is_stopped(scene: Scene) -> None:
+    """DescribeTasks: tags with `include` only; StopTask: "Any tags associated with the task will be deleted"."""
+    scene.register()
+    arn = _run(scene, tags=[{"key": "bokgu:step", "value": "1"}])["tasks"][0]["taskArn"]
+
+    def tags(**members: Any) -> list[Json]:
+        found: list[Json] = scene.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn], **members)["tasks"][0]["tags"]
+        return found
+
+    assert tags() == []
+    assert tags(include=["TAGS"]) == [{"key": "bokgu:step", "value": "1"}]
+    scene.ecs.stop_task(cluster=CLUSTER, task=arn)
+    assert tags(include=["TAGS"]) == []
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"startedBy": "bokgu:plan/step"},
+        {"startedBy": "x" * 129},
+        {"clientToken": "x" * 65},
+        {"clientToken": "a token"},
+        {"tags": [{"key": "aws:cloudformation:stack-name", "value": "shop"}]},
+        {"tags": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]},
+        {"tags": [{"key": "a", "value": "x" * 257}]},
+        {"tags": [{"key": f"k{n}", "value": ""} for n in range(51)]},
+        {"propagateTags": "SERVICE"},
+    ],
+)
+def test_run_task_refuses_what_the_api_does(scene: Scene, members: Json) -> None:
+    """RunTask: characters and lengths of startedBy, clientToken and tags."""
+    scene.register()
+    with pytest.raises(scene.ecs.exceptions.InvalidParameterException):
+        _run(scene, **members)
+
+
+def test_tasks_of_one_caller_are_found_running_and_stopped(scene: Scene) -> None:
+    """ListTasks, startedBy: "it must be the only filter that you use"; the status is no filter of that kind."""
+    scene.register()
+    arn = _run(scene, startedBy="bokgu/plan-1/step-1")["tasks"][0]["taskArn"]
+    scene.ecs.stop_task(cluster=CLUSTER, task=arn)
+    listed = scene.ecs.list_tasks(cluster=CLUSTER, startedBy="bokgu/plan-1/step-1", desiredStatus="STOPPED")
+    assert listed["taskArns"] == [arn]
+    with pytest.raises(scene.ecs.exceptions.InvalidParameterException):
+        scene.ecs.list_tasks(cluster=CLUSTER, startedBy="bokgu/plan-1/step-1", family="web")
+
+
+def test_standalone_task_leaves_its_exit_code_and_its_log(scene: Scene) -> None:
+    """What a fix that runs as a task says, and how it ended."""
+    options = {"awslogs-group": "/ecs/fix", "awslogs-stream-prefix": "fix", "awslogs-region": "us-east-1"}
+    _register(scene, container={"logConfiguration": {"logDriver": "awslogs", "options": options}})
+    changes = _environment(LOG_LINE="clearing", LOG_LINE_ON_EXIT="no such table", EXIT_AFTER_SECONDS=30, EXIT_CODE=3)
+    overrides = {"containerOverrides": [{"name": "app", "environment": changes, "command": ["fix"]}]}
+    task = _run(scene, overrides=overrides)["tasks"][0]
+    assert task["taskDefinitionArn"].endswith(":task-definition/web:1")
+    assert task["overrides"]["containerOverrides"][0]["command"] == ["fix"]
+    waiter = scene.ecs.get_waiter("tasks_stopped")
+    waiter.wait(cluster=CLUSTER, tasks=[task["taskArn"]], WaiterConfig={"Delay": 1, "MaxAttempts": 3})
+    ended = scene.ecs.describe_tasks(cluster=CLUSTER, tasks=[task["taskArn"]])["tasks"][0]
+    assert (ended["stopCode"], ended["containers"][0]["exitCode"]) == ("EssentialContainerExited", 3)
+    stream = f"fix/app/{task['taskArn'].rsplit('/', 1)[-1]}"
+    events = scene.client("logs").get_log_events(logGroupName="/ecs/fix", logStreamName=stream)["events"]
+    assert [event["message"] for event in events] == ["clearing", "no such table"]
+
+
+def test_task_that_is_unhealthy_stays_so_until_it_is_stopped(minute_a_second: Scene) -> None:
+    """One target of three is unhealthy and fails a share of its requests; stopping it brings a healthy one."""
+    scene = minute_a_second
+    _register(scene, container={"healthCheck": {"command": ["CMD", "true"]}})
+    scene.create(**BEHIND_LOAD_BALANCER)
+    scene.wait_stable()
+    (arn,) = scene.control.disrupt("stuck-unhealthy", cluster=CLUSTER, service=SERVICE, count=1, errorRatio=0.5)
+    _wait_for(lambda: [task["healthStatus"] for task in scene.tasks()].count("UNHEALTHY") == 1)
+    elb = scene.client("elbv2")
+
+    def states() -> list[tuple[str, str | None]]:
+        found = elb.describe_target_health(TargetGroupArn=TARGET_GROUP_ARN)["TargetHealthDescriptions"]
+        return sorted((t["TargetHealth"]["State"], t["TargetHealth"].get("Reason")) for t in found)
+
+    assert states() == [("healthy", None), ("healthy", None), ("unhealthy", "Target.Timeout")]
+    began = time.time()
+    time.sleep(4)
+    assert scene.describe()["runningCount"] == 3
+    assert arn in {task["taskArn"] for task in scene.tasks()}
+    dimensions = {"LoadBalancer": TARGET_GROUP.replace("targetgroup/", "app/"), "TargetGroup": TARGET_GROUP}
+
+    def total(name: str) -> float:
+        answer = scene.cloudwatch.get_metric_statistics(
+            Namespace="AWS/ApplicationELB",
+            MetricName=name,
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=began,
+            EndTime=began + 60,
+            Period=1,
+            Statistics=["Sum"],
+        )
+        return float(sum(point["Sum"] for point in answer["Datapoints"]))
+
+    assert total("HTTPCode_Target_5XX_Count") / total("RequestCount") == pytest.approx(1 / 6, abs=0.01)
+    scene.ecs.stop_task(cluster=CLUSTER, task=arn)
+    _wait_for(lambda: states() == [("healthy", None)] * 3)
+    assert {task["healthStatus"] for task in scene.tasks()} == {"HEALTHY"}
+    with pytest.raises(Exception, match="errorRatio must be within"):
+        scene.control.disrupt("stuck-unhealthy", errorRatio=2)
 
 
 def test_run_task_overrides_stops_and_fails(scene: Scene) -> None:

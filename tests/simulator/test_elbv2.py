@@ -62,6 +62,10 @@ def test_target_health_follows_the_tasks(minute_a_second: Scene) -> None:
     assert target["Target"]["Id"] in addresses
     only = elb.describe_target_health(TargetGroupArn=TARGET_GROUP_ARN, Targets=[{"Id": target["Target"]["Id"]}])
     assert len(only["TargetHealthDescriptions"]) == 1
+    (gone,) = elb.describe_target_health(TargetGroupArn=TARGET_GROUP_ARN, Targets=[{"Id": "10.9.9.9"}])[
+        "TargetHealthDescriptions"
+    ]
+    assert (gone["TargetHealth"]["State"], gone["TargetHealth"]["Reason"]) == ("unused", "Target.NotRegistered")
     scene.update(desiredCount=0)
     seen: set[str] = set()
     while (now := states()) != []:
@@ -70,18 +74,33 @@ def test_target_health_follows_the_tasks(minute_a_second: Scene) -> None:
 
 
 def test_task_that_has_not_passed_its_checks(scene: Scene) -> None:
-    """API type TargetHealth, Reason: Elb.InitialHealthChecking, later Target.FailedHealthChecks."""
+    """API type TargetHealth, Reason: Elb.InitialHealthChecking, later Target.Timeout."""
     scene.register(READY_SECONDS=100_000)
     scene.create(count=1, healthCheckGracePeriodSeconds=100_000, loadBalancers=BALANCERS)
     scene.wait(lambda service: service["runningCount"] == 1)
     elb = scene.client("elbv2")
     seen: list[str] = []
-    while not seen or seen[-1] != "Target.FailedHealthChecks":
+    while not seen or seen[-1] != "Target.Timeout":
         found = elb.describe_target_health(TargetGroupArn=TARGET_GROUP_ARN)["TargetHealthDescriptions"]
         reason = found[0]["TargetHealth"]["Reason"]
         if reason not in seen:
             seen.append(reason)
-    assert seen == ["Elb.InitialHealthChecking", "Target.FailedHealthChecks"]
+    assert seen == ["Elb.InitialHealthChecking", "Target.Timeout"]
+
+
+def test_unhealthy_target_says_why(scene: Scene) -> None:
+    """API type TargetHealth, Reason: Target.ResponseCodeMismatch, with the code."""
+    scene.create_stable(count=1, healthCheckGracePeriodSeconds=100_000, loadBalancers=BALANCERS)
+    scene.control.set_conditions(failingHealthChecks={TARGET_GROUP_ARN: "404"})
+    elb, health = scene.client("elbv2"), {"State": "healthy"}
+    while health["State"] == "healthy":
+        found = elb.describe_target_health(TargetGroupArn=TARGET_GROUP_ARN)["TargetHealthDescriptions"]
+        health = found[0]["TargetHealth"]
+    assert health == {
+        "State": "unhealthy",
+        "Reason": "Target.ResponseCodeMismatch",
+        "Description": "Health checks failed with these codes: [404]",
+    }
 
 
 @pytest.mark.parametrize(
