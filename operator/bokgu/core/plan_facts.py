@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
@@ -42,7 +42,7 @@ class PlanFacts:
     could not be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are
     tokens of intents that this very process stored and has not sent. `known_since` is when this process could first
     have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's
-    clock is ahead of `now`.
+    clock is ahead of `now`. `deployment` and `stack_status` are as in GuardFacts.
     """
 
     now: datetime
@@ -64,6 +64,8 @@ class PlanFacts:
     timing: Timing
     frozen_by: str | None = None
     clock_ahead: timedelta = timedelta()
+    deployment: DescribedDeployment | None = None
+    stack_status: str | AwsError | None = None
 
     @property
     def latest(self) -> datetime:
@@ -139,6 +141,8 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,
         role_refused=facts.role_refused,
+        deployment=facts.deployment,
+        stack_status=facts.stack_status,
     )
 
 

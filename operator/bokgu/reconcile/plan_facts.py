@@ -21,6 +21,7 @@ from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.role_grants import find_refusal
+from bokgu.reconcile.surroundings import ask_stack, describe_deployment
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
 
@@ -50,6 +51,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
     service, problem, revisions, measurement = None, None, {}, None
+    deployment, stack_status = None, None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
@@ -58,6 +60,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             service = await fetch_service(context.aws, target, context.clock())
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
+            if not in_flight(plan) and not undoing:
+                deployment = await describe_deployment(context.aws, target, service)
+                stack_status = await ask_stack(context.aws, target, service)
         except AwsError as error:
             service, problem = None, error  # Half a picture is none.
     return PlanFacts(
@@ -82,6 +87,8 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         frozen_by=find_corruption(
             context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
         ),
+        deployment=deployment,
+        stack_status=stack_status,
     )
 
 
