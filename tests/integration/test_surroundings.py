@@ -73,7 +73,7 @@ def test_a_stack_that_is_no_more_holds_nothing_up(scene: Scene) -> None:
 @pytest.mark.parametrize("code", ["AccessDenied", "Throttling", "ValidationError"])
 def test_s6_a_stack_that_cannot_be_read_is_told_from_one_that_is_no_more(scene: Scene, code: str) -> None:
     scene.create_stable(tags=TAGS)
-    scene.control.add_fault("DescribeStacks", code=code, count=2)  # The SDK tries a read twice.
+    scene.control.add_fault("DescribeStacks", code=code, count=3)  # The SDK tries a read three times.
     said = call(scene.server.url, ask)
     assert isinstance(said, AwsError)
     assert said.code == code
