@@ -13,7 +13,8 @@ from bokgu.api.meta import Target
 from bokgu.api.observed import AwsError
 from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import READ_TIMEOUT, AwsClient, _Call
-from bokgu.aws.ecs import fetch_service, send_request
+from bokgu.aws.ecs import fetch_service
+from bokgu.aws.sending import send_request
 from bokgu.aws.sqs import LONGEST_POLL, delete_messages, receive_messages
 from tests.aws_gateway import GRANT, ROLE, TARGET, call
 from tests.simulator.harness import CLUSTER, SERVICE, Scene

@@ -51,6 +51,10 @@ class Actor:
             steps.OtherCalls: lambda step, _: stage.aws.call_from_elsewhere(step.call, step.per_second, step.lasting),
             steps.Disrupt: self._disrupt,
             steps.FillDisks: self._fill_disks,
+            steps.CodeDeploy: self._code_deploy,
+            steps.Automation: lambda step, _: stage.aws.declare_automation(
+                step.document, seconds=step.takes, result=step.ends, message=step.message
+            ),
             steps.Stack: lambda step, _: stage.aws.set_stack(step.name, step.becomes),
             steps.Autoscaling: self._autoscaling,
             steps.Alarm: self._alarm,
@@ -105,6 +109,11 @@ class Actor:
             arn = self._stage.register(service, step.revision, step.task, step.container, step.definition)
             changes = self._stage.fill(step.ecs)
             self._stage.ecs.update_service(**self._names(service), taskDefinition=arn, **changes)
+
+    def _code_deploy(self, step: steps.CodeDeploy, _: Scene) -> None:
+        for service in self._each(step.service):
+            arn = self._stage.register(service, step.revision, step.task, step.container, step.definition)
+            self._stage.aws.deploy_with_code_deploy(service.cluster, service.name, arn)
 
     def _redeploy(self, step: steps.Redeploy, _: Scene) -> None:
         for service in self._each(step.service):

@@ -183,6 +183,27 @@ class FillDisks(_Step):
     count: int = Field(ge=1)
 
 
+class CodeDeploy(_Step):
+    """A pipeline has CodeDeploy deploy a new revision to a service whose controller is CODE_DEPLOY."""
+
+    do: Literal["code-deploy"]
+    service: Name
+    revision: Name
+    task: Json = Field(default_factory=dict)
+    container: Json = Field(default_factory=dict)
+    definition: Json = Field(default_factory=dict)
+
+
+class Automation(_Step):
+    """There is a Systems Manager Automation document, whose executions take so long and end so."""
+
+    do: Literal["automation"]
+    document: str
+    takes: Length = 60.0
+    ends: Literal["Success", "Failed", "TimedOut"] = "Success"
+    message: str = ""
+
+
 class Stack(_Step):
     """CloudFormation is at a stack, by its name or ID: its StackStatus `becomes` UPDATE_IN_PROGRESS, say."""
 
@@ -338,6 +359,8 @@ Step = Annotated[
     | OtherCalls
     | Disrupt
     | FillDisks
+    | CodeDeploy
+    | Automation
     | Stack
     | Autoscaling
     | Alarm

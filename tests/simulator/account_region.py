@@ -13,6 +13,7 @@ from .autoscaling_api import AutoScalingApi
 from .aws_protocol import Json
 from .clock import Clock
 from .cloudwatch import RETENTION_SECONDS
+from .code_deploy import CodeDeploy
 from .container_logs import ContainerLogs
 from .dependency_logs import write_dependency_lines
 from .disruptions import Disruptions
@@ -87,6 +88,7 @@ class AccountRegion:
             clock=clock,
         )
         stacks = Stacks(self.ecs, clock)
+        self._code_deploy = CodeDeploy(self.ecs, self._scheduler, clock)
         self.operations: dict[str, dict[str, Operation]] = {
             "ecs": EcsReads(self.ecs, clock).operations
             | EcsWrites(self.ecs, self._scheduler, clock).operations
@@ -97,6 +99,7 @@ class AccountRegion:
                 self._scaling, clock, account=account, region=region, identifiers=self.ecs.identifiers
             ).operations,
             "cloudformation": stacks.operations,
+            "codedeploy": self._code_deploy.operations,
             "elbv2": Elbv2(balancers, HealthChecks(self.ecs, clock), clock).operations,
             **self.observability.operations,
         }
@@ -110,6 +113,7 @@ class AccountRegion:
             ("GET", "service"): self._get_service,
             ("PUT", "automation"): automations.declare,
             ("PUT", "stack"): stacks.put,
+            ("POST", "code-deployment"): self._code_deploy.start,
             **self.observability.controls,
             **Disruptions(self.ecs, self._scheduler, self._standalone, clock).controls,
             **TrafficControls(self._traffic, balancers, self._publisher.gateways, clock).routes,
@@ -123,6 +127,7 @@ class AccountRegion:
 
     def run_due(self, now: float) -> None:
         """Do all that has fallen due by `now` (wall seconds)."""
+        self._code_deploy.run_due(now)
         self._scheduler.run_due(now)
         self._standalone.run_due(now)
         self._scaling.run_due(now)
@@ -130,7 +135,7 @@ class AccountRegion:
 
     def next_due(self) -> float:
         """Wall time at which something falls due next; infinity: nothing is under way."""
-        engines = (self._scheduler, self._standalone, self._scaling, self.observability)
+        engines = (self._scheduler, self._standalone, self._scaling, self._code_deploy, self.observability)
         times = [engine.next_due() for engine in engines]
         return min((time for time in times if time is not None), default=math.inf)
 

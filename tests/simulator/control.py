@@ -307,6 +307,18 @@ class SimulatorControl:
         arns: list[str] = self._send("POST", "disruptions", body={"kind": kind, **selection})["tasks"]
         return arns
 
+    def deploy_with_code_deploy(
+        self, cluster: str, service: str, task_definition: str, *, target_group_arn: str | None = None
+    ) -> str:
+        """A pipeline lets CodeDeploy deploy a task definition to a service that it controls; the deployment's ID.
+
+        The replacement task set registers in `target_group_arn`, or where the original does.
+        """
+        members = {"cluster": cluster, "service": service, "taskDefinition": task_definition}
+        if target_group_arn is not None:
+            members["targetGroupArn"] = target_group_arn
+        return str(self._send("POST", "code-deployment", body=members)["deploymentId"])
+
     # What services belong to
 
     def set_stack(self, stack: str, status: str, *, reason: str | None = None) -> None:

@@ -160,6 +160,8 @@ def shape_task_set(ecs: Ecs, service: Service, task_set: TaskSet) -> Json:
     }
     if task_set.external_id is not None:
         shape["externalId"] = task_set.external_id
+    if service.controller == "CODE_DEPLOY":
+        shape["startedBy"] = "CODE_DEPLOY"
     return shape
 
 

@@ -17,6 +17,7 @@ INVALID_CODES = {
     "cloudformation": "ValidationError",
     "cloudtrail": "InvalidParameterCombinationException",
     "cloudwatch": "ValidationException",
+    "codedeploy": "ValidationException",
     "ecs": "InvalidParameterException",
     "elbv2": "ValidationError",
     "events": "ValidationException",

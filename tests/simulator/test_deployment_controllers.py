@@ -4,6 +4,7 @@ import pytest
 
 from .errors import AwsError
 from .manual_ecs import BLUE, GREEN, Json, ManualEcs
+from .zone_rebalancing import ZoneRebalancing
 
 CODE_DEPLOY: Json = {"deploymentController": {"type": "CODE_DEPLOY"}}
 EXTERNAL: Json = {"deploymentController": {"type": "EXTERNAL"}}
@@ -41,6 +42,18 @@ def _create_external(aws: ManualEcs) -> Json:
 
 
 # CODE_DEPLOY
+
+
+def test_task_sets_are_not_rebalanced(aws: ManualEcs) -> None:
+    """A deployment of CodeDeploy leaves zones uneven; no deployment of ECS's own is there to move tasks in."""
+    aws.register()
+    aws.create(**CODE_DEPLOY)
+    aws.run(300)
+    for task in aws.service.tasks.values():
+        task.availability_zone = "us-east-1a"
+    assert aws.service.steady
+    ZoneRebalancing(aws.ecs, aws.scheduler, aws.clock).review(aws.clock.now())
+    assert not any("AZ" in message for message in aws.messages())
 
 
 def test_code_deploy_service_has_a_task_set_and_no_deployments(aws: ManualEcs) -> None:

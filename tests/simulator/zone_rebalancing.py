@@ -30,10 +30,11 @@ class ZoneRebalancing:
     def review(self, now: float) -> None:
         """Move one task of each steady service that is not balanced, and tell of those that have become balanced.
 
-        A service is balanced when the counts of its zones differ by one at most.
+        A service is balanced when the counts of its zones differ by one at most. Task sets are left to whoever made
+        them.
         """
         for service in self._ecs.services.values():
-            if service.status != "ACTIVE" or not service.steady:
+            if service.status != "ACTIVE" or service.controller != "ECS" or not service.steady:
                 continue
             if service.settings.get("availabilityZoneRebalancing") != "ENABLED":
                 continue

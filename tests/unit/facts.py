@@ -8,7 +8,15 @@ from typing import Any
 from bokgu.api.detector import Detection, Detector
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import Deployment, EcsService, Series, ServiceDeployment, ServiceRevision, StoppedTask
+from bokgu.api.observed import (
+    Deployment,
+    DescribedDeployment,
+    EcsService,
+    Series,
+    ServiceDeployment,
+    ServiceRevision,
+    StoppedTask,
+)
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan, Step
@@ -127,6 +135,28 @@ def service_deployment(number: int, created: datetime, status: str = "SUCCESSFUL
         target_service_revision_arn=revision_arn(number),
         created_at=created,
         finished_at=created + MINUTE,
+    )
+
+
+def described_deployment(
+    number: int, *, replaces: int, status: str = "IN_PROGRESS", returns_to: int | None = None, **fields: Any
+) -> DescribedDeployment:
+    """The service deployment of that number in full; `returns_to` is the revision that ECS rolls back to."""
+    return replace(
+        DescribedDeployment(
+            arn=service_deployment_arn(number),
+            status=status,
+            status_reason="",
+            source_revision_arns=(revision_arn(replaces),),
+            target_revision_arn=revision_arn(number),
+            rollback_revision_arn=None if returns_to is None else revision_arn(returns_to),
+            rollback_reason="",
+            waiting_hook=None,
+            lifecycle_stage="",
+            created_at=NOW - 5 * MINUTE,
+            finished_at=None,
+        ),
+        **fields,
     )
 
 

@@ -13,6 +13,7 @@ from bokgu.core.detection import (
     breaches,
     evaluate_condition,
     find_onset,
+    join_halves,
     lowest_threshold,
     measure_condition,
     update_detection,
@@ -603,3 +604,11 @@ def test_why_nothing_is_wrong_is_worth_a_write() -> None:
     clear = update_detection(None, "deployment", Reading(CLEAR), NOW)
     waiting = update_detection(clear, "deployment", Reading(CLEAR, None, None, "waits at a hook"), NOW + MINUTE)
     assert (waiting.message, waiting.since) == ("waits at a hook", NOW)
+
+
+def test_the_halves_of_a_pair_are_judged_by_the_one_that_has_data_and_the_worse_of_two() -> None:
+    moments = [NOW + i * MINUTE for i in range(4)]
+    blue = tuple(zip(moments, (0.4, None, 0.1, None), strict=True))
+    green = tuple(zip(moments, (0.2, 0.3, None, None), strict=True))
+    assert [value for _, value in join_halves(blue, green)] == [0.4, 0.3, 0.1, None]
+    assert join_halves(blue, green) == join_halves(green, blue)

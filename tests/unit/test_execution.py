@@ -7,10 +7,11 @@ import pytest
 from bokgu.api.recovery_plan import Answer, RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
 from bokgu.core.approval.tally import Tally
-from bokgu.core.aws_effects import observe_before
 from bokgu.core.execution import decide
+from bokgu.core.live_state import LiveState
 from bokgu.core.operation import record_answer
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, Send
+from bokgu.core.writes.write import observe_before
 from tests.unit.facts import (
     ALICE,
     APPROVED,
@@ -293,7 +294,7 @@ def test_s2_an_intent_is_stored_one_pass_before_it_is_sent_exactly_as_stored(ste
     intent = first.status.steps[0].intent
     assert first.effect is None
     assert intent
-    assert intent.before == observe_before(service())
+    assert intent.before == observe_before(LiveState(service()))
     second = world.do()
     assert second.effect == Send(intent.token, intent.request)
 

@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from bokgu.api.recovery_plan import Intent, StepStatus
 from bokgu.core.approval.tally import Tally
-from bokgu.core.aws_effects import observe_before
+from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, Send
+from bokgu.core.writes.write import observe_before
 from tests.unit.facts import (
     ALICE,
     APPROVED,
@@ -163,7 +164,7 @@ class Histories(RuleBasedStateMachine):
                 stored = {o.intent.token: o.intent for o in operations(before.status) if o.intent}
                 assert send.request == stored[send.token].request, "S2: what was stored is what is sent"
                 assert send.token in open_tokens(before.status) & sendable, "S3: only what this process just stored"
-                assert observe_before(service) == stored[send.token].before, "S4: the world is as it was"
+                assert observe_before(LiveState(service)) == stored[send.token].before, "S4: the world is as it was"
                 assert world.readable
                 self._check_count(send, service.desired_count)
             case ClaimService() | ClaimIncident():

@@ -10,6 +10,7 @@ from bokgu.api.observed import EcsService, TaskDefinition
 from bokgu.core.evidence import Evidence
 from bokgu.core.planning_facts import NoPlan
 from bokgu.reconcile import incident as passes
+from bokgu.reconcile import planning
 from bokgu.reconcile.incident import Prospect
 from tests.unit.facts import (
     MINUTE,
@@ -38,9 +39,13 @@ class Foreseen:
         self.known: dict[str, Any] | None = BAD
         monkeypatch.setattr(passes, "fetch_service", self._fetch)
         monkeypatch.setattr(passes, "gather_evidence", self._gather)
+        monkeypatch.setattr(planning, "find_deployment", self._find_deployment)
 
     async def _fetch(self, *_: Any) -> EcsService:
         return self.live
+
+    async def _find_deployment(self, *_: Any) -> None:
+        """ECS describes none."""
 
     async def _gather(self, *_: Any) -> Evidence:
         self.gathered += 1

@@ -24,6 +24,7 @@ from tests.unit.facts import (
     PLAN_UID,
     REJECT,
     deploying,
+    described_deployment,
     detection,
     facts,
     health_check,
@@ -32,7 +33,6 @@ from tests.unit.facts import (
     plan,
     protected_service,
     restart,
-    revision_arn,
     roll_back,
     scale_out,
     service,
@@ -159,22 +159,9 @@ def test_fact_16_a_rollback_fights_a_running_stack_update_too() -> None:
     assert blocking.reason == "OwnerUpdating"
 
 
-def described(status: str = "IN_PROGRESS", **fields: object) -> DescribedDeployment:
+def described(status: str = "IN_PROGRESS", **fields: Any) -> DescribedDeployment:
     """The deployment of revision 3 in flight, on top of revision 2."""
-    one = DescribedDeployment(
-        arn=service_deployment_arn(3),
-        status=status,
-        status_reason="",
-        source_revision_arns=(revision_arn(2),),
-        target_revision_arn=revision_arn(3),
-        rollback_revision_arn=None,
-        rollback_reason="",
-        waiting_hook=None,
-        lifecycle_stage="",
-        created_at=NOW,
-        finished_at=None,
-    )
-    return replace(one, **fields)  # type: ignore[arg-type]
+    return described_deployment(3, replaces=2, status=status, **fields)
 
 
 def ask(step: dict[str, object], deployment: DescribedDeployment | None, **fields: Any) -> dict[str, str | None]:

@@ -250,6 +250,9 @@ class Intent(ApiModel):
         default=(), description="The approvals that it rests on. They also authorise its undo."
     )
     request: AwsRequest = Field(description="The call.")
+    restores: Arn | None = Field(
+        default=None, description="Service revision that must be running afterwards, where that is known before."
+    )
     before: Before = Field(description="The service just before the call.")
     holder: Word = Field(description="The operator process that sends it.")
     written_at: Timestamp = Field(description="When it was stored.")

@@ -1,9 +1,8 @@
-"""Amazon ECS: what a service is, what was deployed on it, and the one write."""
+"""Amazon ECS: what a service is, and what was deployed on it."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bokgu.api.meta import Target
@@ -18,7 +17,6 @@ from bokgu.api.observed import (
     StoppedTask,
     TaskDefinition,
 )
-from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import AwsClient
 
 MAX_SERVICES = 10
@@ -323,23 +321,3 @@ async def fetch_service_revisions(
         )
         for raw in answer["serviceRevisions"]
     }
-
-
-async def send_request(
-    aws: AwsClient, target: Target, request: AwsRequest, session_name: str, deadline: float
-) -> EcsService:
-    """Send a stored request and return the service that AWS answers with. Raises AwsError.
-
-    `deadline` is monotonic time: a call that cannot begin before it is not made (code TooLate).
-    """
-    now = datetime.now(UTC)
-    answer = await aws.write(
-        request.service,
-        request.operation,
-        json.loads(request.arguments),
-        region=target.region,
-        role_arn=target.role_arn,
-        session_name=session_name,
-        deadline=deadline,
-    )
-    return parse_service(answer["service"], now)

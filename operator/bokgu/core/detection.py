@@ -64,6 +64,13 @@ def measure_condition(
     return tuple(points)
 
 
+def join_halves(points: Points, other: Points) -> Points:
+    """The values of a blue/green pair as those of one: the greater one of each period that has any. It is the worse one
+    of error rates, and of healthy targets the one of the half in use."""
+    second = dict(other)
+    return tuple((t, max((v for v in (value, second.get(t)) if v is not None), default=None)) for t, value in points)
+
+
 def _values(series: SeriesByName, name: str | None) -> Mapping[datetime, float]:
     return series[name].by_moment if name is not None and name in series else {}
 

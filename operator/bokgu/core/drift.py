@@ -1,6 +1,5 @@
 """Whether somebody sets back what a completed plan had set, until its incident is resolved."""
 
-import json
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -13,6 +12,7 @@ from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.lifecycle import is_over
 from bokgu.core.owners import find_owner
+from bokgu.core.writes.write import request_arguments, took_effect
 
 
 def find_watched(plans: Iterable[RecoveryPlan], incidents: Iterable[Incident]) -> RecoveryPlan | None:
@@ -47,7 +47,7 @@ def find_reversal(plan: RecoveryPlan, service: EcsService, settle: timedelta) ->
     """
     found = None
     for operation in plan.status.steps:
-        if operation.answer and operation.answer.result in {"Accepted", "Adopted"}:
+        if operation.answer and took_effect(operation):
             seen_after = service.read_at >= operation.answer.at + settle
             found = (_set_back(operation, service) if seen_after else None) or found
     if found is None:
@@ -60,7 +60,7 @@ def find_reversal(plan: RecoveryPlan, service: EcsService, settle: timedelta) ->
 def _set_back(operation: OperationStatus, service: EcsService) -> str | None:
     if operation.intent is None:
         return None
-    before, arguments = operation.intent.before, json.loads(operation.intent.request.arguments)
+    before, arguments = operation.intent.before, request_arguments(operation.intent.request)
     count = arguments.get("desiredCount")
     if count is not None:
         now, was = service.desired_count, before.desired_count

@@ -3,7 +3,6 @@
 A guard that cannot tell blocks. A changed precondition is no gate: it ends the plan (S4).
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +14,14 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
 from bokgu.api.vocabulary import Action, Mode
+from bokgu.core.actions.rollback import returns_elsewhere
 from bokgu.core.approval.tally import Tally
-from bokgu.core.aws_effects import find_change, took_effect
+from bokgu.core.live_state import LiveState
 from bokgu.core.owners import STACK_NAME_TAG, find_stack, is_updating
 from bokgu.core.support import find_unsupported, kind_of
+from bokgu.core.writes.stop_deployment import IN_FLIGHT
+from bokgu.core.writes.table import find_change, write_of
+from bokgu.core.writes.write import Touches, request_arguments, took_effect
 
 SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
@@ -41,12 +44,12 @@ TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
 class GuardFacts:
     """What the checks look at.
 
-    `service` is the live read, `problem` why there is none. `elder` is an older ProtectedService of the same ECS
-    service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble has
-    gone away and was not seen since, `frozen_by` names an open incident of corrupted data on the service.
-    `role_refused` says why configuration does not let the namespace assume the service's role. `deployment` describes
-    the service deployment in flight. `stack_status` is that of the CloudFormation stack that owns the service, an
-    AwsError where it could not be read, None where it was not asked for.
+    `service` is the live read, `problem` why there is none, `deployment` the service deployment in flight. `elder` is
+    an older ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not
+    over. `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` names an open incident of
+    corrupted data on the service. `role_refused` says why configuration does not let the namespace assume the service's
+    role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could not be
+    read, None where it was not asked for.
     """
 
     plan: RecoveryPlan
@@ -284,8 +287,8 @@ def _not_rolling_back(facts: GuardFacts) -> Gate:
 def _asked_for(plan: RecoveryPlan, deployment: DescribedDeployment) -> bool:
     """Whether the plan itself has asked ECS for this rollback (StopServiceDeployment)."""
     requests = (o.intent.request for s in plan.status.steps for o in (s, s.rollback) if o and o.intent)
-    stops = (json.loads(r.arguments) for r in requests if r.operation == "StopServiceDeployment")
-    return any(arguments.get("serviceDeploymentArn") == deployment.arn for arguments in stops)
+    stops = (request_arguments(r) for r in requests if r.operation == "StopServiceDeployment")
+    return any(arguments["serviceDeploymentArn"] == deployment.arn for arguments in stops)
 
 
 def _no_hook(facts: GuardFacts) -> Gate:
@@ -301,14 +304,20 @@ def _no_hook(facts: GuardFacts) -> Gate:
 
 
 def _no_deployment(facts: GuardFacts) -> Gate:
-    service = facts.service
-    busy = service is None or service.deploying
+    """A rollback may stop the deployment in flight, where ECS then returns to the revision that is meant."""
+    service, step = facts.service, facts.step
+    message = None
+    if service is None or service.deploying:
+        message = "ECS is deploying: what to do is decided when that has ended"
+    stoppable = facts.deployment is not None and facts.deployment.status in IN_FLIGHT
+    if message and step.action is Action.ROLLBACK and facts.deployment and stoppable:
+        message = returns_elsewhere(facts.deployment, (step.parameters and step.parameters.service_revision_arn) or "")
     return _gate(
         "NoDeployment",
         "DeploymentInProgress",
-        not busy,
+        message is None,
         value=", ".join(f"{d.id} {d.rollout_state}" for d in service.deployments) if service else "",
-        message="ECS is deploying: what to do is decided when that has ended",
+        message=message or "",
     )
 
 
@@ -364,17 +373,24 @@ def changed_precondition(preconditions: Preconditions, service: EcsService) -> s
     return bounded("; ".join(found)) if found else None
 
 
-def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, service: EcsService) -> str | None:
+def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, live: LiveState) -> str | None:
     """What is neither as the plan was made for nor as its own steps left it, or None (S4)."""
     expected = plan.spec.preconditions
-    latest: dict[bool, tuple[Action, OperationStatus]] = {}
-    for spec, operation in zip(plan.spec.steps, status.steps, strict=True):
-        if not took_effect(operation):
+    latest: dict[Touches, OperationStatus] = {}
+    for operation in status.steps:
+        if operation.intent is None or not took_effect(operation):
             continue
-        scaled = spec.action is Action.SCALE_OUT
-        latest[scaled] = (spec.action, operation)
-        ours = {"desired_count": service.desired_count}
-        replaced = {"service_revision_arn": None, "service_deployment_arn": None}
-        expected = expected.model_copy(update=ours if scaled else replaced)
-    changes = (find_change(action, operation, service) for action, operation in latest.values())
-    return changed_precondition(expected, service) or next((c.message for c in changes if c), None)
+        touches = write_of(operation.intent.request).touches
+        latest[touches] = operation
+        expected = expected.model_copy(update=_no_more_expected(touches, live.service))
+    changes = (find_change(operation, live) for operation in latest.values())
+    return changed_precondition(expected, live.service) or next((c.message for c in changes if c), None)
+
+
+def _no_more_expected(touches: Touches, service: EcsService) -> dict[str, object]:
+    """What the plan itself has changed, so that it need not be as it was before."""
+    match touches:
+        case Touches.COUNT:
+            return {"desired_count": service.desired_count}
+        case Touches.REVISION:
+            return {"service_revision_arn": None, "service_deployment_arn": None}

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from bokgu.api.fields import bounded
-from bokgu.api.observed import EcsService
 from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
-from bokgu.api.vocabulary import Action, OperationPhase
-from bokgu.core.aws_effects import complete, find_change, find_effect, repeatable, summarise, unchanged
+from bokgu.api.vocabulary import OperationPhase
+from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import PlanFacts, Send
+from bokgu.core.writes.table import complete, find_change, write_of
+from bokgu.core.writes.write import summarise, unchanged
 
 Op = TypeVar("Op", bound=OperationStatus)
 
@@ -26,7 +27,7 @@ class Move(Generic[Op]):
     complete: bool = False
 
 
-def follow_operation(action: Action, operation: Op, timeout: timedelta, grace: timedelta, facts: PlanFacts) -> Move[Op]:
+def follow_operation(operation: Op, timeout: timedelta, grace: timedelta, facts: PlanFacts) -> Move[Op]:
     """Take an operation with a stored intent further: send it, find its effect, wait until it is complete.
 
     It must be complete within `timeout`; one that was and fell back, within `grace` more.
@@ -35,51 +36,52 @@ def follow_operation(action: Action, operation: Op, timeout: timedelta, grace: t
     if operation.phase is OperationPhase.VERIFYING:
         deadline += grace
     if operation.intent is None or operation.answer is None:
-        return _settle_intent(action, operation, deadline, facts)
+        return _settle_intent(operation, deadline, facts)
     if operation.answer.result == "Refused":
         return Move(fail(operation, "RefusedByAws", facts, operation.answer.message))
     if operation.answer.result == "NotSent":
         return Move(fail(operation, "PreconditionChanged", facts, operation.answer.message))
     if operation.answer.result == "Unknown":
         return Move(fail(operation, "EffectUnknown", facts, operation.answer.message))
-    service, late = facts.service, facts.now >= deadline
-    if service is None:  # A state that cannot be read is no reason to act, until time is up.
+    live, late = facts.live, facts.now >= deadline
+    if live is None:  # A state that cannot be read is no reason to act, until time is up.
         return Move(fail(operation, "ServiceUnreadable", facts) if late else operation)
-    changed = find_change(action, operation, service)
-    if changed and may_be_stale(operation, service, facts):
+    changed = find_change(operation, live)
+    if changed and may_be_stale(operation, live, facts):
         return Move(operation.model_copy(update={"effective_at": None}))
     if changed:
         return Move(fail(operation, "ForeignChange" if changed.foreign else "DeploymentFailed", facts, changed.message))
-    if not complete(action, operation, service):
+    if not complete(operation, live):
         if late:
-            return Move(fail(operation, "Timeout", facts, summarise(service)))
-        return Move(operation.model_copy(update={"effective_at": None, "output": summarise(service)}))
+            return Move(fail(operation, "Timeout", facts, summarise(live.service)))
+        return Move(operation.model_copy(update={"effective_at": None, "output": summarise(live.service)}))
     return Move(
         operation.model_copy(
             update={
                 "phase": OperationPhase.VERIFYING,
                 "effective_at": operation.effective_at or _next_second(facts.now),
-                "output": _effect_text(action, operation, service),
+                "output": _effect_text(operation, live),
             }
         ),
         complete=True,
     )
 
 
-def _settle_intent(action: Action, operation: Op, deadline: datetime, facts: PlanFacts) -> Move[Op]:
+def _settle_intent(operation: Op, deadline: datetime, facts: PlanFacts) -> Move[Op]:
     """An intent without an answer: send it if this process has just stored it, else find out what became of it."""
-    intent, service = operation.intent, facts.service
-    if intent is None or service is None:
+    intent, live = operation.intent, facts.live
+    if intent is None or live is None:
         late = facts.now >= deadline + facts.timing.consistency_delay
         return Move(fail(operation, "EffectUnknown", facts) if late else operation)
-    if intent.token in facts.unsent and facts.now - service.read_at <= FRESH:
-        if unchanged(intent.before, service):
+    if intent.token in facts.unsent and facts.now - live.service.read_at <= FRESH:
+        if unchanged(intent.before, live):
             return Move(operation, Send(intent.token, intent.request))
         answer = Answer(at=facts.now, result="NotSent", message="the service changed just before the call")
         return Move(operation.model_copy(update={"answer": answer}))
     if intent.token in facts.unsent:
         return Move(operation)
-    effect = find_effect(action, intent.before, intent.request, service)
+    write = write_of(intent.request)
+    effect = write.find_effect(intent, live)
     if effect.seen and not effect.ambiguous:
         answer = Answer(
             at=facts.now,
@@ -92,7 +94,7 @@ def _settle_intent(action: Action, operation: Op, deadline: datetime, facts: Pla
     in_doubt_since = max(intent.written_at, facts.known_since)
     if facts.now < in_doubt_since + facts.timing.consistency_delay and not effect.ambiguous:
         return Move(operation)  # ECS is eventually consistent: seeing nothing proves nothing yet.
-    if not effect.ambiguous and repeatable(action) and unchanged(intent.before, service):
+    if not effect.ambiguous and write.repeatable and unchanged(intent.before, live):
         # It never happened, and would do no harm if it still did: ask everything again and store a new intent.
         return Move(operation.model_copy(update={"intent": None, "phase": OperationPhase.PENDING}))
     answer = Answer(
@@ -101,12 +103,12 @@ def _settle_intent(action: Action, operation: Op, deadline: datetime, facts: Pla
     return Move(operation.model_copy(update={"answer": answer}))
 
 
-def may_be_stale(operation: OperationStatus, service: EcsService, facts: PlanFacts) -> bool:
+def may_be_stale(operation: OperationStatus, live: LiveState, facts: PlanFacts) -> bool:
     """Whether ECS may still show the service as it was before the call: it is eventually consistent."""
     intent, answer = operation.intent, operation.answer
     if intent is None or answer is None or facts.now >= answer.at + facts.timing.consistency_delay:
         return False
-    return unchanged(intent.before, service)
+    return unchanged(intent.before, live)
 
 
 def _next_second(moment: datetime) -> datetime:
@@ -114,14 +116,8 @@ def _next_second(moment: datetime) -> datetime:
     return moment if moment.microsecond == 0 else moment.replace(microsecond=0) + timedelta(seconds=1)
 
 
-def _effect_text(action: Action, operation: OperationStatus, service: EcsService) -> str:
-    before = operation.intent.before if operation.intent else None
-    if before is None:
-        return summarise(service)
-    if action is Action.SCALE_OUT:
-        return f"desired count {before.desired_count} → {service.desired_count}; {summarise(service)}"
-    old, new = (arn.rsplit("/", 1)[-1] for arn in (before.task_definition, service.task_definition))
-    return f"task definition {old} → {new}; {summarise(service)}"
+def _effect_text(operation: OperationStatus, live: LiveState) -> str:
+    return write_of(operation.intent.request).describe(operation, live) if operation.intent else summarise(live.service)
 
 
 def succeed(operation: Op, facts: PlanFacts, output: str) -> Op:

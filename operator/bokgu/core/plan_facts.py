@@ -14,6 +14,7 @@ from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import Points
 from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
+from bokgu.core.live_state import LiveState
 from bokgu.core.moment import Moment
 
 
@@ -38,11 +39,11 @@ class Measurement:
 class PlanFacts:
     """All that a decision rests on.
 
-    `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or
-    could not be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are
-    tokens of intents that this very process stored and has not sent. `known_since` is when this process could first
-    have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's
-    clock is ahead of `now`. `deployment` and `stack_status` are as in GuardFacts.
+    `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
+    not be: `problem` says why; `deployment` and `revisions` are as in LiveState. `elder`, `role_refused` and `at_work`
+    are as in GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since`
+    is when this process could first have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is
+    how far the API server's clock is ahead of `now`. `stack_status` is as in GuardFacts.
     """
 
     now: datetime
@@ -66,6 +67,11 @@ class PlanFacts:
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
     stack_status: str | AwsError | None = None
+
+    @property
+    def live(self) -> LiveState | None:
+        """What AWS says now; None where it could not be read."""
+        return None if self.service is None else LiveState(self.service, self.deployment, self.revisions)
 
     @property
     def latest(self) -> datetime:
@@ -121,8 +127,8 @@ def ask_guards(
     """Ask the guards and compare the preconditions: (status with gates, what has changed)."""
     gates = evaluate_gates(guard_facts(plan, step, facts))
     changed = None
-    if facts.service:
-        changed = find_surprise(plan, status, facts.service)
+    if facts.live:
+        changed = find_surprise(plan, status, facts.live)
     return status.model_copy(update={"gates": gates}), changed
 
 

@@ -22,11 +22,12 @@ from bokgu.api.recovery_plan import (
 from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import Confidence, IncidentType, Mode, RootCause, Trait
 from bokgu.core.approval.requirement import Stakes, required_roles
+from bokgu.core.building.step import template_values
+from bokgu.core.building.table import build_step
 from bokgu.core.classification import is_outdated
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
-from bokgu.core.step_building import build_step, template_values
 from bokgu.core.support import find_unsupported
 from bokgu.core.templates import fill_template
 from bokgu.core.track_record import TrackRecord
@@ -116,8 +117,6 @@ def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
         return NoPlan(
             "NotMeasured", "no Detector or preset measures this, so that nothing could be verified", wait=False
         )
-    if facts.service.deploying:
-        return NoPlan("DeploymentInProgress", "ECS is deploying: what to do is decided when that has ended", wait=True)
     return None
 
 
@@ -199,7 +198,7 @@ def _try_rung(rung: Runbook, gave_way: tuple[GaveWay, ...], facts: PlanningFacts
         built = build_step(step, facts)
         if isinstance(built, NoPlan):
             return built
-        steps.append(built)
+        steps.extend(built)
     return _assemble(rung, tuple(steps), gave_way, facts)
 
 

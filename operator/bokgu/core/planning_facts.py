@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import EcsService, ServiceDeployment, ServiceRevision
+from bokgu.api.observed import DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
@@ -29,11 +29,11 @@ class PlanningFacts:
     """What a plan is made from.
 
     `runbooks` are the built-in ones and the namespace's own. `track_records` and `last_begun` say by the name of a
-    runbook how often it helped against this root cause on this service, and when it last began there. `deployments`
-    are the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the
-    detection needs to say whether that has helped. `revisions` are the service revision in use and the last known
-    good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy. `frozen_by`
-    names an open incident of corrupted data on the service.
+    runbook how often it helped against this root cause on this service, and when it last began there. `deployments` are
+    the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
+    needs to say whether that has helped. `deployment` is the one in flight. `revisions` are the service revision in use
+    and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy.
+    `frozen_by` names an open incident of corrupted data on the service.
     """
 
     incident: Incident
@@ -46,6 +46,7 @@ class PlanningFacts:
     runbooks: tuple[Runbook, ...] = ()
     deployments: tuple[ServiceDeployment, ...] = ()
     patience: timedelta = timedelta()
+    deployment: DescribedDeployment | None = None
     revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
     frozen_by: str | None = None
     policy: RecoveryPolicy | None = None

@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bokgu.api.fields import parse_duration
-from bokgu.api.runbook import NO_CAUSE, Runbook, RunbookSpec, RunbookStep
+from bokgu.api.runbook import NO_CAUSE, Runbook, RunbookSpec
 from bokgu.api.vocabulary import Action, IncidentType, RootCause, Trait
+from bokgu.core.building.step import estimate_step
 from bokgu.core.templates import find_unknown_fields
-
-ESTIMATES = {
-    Action.HEALTH_CHECK: timedelta(minutes=1),
-    Action.SCALE_OUT: timedelta(minutes=15),
-    Action.SERVICE_RESTART: timedelta(minutes=15),
-    Action.ROLLBACK: timedelta(minutes=15),
-}
-"""How long a step usually takes where its runbook does not say [experience]."""
 
 MAX_RUNGS = 8
 """Runbooks after the first one that are looked at: who needs more of them needs a person."""
@@ -150,11 +143,6 @@ def estimate_resolution(runbook: Runbook) -> timedelta:
     if spec.estimated_resolution:
         return parse_duration(spec.estimated_resolution)
     return sum((estimate_step(step) for step in spec.steps), timedelta())
-
-
-def estimate_step(step: RunbookStep) -> timedelta:
-    """How long the step usually takes."""
-    return parse_duration(step.estimated_duration) if step.estimated_duration else ESTIMATES[step.action]
 
 
 def merge_runbooks(builtin: Iterable[Runbook], own: Iterable[Runbook]) -> tuple[Runbook, ...]:

@@ -5,12 +5,13 @@ from datetime import timedelta
 from bokgu.api.fields import bounded, format_decimal, parse_duration
 from bokgu.api.recovery_plan import Intent, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
-from bokgu.core.aws_effects import build_request, observe_before, summarise, took_effect
+from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.guards import first_blocking
 from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
 from bokgu.core.undo import next_undo
 from bokgu.core.verification import parse_expression, verify_window
+from bokgu.core.writes.write import observe_before, summarise, took_effect
 
 
 def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
@@ -31,7 +32,7 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
     if operation.intent is None:
         return _write_intent(plan, status, index, facts)
     grace = parse_duration(step.validation.timeout) if step.validation else timedelta()
-    moved = follow_operation(step.action, operation, parse_duration(step.timeout), grace, facts)
+    moved = follow_operation(operation, parse_duration(step.timeout), grace, facts)
     if moved.complete:
         moved = Move(_verify(step, moved.operation, facts))
     status = with_step(status, index, moved.operation)
@@ -92,21 +93,14 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         operation = fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     blocking = first_blocking(status.gates)
-    if late or blocking or facts.service is None or status.target is None:
+    live = facts.live
+    if late or blocking or live is None or status.target is None:
         if late:
             operation = fail(operation, "BlockedTooLong", facts, blocking.message if blocking else None)
         status = status.model_copy(update={"reason": blocking.reason if blocking else "ServiceUnreadable"})
         return Outcome(with_step(status, index, operation), requeue_after=facts.timing.poll)
-    arn = step.parameters.service_revision_arn if step.parameters else None
     try:
-        request = build_request(
-            step.action,
-            step.parameters,
-            cluster=status.target.cluster,
-            service=status.target.service,
-            revision=facts.revisions.get(arn or ""),
-            current=facts.revisions.get(facts.service.service_revision_arn or ""),
-        )
+        asked = AWS_ACTIONS[step.action].ask(step, live, status.target)
     except ValueError as error:
         operation = fail(operation, "CannotBuildRequest", facts, str(error))
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
@@ -117,8 +111,9 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         plan_uid=plan.metadata.uid,
         digest=facts.digest,
         approvals=facts.tally.counted,
-        request=request,
-        before=observe_before(facts.service),
+        request=asked.request,
+        restores=asked.restores,
+        before=observe_before(live),
         holder=facts.holder,
         written_at=facts.now,
     )

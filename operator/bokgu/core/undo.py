@@ -5,9 +5,11 @@ from datetime import timedelta
 from bokgu.api.fields import parse_duration
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
-from bokgu.core.aws_effects import build_request, find_change, observe_before, took_effect
+from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.operation import fail, follow_operation, may_be_stale, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, finish, with_undo
+from bokgu.core.writes.table import find_change
+from bokgu.core.writes.write import observe_before, took_effect
 
 _UNDO_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
 
@@ -31,7 +33,7 @@ def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
             with_undo(status, index, undo),
             requeue_after=timedelta() if undo.intent or undo.phase in _UNDO_OVER else facts.timing.poll,
         )
-    moved = follow_operation(step.action, undo, parse_duration(step.timeout), timedelta(), facts)
+    moved = follow_operation(undo, parse_duration(step.timeout), timedelta(), facts)
     undo = moved.operation
     if moved.complete:
         undo = succeed(undo.model_copy(update={"verdict": Verdict.PASSED}), facts, undo.output or "")
@@ -52,30 +54,21 @@ def _write_undo_intent(
     step: Step, forward: StepStatus, undo: OperationStatus, status: RecoveryPlanStatus, facts: PlanFacts
 ) -> OperationStatus:
     """Store the undo of a step, if the service still holds what the step set."""
-    service, intent, target = facts.service, forward.intent, status.target
+    live, intent, target = facts.live, forward.intent, status.target
     started = undo.started_at or facts.now
     if intent is None or target is None:
         return fail(undo, "NothingToUndo", facts)
     if facts.now >= started + parse_duration(step.timeout):
-        return fail(undo, "Timeout" if service else "ServiceUnreadable", facts)
-    if service is None:
+        return fail(undo, "Timeout" if live else "ServiceUnreadable", facts)
+    if live is None:
         return undo
-    changed = find_change(step.action, forward, service, _own_deployments(status))
-    if changed and may_be_stale(forward, service, facts):
+    changed = find_change(forward, live, _own_deployments(status))
+    if changed and may_be_stale(forward, live, facts):
         return undo
     if changed and changed.foreign:
         return fail(undo, "ForeignChange", facts, f"not undone: {changed.message}")
-    arn = intent.before.service_revision_arn
-    set_by_step = step.parameters.service_revision_arn if step.parameters else None
     try:
-        request = build_request(
-            step.action,
-            None,
-            cluster=target.cluster,
-            service=target.service,
-            revision=facts.revisions.get(arn or ""),
-            current=facts.revisions.get(service.service_revision_arn or set_by_step or ""),
-        )
+        asked = AWS_ACTIONS[step.action].ask_undo(step, intent, live, target)
     except ValueError as error:
         return fail(undo, "CannotBuildRequest", facts, str(error))
     attempt = undo.attempt + 1
@@ -83,8 +76,9 @@ def _write_undo_intent(
         update={
             "token": f"{intent.token}-undo-{attempt}",
             "attempt": attempt,
-            "request": request,
-            "before": observe_before(service),
+            "request": asked.request,
+            "restores": asked.restores,
+            "before": observe_before(live),
             "holder": facts.holder,
             "written_at": facts.now,
         }

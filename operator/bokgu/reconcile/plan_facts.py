@@ -5,14 +5,14 @@ import time
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
-from bokgu.aws.ecs import fetch_service, fetch_service_revisions
+from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions
 from bokgu.aws.series import fetch_series
 from bokgu.core.approval.digest import plan_digest
-from bokgu.core.detection import measure_condition
+from bokgu.core.detection import join_halves, measure_condition
 from bokgu.core.lifecycle import freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
@@ -20,8 +20,8 @@ from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.owners import ask_stack
 from bokgu.reconcile.role_grants import find_refusal
-from bokgu.reconcile.surroundings import ask_stack, describe_deployment
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
 
@@ -50,19 +50,19 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
-    service, problem, revisions, measurement = None, None, {}, None
-    deployment, stack_status = None, None
+    service, problem, revisions, measurement, deployment = None, None, {}, None, None
+    stack_status = None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
         try:
             measurement = await _measure(context, plan, target)
             service = await fetch_service(context.aws, target, context.clock())
+            deployment = await _deployment(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
-            if not in_flight(plan) and not undoing:
-                deployment = await describe_deployment(context.aws, target, service)
-                stack_status = await ask_stack(context.aws, target, service)
+            # An undo asks no gates, and nothing may hold it up.
+            stack_status = None if in_flight(plan) or undoing else await ask_stack(context.aws, target, service)
         except AwsError as error:
             service, problem = None, error  # Half a picture is none.
     return PlanFacts(
@@ -118,6 +118,26 @@ async def _revisions(
     return await fetch_service_revisions(context.aws, target, tuple(sorted(arn for arn in wanted if arn)))
 
 
+async def _deployment(
+    context: Context, plan: RecoveryPlan, target: Target, service: EcsService
+) -> DescribedDeployment | None:
+    """The service's deployment in full, where one is in flight, or a rollback is about it. None also while ECS does not
+    describe a new one yet."""
+    arn = service.current_service_deployment
+    rolls_back = any(step.action is Action.ROLLBACK for step in plan.spec.steps)
+    return await find_deployment(context, target, arn) if arn and (service.deploying or rolls_back) else None
+
+
+async def find_deployment(context: Context, target: Target, arn: str) -> DescribedDeployment | None:
+    """The service deployment, or None while ECS does not describe it yet. Raises AwsError."""
+    try:
+        return await fetch_service_deployment(context.aws, target, arn)
+    except AwsError as error:
+        if error.code == "MISSING":
+            return None
+        raise
+
+
 async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Measurement | None:
     """The values that the step under verification is judged by, since its effect was complete."""
     step = next(
@@ -141,6 +161,8 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
             context.aws, watch.sources, region=target.region, role_arn=target.role_arn, start=start, end=now
         )
         points = measure_condition(watch, condition, series, start, now - watch.settle)
+        if half := next((c for c in watch.conditions if c.name == watch.halves.get(name)), None):
+            points = join_halves(points, measure_condition(watch, half, series, start, now - watch.settle))
         return Measurement(points, watch.period(condition), watch.settle)
     return None
 

@@ -5,17 +5,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import AwsError, EcsService, ServiceDeployment, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.aws.ecs import fetch_service_revisions
+from bokgu.core.building.rollback import needs_comparison
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import PlanningFacts
-from bokgu.core.step_building import needs_comparison
 from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
-from bokgu.reconcile.plan_facts import find_corruption
+from bokgu.reconcile.plan_facts import find_corruption, find_deployment
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.watches import Measured
 
@@ -49,6 +49,7 @@ async def plan_incident(
         runbooks=find_runbooks(context, namespace),
         deployments=deployments,
         patience=patience,
+        deployment=await _in_flight(context, protected, service),
         revisions=await _revisions(context, protected, service),
         last_begun=_last_begun(context, protected),
         policy=policy.found,
@@ -62,6 +63,18 @@ async def plan_incident(
     for runbook, at in past.last_begun.items():
         begun[runbook] = max(at, begun.get(runbook, at))
     return decide_plan(replace(facts, track_records=past.track_records, last_begun=begun))
+
+
+async def _in_flight(context: Context, protected: ProtectedService, service: EcsService) -> DescribedDeployment | None:
+    """The service deployment in flight, where there is a revision to go back to. None also where ECS does not
+    describe it."""
+    arn = service.current_service_deployment
+    if arn is None or not service.deploying or protected.status.last_known_good is None:
+        return None
+    try:
+        return await find_deployment(context, protected.spec.target, arn)
+    except AwsError:
+        return None
 
 
 async def _revisions(

@@ -12,7 +12,7 @@ from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, Recovery
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
 from bokgu.api.vocabulary import OperationPhase
 from bokgu.aws.client import PASSING
-from bokgu.aws.ecs import send_request
+from bokgu.aws.sending import send_request
 from bokgu.core.approval.auto import enter_start
 from bokgu.core.execution import decide
 from bokgu.core.operation import FRESH, forget_intent, record_answer
@@ -118,7 +118,7 @@ async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts:
     fresh_until = time.monotonic() + (FRESH - (now - facts.service.read_at)).total_seconds()
     deadline = min(stored + SEND_WITHIN, fresh_until)
     try:
-        service = await send_request(context.aws, status.target, send.request, f"bokgu-{send.token}", deadline)
+        accepted = await send_request(context.aws, status.target, send.request, f"bokgu-{send.token}", deadline)
     except AwsError as error:
         if error.code in PASSING and not error.sent:
             return forget_intent(status, send.token)
@@ -128,13 +128,14 @@ async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts:
         return record_answer(status, send.token, answer)
     # A new deployment is ours; a mere change of the count makes none.
     known = {id_ for o in _operations(status) if o.intent for id_ in o.intent.before.deployment_ids}
-    primary = service.primary
+    service = accepted.service
+    primary = service.primary if service else None
     new = primary is not None and primary.id not in known
     answer = Answer(
         at=now,
         result="Accepted",
         deployment_id=primary.id if primary and new else None,
-        service_revision_arn=service.service_revision_arn if new else None,
+        service_revision_arn=service.service_revision_arn if service and new else None,
     )
     return record_answer(status, send.token, answer)
 

@@ -1,4 +1,4 @@
-"""What else is at work on a service, through real boto3, from the simulated AWS."""
+"""The owner of a service, and whether there is still a service to own, through real boto3, from the simulated AWS."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from bokgu.aws.cloudformation import GONE, fetch_stack_status
 from bokgu.aws.ecs import fetch_service
 from bokgu.core.owners import is_updating
 from bokgu.core.support import is_gone
-from bokgu.reconcile.surroundings import ask_stack, describe_deployment
+from bokgu.reconcile.owners import ask_stack
 from tests.aws_gateway import TARGET, call
 from tests.simulator.harness import Scene
 from tests.simulator.server import SimulatorServer
@@ -77,20 +77,6 @@ def test_s6_a_stack_that_cannot_be_read_is_told_from_one_that_is_no_more(scene: 
     said = call(scene.server.url, ask)
     assert isinstance(said, AwsError)
     assert said.code == code
-
-
-def test_the_deployment_in_flight_is_described_and_no_other(scene: Scene) -> None:
-    scene.create_stable()
-    before = call(scene.server.url, read)
-    assert call(scene.server.url, lambda aws: describe_deployment(aws, TARGET, before)) is None
-    assert scene.control.calls("DescribeServiceDeployments") == []
-    hooks = [{"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}]
-    scene.update(forceNewDeployment=True, deploymentConfiguration={"lifecycleHooks": hooks})
-    during = call(scene.server.url, read)
-    assert (during.strategy, during.pauses) == ("ROLLING", ("POST_SCALE_UP",))
-    found = call(scene.server.url, lambda aws: describe_deployment(aws, TARGET, during))
-    assert found
-    assert (found.arn, found.status) == (during.current_service_deployment, "IN_PROGRESS")
 
 
 def test_fact_14_an_express_service_of_ecs_shows_how_it_is_managed() -> None:

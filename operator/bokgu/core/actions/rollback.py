@@ -1,0 +1,57 @@
+"""rollback_to_previous_version: back to a service revision that served well.
+
+While the deployment that brought the trouble is in flight, ECS itself holds what it replaces and returns there within
+seconds. Afterwards the whole service revision is restored: the task definition alone would leave network configuration,
+load balancers, platform version and capacity providers as the bad deployment set them.
+"""
+
+from bokgu.api.meta import Target
+from bokgu.api.observed import DescribedDeployment, ServiceRevision
+from bokgu.api.recovery_plan import Intent, Step
+from bokgu.core.actions.action import Asked
+from bokgu.core.live_state import LiveState
+from bokgu.core.writes.new_deployment import find_difference
+from bokgu.core.writes.stop_deployment import IN_FLIGHT
+from bokgu.core.writes.write import build_request
+
+
+class Rollback:
+    """Its undo restores the revision that it found, which is one that Bokgu itself replaced."""
+
+    def ask(self, step: Step, live: LiveState, target: Target) -> Asked:
+        """StopServiceDeployment while the deployment is in flight, else UpdateService."""
+        wanted = step.parameters.service_revision_arn if step.parameters else None
+        if wanted is None:
+            raise ValueError("rollback_to_previous_version needs parameters.serviceRevisionArn")
+        if live.deployment is not None and live.deployment.status in IN_FLIGHT:
+            if (elsewhere := returns_elsewhere(live.deployment, wanted)) is not None:
+                raise ValueError(elsewhere)
+            arguments = {"serviceDeploymentArn": live.deployment.arn, "stopType": "ROLLBACK"}
+            return Asked(build_request("ecs", "StopServiceDeployment", arguments), restores=wanted)
+        return _restore(live.revisions.get(wanted), live.revisions.get(live.service.service_revision_arn or ""), target)
+
+    def ask_undo(self, step: Step, forward: Intent, live: LiveState, target: Target) -> Asked:
+        """UpdateService with the revision that was there before."""
+        found = live.revisions.get(forward.before.service_revision_arn or "")
+        set_by_step = step.parameters.service_revision_arn if step.parameters else None
+        return _restore(found, live.revisions.get(live.service.service_revision_arn or set_by_step or ""), target)
+
+
+def returns_elsewhere(deployment: DescribedDeployment, wanted: str) -> str | None:
+    """Why stopping the deployment would not bring the wanted service revision back, or None."""
+    if wanted in deployment.source_revision_arns:
+        return None
+    known = ", ".join(deployment.source_revision_arns) or "nothing"
+    return f"the deployment in flight replaces {known}, not {wanted}: ECS would not return there"
+
+
+def _restore(revision: ServiceRevision | None, current: ServiceRevision | None, target: Target) -> Asked:
+    if revision is None or current is None:
+        raise ValueError("ECS does not describe the service revisions to restore and to leave")
+    arguments = {
+        "cluster": target.cluster,
+        "service": target.service,
+        "taskDefinition": revision.task_definition,
+        **find_difference(revision, current),
+    }
+    return Asked(build_request("ecs", "UpdateService", arguments))

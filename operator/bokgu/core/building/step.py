@@ -1,0 +1,130 @@
+"""What every step has: description, times, validation, and what templates may name."""
+
+import re
+from datetime import timedelta
+
+from bokgu.api.fields import bounded, format_duration, parse_duration
+from bokgu.api.recovery_plan import Step, StepParameters, Undo, Validation
+from bokgu.api.runbook import RunbookStep
+from bokgu.api.vocabulary import Comparison, OnFailure, ValidationType
+from bokgu.core.building.count import wanted_count
+from bokgu.core.building.usual import USUAL
+from bokgu.core.detection import lowest_threshold
+from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.templates import fill_template
+
+_OPPOSITE = {
+    Comparison.GREATER_THAN: "<=",
+    Comparison.GREATER_THAN_OR_EQUAL: "<",
+    Comparison.LESS_THAN: ">=",
+    Comparison.LESS_THAN_OR_EQUAL: ">",
+}
+"""What holds exactly where the detector's comparison does not: no errors at all must satisfy a threshold of 0."""
+
+_ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+){1,2}-\d[a-z]\b")
+"""An Availability Zone, such as eu-central-1a."""
+
+
+def template_values(facts: PlanningFacts, step: RunbookStep | None = None) -> dict[str, str]:
+    """What templates of a runbook may name, for this incident; of `step` the wanted count."""
+    incident, protected, service = facts.incident, facts.protected_service, facts.service
+    good = protected.status.last_known_good
+    return {
+        "service": protected.spec.ecs.service,
+        "cluster": short_name(protected.spec.ecs.cluster),
+        "region": protected.spec.region,
+        "environment": protected.spec.environment,
+        "desiredCount": str(service.desired_count),
+        "runningCount": str(service.running_count),
+        "wantedCount": str(wanted_count(facts, step) or service.desired_count),
+        "currentRevision": short_name(service.task_definition),
+        "targetRevision": short_name(good.task_definition) if good else "none known",
+        "rootCause": facts.classification.root_cause,
+        "incidentType": incident.spec.type,
+        "severity": incident.spec.severity,
+        "zone": find_zone(facts) or "the zone that fails",
+        "graceSeconds": str(service.grace_seconds),
+        "logGroup": protected.spec.log_group or "none named",
+        "dependencies": ", ".join(protected.spec.depends_on) or "nothing that is named",
+    }
+
+
+def find_zone(facts: PlanningFacts) -> str | None:
+    """The Availability Zone that the evidence names first."""
+    found = (_ZONE.search(item.fact) for item in facts.classification.evidence)
+    return next((match[0] for match in found if match), None)
+
+
+def concrete_step(
+    step: RunbookStep,
+    facts: PlanningFacts,
+    *,
+    parameters: StepParameters | None = None,
+    undo: Undo | None = None,
+    remark: str | None = None,
+) -> Step:
+    """The step with description, times and validation; `remark` follows its description."""
+    text = fill_template(step.description or USUAL[step.action].description, template_values(facts, step))
+    return Step(
+        name=step.name,
+        action=step.action,
+        description=bounded(" ".join((text, *filter(None, (remark,)), *_left_out(step, undo))), 2048),
+        parameters=parameters,
+        estimated_duration=format_duration(estimate_step(step)),
+        timeout=step.timeout or format_duration(USUAL[step.action].timeout),
+        required_resources=step.required_resources or ("ecs_service",),
+        on_failure=step.on_failure or (OnFailure.ROLL_BACK if undo else OnFailure.STOP),
+        rollback=undo,
+        validation=_validation(step, facts),
+    )
+
+
+def _left_out(step: RunbookStep, undo: Undo | None) -> list[str]:
+    """What the runbook asks for that the plan does not do, said plainly."""
+    found = []
+    if step.rollback and undo is None:
+        found.append("A restart changes no revision: nothing takes it back, so the runbook's rollback is left out.")
+    if step.validation and step.validation.type is ValidationType.LOG:
+        criteria = step.validation.criteria or "log"
+        found.append(f"The runbook's check {criteria} of logs is left out: the incident quotes the log lines.")
+    return found
+
+
+def _validation(step: RunbookStep, facts: PlanningFacts) -> Validation | None:
+    """The incident's own metric must be on the right side of its lowest threshold; windows follow its period."""
+    asked = step.validation
+    if not step.action.writes or facts.watch is None or facts.condition is None:
+        return None
+    metric = asked if asked and asked.type is ValidationType.METRIC else None
+    hold = USUAL[step.action].clean_periods * facts.watch.period(facts.condition)
+    if metric and metric.for_:
+        hold = max(hold, parse_duration(metric.for_))
+    wait = 2 * hold + facts.watch.settle
+    if metric and metric.timeout:
+        wait = max(parse_duration(metric.timeout), hold + facts.watch.settle)
+    above = facts.condition.comparison.startswith("Greater")
+    limit = facts.condition.clear_threshold or lowest_threshold(facts.condition.thresholds)
+    good = _OPPOSITE[facts.condition.comparison]
+    return Validation(
+        type=ValidationType.METRIC,
+        criteria=(metric and metric.criteria)
+        or bounded(f"{facts.condition.name}_{'decrease' if above else 'increase'}", 63),
+        expression=f"{facts.condition.name} {good} {limit}",
+        for_=format_duration(hold),
+        timeout=format_duration(wait),
+    )
+
+
+def wait_for_deployment(why: str = "what to do is decided when that has ended") -> NoPlan:
+    """There is no plan while ECS is deploying."""
+    return NoPlan("DeploymentInProgress", f"ECS is deploying: {why}", wait=True)
+
+
+def estimate_step(step: RunbookStep) -> timedelta:
+    """How long the step usually takes."""
+    return parse_duration(step.estimated_duration) if step.estimated_duration else USUAL[step.action].estimate
+
+
+def short_name(arn: str) -> str:
+    """The part of an ARN that people read, such as api:7."""
+    return arn.rpartition("/")[2]

@@ -1,0 +1,40 @@
+"""A step of a runbook, made concrete by the module of its action."""
+
+from collections.abc import Callable, Mapping
+
+from bokgu.api.recovery_plan import Step
+from bokgu.api.runbook import RunbookStep
+from bokgu.api.vocabulary import Action
+from bokgu.core.building.rollback import build_rollback
+from bokgu.core.building.scale_out import build_scale_out
+from bokgu.core.building.service_restart import build_restart
+from bokgu.core.building.step import concrete_step, wait_for_deployment
+from bokgu.core.planning_facts import NoPlan, PlanningFacts
+
+_BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ...] | NoPlan]] = {
+    Action.HEALTH_CHECK: lambda step, facts: (concrete_step(step, facts),),
+    Action.SCALE_OUT: build_scale_out,
+    Action.SERVICE_RESTART: build_restart,
+    Action.ROLLBACK: build_rollback,
+}
+"""By action; every action has one."""
+
+_WHILE_DEPLOYING = frozenset({Action.ROLLBACK})
+"""Actions that may change a service while ECS is deploying it."""
+
+
+def build_step(step: RunbookStep, facts: PlanningFacts) -> tuple[Step, ...] | NoPlan:
+    """The steps with the numbers of the service, or why they cannot be done there."""
+    spec = facts.protected_service.spec
+    if step.action.writes and spec.mode.runs and step.action not in spec.allowed_actions:
+        return NoPlan(
+            "ActionNotAllowed",
+            f"{step.action} would help: allow it in spec.allowedActions of ProtectedService"
+            f" {facts.protected_service.metadata.name}",
+            wait=True,
+        )
+    if step.action.writes and facts.service.desired_count == 0:
+        return NoPlan("ScaledToZero", "the service is scaled to zero: somebody wants it so", wait=False)
+    if step.action.writes and facts.service.deploying and step.action not in _WHILE_DEPLOYING:
+        return wait_for_deployment()
+    return _BUILDERS[step.action](step, facts)

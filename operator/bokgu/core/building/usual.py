@@ -1,0 +1,46 @@
+"""What is usual for each action, where neither runbook nor service says more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bokgu.api.vocabulary import Action
+
+
+@dataclass(frozen=True)
+class Usual:
+    """`estimate` is how long the step usually takes [experience], `timeout` when to give up: start-up, health checks
+    and deregistration of the slowest usual service fit in it. `clean_periods` are the datapoints that must be good
+    before the step counts: five clean minutes at the usual period of one minute, ten after a rollback. `description`
+    is the step for people, as a template."""
+
+    estimate: timedelta
+    timeout: timedelta
+    clean_periods: int
+    description: str
+
+
+USUAL: Mapping[Action, Usual] = {
+    Action.HEALTH_CHECK: Usual(
+        timedelta(minutes=1),
+        timedelta(minutes=5),
+        0,
+        "Read the service once more and write down what it shows. Changes nothing.",
+    ),
+    Action.SCALE_OUT: Usual(
+        timedelta(minutes=15), timedelta(minutes=15), 5, "Run {wantedCount} tasks instead of {desiredCount}."
+    ),
+    Action.SERVICE_RESTART: Usual(
+        timedelta(minutes=15),
+        timedelta(minutes=30),
+        5,
+        "Replace all {desiredCount} tasks by new ones of the same revision ({currentRevision}).",
+    ),
+    Action.ROLLBACK: Usual(
+        timedelta(minutes=15),
+        timedelta(minutes=30),
+        10,
+        "Restore the service revision that served before: {targetRevision} instead of {currentRevision}.",
+    ),
+}
+"""By action; every action has a row."""

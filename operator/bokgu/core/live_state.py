@@ -1,0 +1,17 @@
+"""What AWS says, at one moment, of all that a plan acts on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bokgu.api.observed import DescribedDeployment, EcsService, ServiceRevision
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """`service` as read just now; `deployment` the service deployment in flight, or the one that the plan stopped;
+    `revisions` the service revisions that the plan may restore and the one in use, by ARN. What the plan has nothing to
+    do with is not read."""
+
+    service: EcsService
+    deployment: DescribedDeployment | None = None
+    revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)

@@ -1,0 +1,67 @@
+"""UpdateService that starts a deployment: of the revision in use (forceNewDeployment), or of another one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bokgu.api.observed import ServiceRevision
+from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.core.live_state import LiveState
+from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
+
+
+class NewDeployment:
+    """A deployment that was not there before, of the task definition asked for, is the effect."""
+
+    touches = Touches.REVISION
+
+    def __init__(self, *, repeatable: bool) -> None:
+        """UpdateService with what is in use already starts no deployment; forceNewDeployment starts another one each
+        time (KNOWLEDGE of API_UpdateService)."""
+        self.repeatable = repeatable
+
+    def find_effect(self, intent: Intent, live: LiveState) -> Effect:
+        """One new deployment of the wanted task definition; any other one is not explained."""
+        before, service = intent.before, live.service
+        fresh = [d for d in service.deployments if d.id not in before.deployment_ids]
+        if len(fresh) > 1:
+            return Effect(seen=False, ambiguous=True)
+        wanted = request_arguments(intent.request).get("taskDefinition", before.task_definition)
+        if fresh and fresh[0].task_definition == wanted:
+            return Effect(True, False, fresh[0].id, service.service_revision_arn)
+        return Effect(seen=False, ambiguous=bool(fresh))
+
+    def find_change(self, operation: OperationStatus, live: LiveState, ours: frozenset[str]) -> Change | None:
+        """Another deployment has replaced ours, or ours has failed."""
+        own = operation.answer.deployment_id if operation.answer else None
+        primary = live.service.primary
+        if primary is None or primary.id not in {own, *ours}:
+            return Change(f"deployment {primary.id if primary else 'none'} replaced {own}")
+        if primary.rollout_state == "FAILED":
+            return Change(f"the deployment failed: {primary.rollout_state_reason}", foreign=False)
+        return None
+
+    def complete(self, operation: OperationStatus, live: LiveState) -> bool:
+        """The deployment is complete and runs all tasks, and no task of another one is left."""
+        return live.service.steady
+
+    def describe(self, operation: OperationStatus, live: LiveState) -> str:
+        """The task definition before and now."""
+        return describe_revision(operation, live)
+
+
+def describe_revision(operation: OperationStatus, live: LiveState) -> str:
+    """The task definition before and now, and the service."""
+    before = operation.intent.before.task_definition if operation.intent else "?"
+    old, new = (arn.rsplit("/", 1)[-1] for arn in (before, live.service.task_definition))
+    return f"task definition {old} → {new}; {summarise(live.service)}"
+
+
+def find_difference(revision: ServiceRevision, current: ServiceRevision) -> Mapping[str, Any]:
+    """The settings that must change to come from `current` to `revision`; a list that only `current` has is emptied."""
+    changed = {name: value for name, value in revision.settings.items() if current.settings.get(name) != value}
+    gone: dict[str, Any] = {
+        name: []
+        for name, value in current.settings.items()
+        if name not in revision.settings and isinstance(value, list)
+    }
+    return changed | gone
