@@ -43,7 +43,7 @@ class PlanFacts:
     not be: `problem` says why; `deployment` and `revisions` are as in LiveState. `elder`, `role_refused` and `at_work`
     are as in GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since`
     is when this process could first have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is
-    how far the API server's clock is ahead of `now`.
+    how far the API server's clock is ahead of `now`. `stack_status` is as in GuardFacts.
     """
 
     now: datetime
@@ -66,6 +66,7 @@ class PlanFacts:
     frozen_by: str | None = None
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
+    stack_status: str | AwsError | None = None
 
     @property
     def live(self) -> LiveState | None:
@@ -147,6 +148,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         frozen_by=facts.frozen_by,
         role_refused=facts.role_refused,
         deployment=facts.deployment,
+        stack_status=facts.stack_status,
     )
 
 

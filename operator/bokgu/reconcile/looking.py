@@ -210,7 +210,7 @@ async def see_details(
     if _is_stale(memory, protected, state.service):
         deployments = await fetch_service_deployments(context.aws, target, bulk=True)
         memory.histories[protected.key] = (_shape(state.service), deployments)
-    state = replace(state, deployments=memory.histories[protected.key][1])
+    state = replace(state, deployments=memory.histories.get(protected.key, (None, ()))[1])
     current = state.service.current_service_deployment
     if Preset.ECS_DEPLOYMENT in presets and is_slow(state) and current:
         described = await fetch_service_deployment(context.aws, target, current, bulk=True)
@@ -221,7 +221,10 @@ async def see_details(
 
 
 def _is_stale(memory: ScopeMemory, protected: ProtectedService, service: EcsService) -> bool:
-    """Whether the deployments that were listed last may have changed since."""
+    """Whether the deployments that were listed last may have changed since. ECS lists none of other controllers
+    (UnsupportedFeatureException)."""
+    if service.controller != "ECS":
+        return False
     shape, deployments = memory.histories.get(protected.key, (None, ()))
     return shape != _shape(service) or any(d.status not in ENDED for d in deployments[:1])
 
