@@ -115,7 +115,8 @@ def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, s
     if isinstance(state, AwsError):
         return Look(now, generation, watch, problem=state, target_groups=groups, uid=uid)
     _, history = memory.histories.get(protected.key, (None, ()))
-    seen = ServiceLook(state, now, history, minute=context.settings.minute)
+    plan = protected.status.active_plan
+    seen = ServiceLook(state, now, history, minute=context.settings.minute, recovered_by=plan.name if plan else None)
     blind = any(not group.load_balancer for group in groups) and not BALANCER_PRESETS.keys().isdisjoint(presets)
     unknown = memory.balanced_problem if blind else None
     return Look(now, generation, watch, state=seen, problem=unknown, target_groups=groups, uid=uid)
