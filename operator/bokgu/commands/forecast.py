@@ -143,7 +143,9 @@ def _notes(context: Context, incident: Incident, around: Around) -> tuple[str, .
     plan = context.find(RecoveryPlan, incident.metadata.namespace, entry.name) if entry else None
     if entry:
         phase = plan.status.phase if plan else entry.outcome or "gone"
-        notes.append(f"it has plan {entry.name} already ({phase}): this is what would be planned if it had none")
+        over = plan is None or plan.status.phase.terminal
+        otherwise = "would follow, if that one does not help" if over else "would be planned if it had none"
+        notes.append(f"it has plan {entry.name} already ({phase}): this is what {otherwise}")
     if is_over(incident):
         notes.append("it is resolved: nothing is planned any more")
     elif cleared(incident, around.detection, plan):

@@ -1,7 +1,7 @@
 """Classification: a diagnosis and the state of the service to impact, priority and what can help."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bokgu.api.fields import bounded, format_duration
 from bokgu.api.incident import Classification, Incident, SimilarIncidents
@@ -57,10 +57,11 @@ def classify_incident(
     *,
     runbooks: Iterable[Runbook],
     dependents: int = 0,
+    told_at: datetime | None = None,
 ) -> Classification:
     """Combine what is wrong with how much it matters. Deterministic: same facts, same classification.
 
-    `dependents` counts the ProtectedServices that depend on this one.
+    `dependents` counts the ProtectedServices that depend on this one. `told_at` is now.
     """
     environment = protected_service.spec.environment
     runbook = choose_runbook(
@@ -83,6 +84,7 @@ def classify_incident(
         new_revision_at_fault=diagnosis.new_revision_at_fault,
         confidence=diagnosis.confidence,
         deployment_id=service.primary.id if service and service.primary else None,
+        told_at=told_at,
         environment=environment,
         traits=diagnosis.traits,
         evidence=diagnosis.evidence,

@@ -80,8 +80,9 @@ class _Inquiry:
 
     @property
     def detected_at(self) -> datetime:
-        """When the trouble was seen."""
-        return self.incident.spec.detected_at or self.incident.metadata.creation_timestamp or self.now
+        """When the trouble was seen; where it came back, when it last did."""
+        begun = self.incident.spec.detected_at or self.incident.metadata.creation_timestamp or self.now
+        return max(begun, self.incident.status.last_seen_at or begun)
 
     @property
     def begin(self) -> datetime:
