@@ -11,7 +11,7 @@ from bokgu.api.meta import UidReference, find_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.correlation import Suppression
-from bokgu.core.lifecycle import Standing, build_status, cleared, freezes_service, is_over
+from bokgu.core.lifecycle import Standing, build_status, cleared, is_over
 from bokgu.core.planning_facts import NoPlan
 from bokgu.core.timeline import MAX_TIMELINE
 from tests.unit.facts import (
@@ -349,28 +349,6 @@ def test_a_plan_that_ended_the_corruption_leaves_the_data_to_a_person() -> None:
     life, done = Life(incident(type="data_corruption", status=planned().status.to_dict())), ended(PlanPhase.COMPLETED)
     status = life.look(50, "Clear", 2, plan=done)
     assert (status.phase, status.reason) == (IncidentPhase.ESCALATED, "DataToCheck")
-
-
-@pytest.mark.parametrize(
-    ("type_", "found", "freezes"),
-    [
-        ("data_corruption", None, True),
-        ("data_corruption", {"rootCause": "DataCorruption"}, True),
-        ("data_corruption", {"rootCause": "Unknown"}, True),
-        ("data_corruption", {"rootCause": "CpuSaturation"}, False),
-        ("data_corruption", {"rootCause": "CpuSaturation", "confidence": "low"}, True),
-        ("high_error_rate", {"rootCause": "DataCorruption"}, False),
-    ],
-)
-def test_corrupted_data_freezes_its_service_but_for_its_own_plan_against_a_known_cause(
-    type_: str, found: dict[str, Any] | None, freezes: bool
-) -> None:
-    status = {"classification": classification(**found).to_dict()} if found else {}
-    trouble = incident(type=type_, status=status)
-    assert freezes_service(trouble, trouble.metadata.uid) is freezes
-    assert freezes_service(trouble, "another") is (type_ == "data_corruption"), "plans of other incidents always wait"
-    over = incident(type=type_, status={**status, "phase": "Resolved"})
-    assert not freezes_service(over, "another")
 
 
 def test_after_a_relapse_that_went_away_by_itself_the_watch_begins_anew() -> None:

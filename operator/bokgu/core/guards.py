@@ -16,6 +16,7 @@ from bokgu.api.role_grants import ROLE_NOT_ALLOWED
 from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.approval.tally import Tally
 from bokgu.core.aws_effects import find_change, took_effect
+from bokgu.core.freeze import Freeze
 
 SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
@@ -31,7 +32,7 @@ class GuardFacts:
 
     `service` is the live read, `problem` why there is none. `elder` is an older ProtectedService of the same ECS
     service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble has
-    gone away and was not seen since, `frozen_by` names an open incident of corrupted data on the service.
+    gone away and was not seen since, `frozen_by` is an open incident that keeps plans from changing the service.
     `role_refused` says why configuration does not let the namespace assume the service's role.
     """
 
@@ -46,7 +47,7 @@ class GuardFacts:
     at_work: str | None
     now: datetime
     mitigated: bool = False
-    frozen_by: str | None = None
+    frozen_by: Freeze | None = None
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
@@ -168,14 +169,11 @@ def _still_needed(facts: GuardFacts) -> Gate:
 
 
 def _not_frozen(facts: GuardFacts) -> Gate:
-    """Corrupted data: whatever is changed now may make it worse or destroy the traces (KNOWLEDGE, DataCorruption)."""
-    return _gate(
-        "NotFrozen",
-        "DataCorruption",
-        facts.frozen_by is None or not facts.step.action.writes,
-        value=facts.frozen_by or "",
-        message=f"{facts.frozen_by} reports corrupted data: a person must look before anything is changed",
-    )
+    """What an open incident forbids, whatever people approve (KNOWLEDGE, DataCorruption and SecretOrConfigFailure)."""
+    freeze, running = facts.frozen_by, facts.service.running_count if facts.service else 1
+    if freeze is None or not freeze.holds(facts.step.action, running):
+        return _gate("NotFrozen", "Frozen", True)
+    return _gate("NotFrozen", freeze.reason, False, value=freeze.incident, message=freeze.message)
 
 
 def _lock_free(facts: GuardFacts) -> Gate:

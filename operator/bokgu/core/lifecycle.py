@@ -8,12 +8,10 @@ from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentS
 from bokgu.api.meta import Condition, find_condition, is_true, set_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import (
-    Confidence,
     DetectionState,
     IncidentPhase,
     IncidentType,
     PlanPhase,
-    RootCause,
     SourceKind,
     Verdict,
 )
@@ -28,8 +26,6 @@ RECORDED = "Recorded"
 
 FLAPPING = 3
 """Beginnings of the trouble within two relapse watches from where on it flaps."""
-
-_FREEZING = frozenset({RootCause.DATA_CORRUPTION, RootCause.UNKNOWN})
 
 _PHASE_OF_PLAN = {
     PlanPhase.PENDING: IncidentPhase.AWAITING_APPROVAL,
@@ -72,17 +68,6 @@ class Standing:
 def is_over(incident: Incident) -> bool:
     """Whether nothing will change the incident any more."""
     return incident.status.phase is IncidentPhase.RESOLVED
-
-
-def freezes_service(incident: Incident, plan_of: str) -> bool:
-    """Whether the incident keeps a plan from changing anything on its service: data was corrupted, and what is changed
-    now may destroy more of it, or the traces. `plan_of` is the uid of the plan's incident: only a plan of this very
-    incident may act, where the mechanism behind it is known and sure."""
-    if incident.spec.type is not IncidentType.DATA_CORRUPTION or is_over(incident):
-        return False
-    found = incident.status.classification
-    known = found is not None and found.root_cause not in _FREEZING and found.confidence is not Confidence.LOW
-    return not (known and incident.metadata.uid == plan_of)
 
 
 def cleared(incident: Incident, detection: Detection | None, plan: RecoveryPlan | None) -> bool:
