@@ -119,7 +119,8 @@ class Classification(ApiModel):
         " no plan, it is told anew.",
     )
     told_at: Timestamp | None = Field(
-        default=None, description="When it was told. It is told anew when the last plan did not end the trouble."
+        default=None,
+        description="When it was told: while there is no plan, or after one that did not help, it is told anew.",
     )
     environment: Word | None = Field(
         default=None, description="Environment of the ProtectedService, where its history is kept."

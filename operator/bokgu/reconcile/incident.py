@@ -12,7 +12,7 @@ from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, SourceKind
 from bokgu.aws.ecs import fetch_service
 from bokgu.core.approval.digest import plan_digest
-from bokgu.core.classification import classify_incident, is_outdated
+from bokgu.core.classification import classify_incident, is_outdated, tell_again_at
 from bokgu.core.correlation import Suppression, find_leader
 from bokgu.core.diagnosis import diagnose
 from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over
@@ -73,10 +73,11 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         INCIDENTS_ENDED.labels(incident.spec.type, status.phase).inc()
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
-    known = incident.model_copy(update={"status": status})
-    if standing.no_plan is None and awaits_next_rung(known, standing.plan, standing.detection):
+    known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection
+    if awaits_next_rung(known, plan, said) and not awaits_next_rung(incident, plan, said):
         return timedelta()  # What did not help is written down: now the next rung.
-    return _next_pass(incident, status.phase, standing)
+    waits = (_next_pass(incident, status.phase, standing), _next_telling(context, known, standing))
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> timedelta | None:
@@ -89,6 +90,16 @@ def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> 
         return min((end for end in ends if end > timedelta()), default=timedelta())
     waiting = standing.problem or (standing.no_plan and standing.no_plan.wait) or standing.suppression
     return RETRY if waiting else None
+
+
+def _next_telling(context: Context, incident: Incident, standing: Standing) -> timedelta | None:
+    """When there will be more to know about the cause."""
+    protected = context.find(ProtectedService, incident.metadata.namespace, incident.spec.service_ref.name)
+    if standing.no_plan is None or incident.status.classification is None or protected is None:
+        return None
+    stops, minute = protected.status.recent_stops, context.settings.minute
+    due = tell_again_at(incident.status.classification, incident, stops, minute)
+    return None if due is None else max(timedelta(), due - standing.now)
 
 
 async def _look(context: Context, incident: Incident) -> Standing:
@@ -123,8 +134,7 @@ async def _look(context: Context, incident: Incident) -> Standing:
 
 
 async def foresee(context: Context, incident: Incident, around: Around, now: datetime) -> Prospect:
-    """Classify the incident if it is not, or was before the deployment that has ended since, or before its last plan
-    did; then decide on a plan. Nothing is written."""
+    """Classify the incident if it is not, or if that must be done anew; then decide on a plan. Nothing is written."""
     protected, known = around.protected, incident.status.classification
     if protected is None:
         name = incident.spec.service_ref.name
@@ -135,11 +145,7 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
     except AwsError as error:
         return Prospect(known, problem=(error.code, str(error)))
     classification = known
-    if (
-        classification is None
-        or (is_outdated(classification, service) and not service.deploying)
-        or told_before(classification, incident, await _current_plan(context, incident))
-    ):
+    if classification is None or await _must_tell_anew(context, incident, classification, protected, service):
         classification = await _classify(context, incident, protected, service, around.measured)
     classified = incident.model_copy(
         update={"status": incident.status.model_copy(update={"classification": classification})}
@@ -159,6 +165,19 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
         now=now,
     )
     return Prospect(classification, decision=decision, service=service)
+
+
+async def _must_tell_anew(
+    context: Context, incident: Incident, known: Classification, protected: ProtectedService, service: EcsService
+) -> bool:
+    """Whether the cause was told of another deployment, before the last plan proved not to help, or there is more to
+    know by now."""
+    if is_outdated(known, service) and not service.deploying:
+        return True
+    if told_before(known, incident, await _current_plan(context, incident)):
+        return True
+    due = tell_again_at(known, incident, protected.status.recent_stops, context.settings.minute)
+    return due is not None and context.clock() >= due
 
 
 def _known_deployments(context: Context, protected: ProtectedService) -> tuple[ServiceDeployment, ...]:
