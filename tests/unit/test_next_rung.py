@@ -125,7 +125,7 @@ def test_the_cause_is_told_anew_once_a_plan(
 def tried(
     runbook_: str | None = "traffic-surge", ended_: str = "completed, and did not end the trouble", *writes: Any
 ) -> Tried:
-    return Tried("plan-1", runbook_, ended_, writes)
+    return Tried("plan-1", runbook_, ended_, ended_.startswith("completed"), writes)
 
 
 def climbed(*past: Tried, **changes: Any) -> Decision:
@@ -147,11 +147,17 @@ def test_more_load_after_more_tasks_is_the_next_rung() -> None:
     )
 
 
-def test_a_rung_that_does_the_same_is_only_for_trouble_that_goes_on_after_it() -> None:
+def test_more_of_the_same_is_only_for_trouble_that_comes_back_after_it_has_helped() -> None:
     at_maximum = climbed(service=service(desired=10)).outcome
     assert isinstance(at_maximum, NoPlan)
     assert at_maximum.reason == "AtMaximum"
     assert "the surge goes on" not in at_maximum.message
+    measured = climbed(
+        tried("traffic-surge", "ended as Failed: VerificationFailed", SCALED), service=service(desired=5)
+    )
+    assert isinstance(measured.outcome, NoPlan)
+    assert measured.outcome.reason == "Tried"
+    assert "Raise the maximum" in measured.outcome.message, "more of what did not help is no new idea"
 
 
 def test_where_all_rungs_were_tried_a_person_is_told() -> None:
@@ -175,7 +181,7 @@ def test_never_the_same_request_again_whatever_the_runbook_is_called() -> None:
 
 
 def test_what_nobody_knows_is_not_repeated_by_chance() -> None:
-    no = climbed(Tried("plan-1", None, "ended as nobody knows", None)).outcome
+    no = climbed(Tried("plan-1", None, "ended as nobody knows", helped=False, writes=None)).outcome
     assert isinstance(no, NoPlan)
     assert (no.reason, no.wait) == ("PlanGone", False)
 

@@ -21,12 +21,13 @@ Write = tuple[Action, StepParameters | None]
 
 @dataclass(frozen=True)
 class Tried:
-    """A plan of the incident that had begun, and how it ended. `runbook` is the one that it was made from; `writes` is
-    what it asked of AWS, None where the plan is gone and nobody knows."""
+    """A plan of the incident that had begun, and how it ended. `runbook` is the one that it was made from; `helped`: it
+    completed, and for a time it did. `writes` is what it asked of AWS, None where the plan is gone and nobody knows."""
 
     plan: str
     runbook: str | None
     ended: str
+    helped: bool
     writes: tuple[Write, ...] | None
 
 
@@ -87,6 +88,7 @@ def read_tried(entry: IncidentPlan, plan: RecoveryPlan | None) -> Tried | None:
         plan=entry.name,
         runbook=reference.name if reference else entry.runbook,
         ended=ended,
+        helped=phase is PlanPhase.COMPLETED,
         writes=find_writes(plan.spec.steps) if plan else None,
     )
 

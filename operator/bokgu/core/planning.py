@@ -181,8 +181,9 @@ def _passes_over(rung: Runbook, below: tuple[Runbook, ...], facts: PlanningFacts
     ):
         return NoPlan(MISMATCH, mismatch, wait=False)
     same = (b.metadata.name for b in below if _writes(b) and _writes(b) == _writes(rung))
-    if undone := [other for other in same if all(t.runbook != other for t in facts.tried)]:
-        message = f"it does the same as {undone[0]}, and is for trouble that goes on after that"
+    helped = {t.runbook for t in facts.tried if t.helped}
+    if useless := [other for other in same if other not in helped]:
+        message = f"it does the same as {useless[0]}, and is for trouble that comes back after that has helped"
         return NoPlan(MISMATCH, message, wait=False)
     if (unsure := _not_sure(rung, facts)) is not None:
         return unsure
