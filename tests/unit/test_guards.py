@@ -5,6 +5,7 @@ import pytest
 
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService
 from bokgu.api.recovery_plan import Preconditions
+from bokgu.core.freeze import Freeze
 from bokgu.core.guards import (
     CHECKS,
     LIVE_CHECKS,
@@ -40,6 +41,9 @@ from tests.unit.facts import (
     standing,
     tally,
 )
+
+CORRUPTED = Freeze("api-data-corruption-1", "DataCorruption", "look at the data")
+NO_SECRET = Freeze("api-service-down-1", "TasksIrreplaceable", "no task starts", replacing=True)
 
 
 def guard_facts(**fields: object) -> GuardFacts:
@@ -100,7 +104,8 @@ def test_s6_with_every_gate_open_nothing_blocks() -> None:
         ({"step": plan(scale_out(3)).spec.steps[0]}, "WithinLimits", "LimitExceeded"),
         ({"protected_service": protected_service(limits={})}, "WithinLimits", "LimitExceeded"),
         ({"mitigated": True}, "StillNeeded", "Mitigated"),
-        ({"frozen_by": "api-data-corruption-1"}, "NotFrozen", "DataCorruption"),
+        ({"frozen_by": CORRUPTED}, "NotFrozen", "DataCorruption"),
+        ({"frozen_by": NO_SECRET, "step": plan(restart()).spec.steps[0]}, "NotFrozen", "TasksIrreplaceable"),
     ],
 )
 def test_s6_a_closed_guard_blocks_with_its_reason(closed: dict[str, object], gate: str, reason: str) -> None:
@@ -248,7 +253,10 @@ def test_before_the_service_is_asked_only_people_and_configuration_are() -> None
         {"step": plan(health_check()).spec.steps[0], "protected_service": protected_service(allowedActions=[])},
         {"step": plan(scale_out(10)).spec.steps[0]},
         {"mitigated": True, "plan": plan(status={"startedAt": NOW})},
-        {"frozen_by": "corrupted", "step": plan(health_check()).spec.steps[0]},
+        {"frozen_by": CORRUPTED, "step": plan(health_check()).spec.steps[0]},
+        {"frozen_by": NO_SECRET, "step": plan(scale_out()).spec.steps[0]},
+        {"frozen_by": NO_SECRET, "step": plan(roll_back()).spec.steps[0]},
+        {"frozen_by": NO_SECRET, "step": plan(restart()).spec.steps[0], "service": service(running=0)},
     ],
 )
 def test_what_is_no_obstacle_does_not_block(open_: dict[str, object]) -> None:
@@ -264,7 +272,7 @@ def test_s6_both_new_gates_are_asked_before_every_write() -> None:
 @pytest.mark.parametrize("step", [scale_out(), roll_back(), restart()])
 def test_s6_corrupted_data_freezes_every_write_even_of_a_plan_that_runs(step: dict[str, object]) -> None:
     running = plan(step, status={"startedAt": NOW})
-    frozen = guard_facts(plan=running, step=running.spec.steps[0], frozen_by="api-data-corruption-1")
+    frozen = guard_facts(plan=running, step=running.spec.steps[0], frozen_by=CORRUPTED)
     blocking = first_blocking(evaluate_gates(frozen))
     assert blocking
     assert (blocking.name, blocking.value) == ("NotFrozen", "api-data-corruption-1")
@@ -290,8 +298,8 @@ def test_s6_trouble_that_went_away_is_gone_until_it_is_seen_again(said: tuple[st
         found = standing(now=now, detection=detection(state, now), relapse_watch=30 * MINUTE)
         trouble = trouble.model_copy(update={"status": build_status(trouble, found)})
     one = plan()
-    guards = facts_of_guards(one, one.spec.steps[0], facts(incident=trouble, frozen_by="x"))
-    assert (guards.mitigated, guards.frozen_by) == (gone, "x")
+    guards = facts_of_guards(one, one.spec.steps[0], facts(incident=trouble, frozen_by=CORRUPTED))
+    assert (guards.mitigated, guards.frozen_by) == (gone, CORRUPTED)
 
 
 def test_s6_without_its_incident_nothing_is_known_to_be_gone() -> None:

@@ -16,6 +16,7 @@ from bokgu.api.role_grants import ROLE_NOT_ALLOWED
 from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.actions.rollback import returns_elsewhere
 from bokgu.core.approval.tally import Tally
+from bokgu.core.freeze import Freeze
 from bokgu.core.live_state import LiveState
 from bokgu.core.owners import STACK_NAME_TAG, find_stack, is_updating
 from bokgu.core.support import find_unsupported, kind_of
@@ -46,10 +47,10 @@ class GuardFacts:
 
     `service` is the live read, `problem` why there is none, `deployment` the service deployment in flight. `elder` is
     an older ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not
-    over. `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` names an open incident of
-    corrupted data on the service. `role_refused` says why configuration does not let the namespace assume the service's
-    role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could not be
-    read, None where it was not asked for.
+    over. `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` is an open incident that
+    keeps plans from changing the service. `role_refused` says why configuration does not let the namespace assume the
+    service's role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could
+    not be read, None where it was not asked for.
     """
 
     plan: RecoveryPlan
@@ -63,7 +64,7 @@ class GuardFacts:
     at_work: str | None
     now: datetime
     mitigated: bool = False
-    frozen_by: str | None = None
+    frozen_by: Freeze | None = None
     deployment: DescribedDeployment | None = None
     stack_status: str | AwsError | None = None
 
@@ -187,14 +188,11 @@ def _still_needed(facts: GuardFacts) -> Gate:
 
 
 def _not_frozen(facts: GuardFacts) -> Gate:
-    """Corrupted data: whatever is changed now may make it worse or destroy the traces (KNOWLEDGE, DataCorruption)."""
-    return _gate(
-        "NotFrozen",
-        "DataCorruption",
-        facts.frozen_by is None or not facts.step.action.writes,
-        value=facts.frozen_by or "",
-        message=f"{facts.frozen_by} reports corrupted data: a person must look before anything is changed",
-    )
+    """What an open incident forbids, whatever people approve (KNOWLEDGE, DataCorruption and SecretOrConfigFailure)."""
+    freeze, running = facts.frozen_by, facts.service.running_count if facts.service else 1
+    if freeze is None or not freeze.holds(facts.step.action, running):
+        return _gate("NotFrozen", "Frozen", True)
+    return _gate("NotFrozen", freeze.reason, False, value=freeze.incident, message=freeze.message)
 
 
 def _lock_free(facts: GuardFacts) -> Gate:

@@ -13,6 +13,7 @@ from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, R
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import Points
+from bokgu.core.freeze import Freeze
 from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
 from bokgu.core.live_state import LiveState
 from bokgu.core.moment import Moment
@@ -63,7 +64,7 @@ class PlanFacts:
     known_since: datetime
     holder: str
     timing: Timing
-    frozen_by: str | None = None
+    frozen_by: Freeze | None = None
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
     stack_status: str | AwsError | None = None

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from bokgu.api.fields import bounded
-from bokgu.api.incident import Incident, IncidentStatus
+from bokgu.api.incident import Classification, Incident, IncidentStatus
 from bokgu.api.meta import TimelineEntry, find_condition
 from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
@@ -14,6 +14,9 @@ MAX_TIMELINE = 64
 
 RECURRED = "Recurred"
 """Event of the timeline: the trouble began again while the incident was open."""
+
+RELAPSED = "Relapsed"
+"""Event of the timeline, and reason of an incident, whose trouble came back after a plan that had completed."""
 
 
 REVERTED = "Reverted"
@@ -42,12 +45,18 @@ def build_timeline(
 
     note(begun, "Detected", incident.spec.description or incident.spec.type)
     told = incident.status.classification
-    if classification and (told is None or told.deployment_id != classification.deployment_id):
+    if classification and (told is None or _says_more(classification, told)):
         cause = f"{classification.root_cause} ({classification.confidence} confidence)"
         facts = "; ".join(e.fact for e in classification.evidence)
         note(now, "Classified", f"{cause}: {facts}")
-    for entry in status.plans[len(incident.status.plans) :]:
-        note(now, "Planned", entry.name)
+    relapsed = {entry.uid for entry in incident.status.plans if entry.relapsed_at}
+    for entry in status.plans:
+        if entry.relapsed_at and entry.uid not in relapsed:
+            note(now, RELAPSED, message)
+    for number, entry in enumerate(status.plans):
+        if number >= len(incident.status.plans):
+            rung = "next rung" if number else "runbook"
+            note(now, "Planned", f"{entry.name}: {rung} {entry.runbook}" if entry.runbook else entry.name)
     for item in plan_timeline(plan) if plan else ():
         note(item.at, item.event, item.message)
     if status.phase is IncidentPhase.ESCALATED:
@@ -62,6 +71,14 @@ def build_timeline(
         note(now, "Suppressed", f"{status.reason}: {message}")
     ordered = sorted(entries.values(), key=lambda e: e.at)
     return tuple(ordered[-MAX_TIMELINE:])
+
+
+def _says_more(found: Classification, told: Classification) -> bool:
+    """Whether the cause is told of another deployment, or is another one: the same in other figures is no news."""
+    return any(
+        getattr(found, name) != getattr(told, name)
+        for name in ("deployment_id", "root_cause", "new_revision_at_fault", "confidence", "traits")
+    )
 
 
 def plan_timeline(plan: RecoveryPlan) -> tuple[TimelineEntry, ...]:

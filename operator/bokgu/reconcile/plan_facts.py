@@ -13,7 +13,7 @@ from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service
 from bokgu.aws.series import fetch_series
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition
-from bokgu.core.lifecycle import freezes_service
+from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.verification import parse_expression
@@ -84,8 +84,8 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
         clock_ahead=context.kube.clock_ahead,
-        frozen_by=find_corruption(
-            context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
+        frozen_by=find_freeze(
+            context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
         deployment=deployment,
         stack_status=stack_status,
