@@ -188,6 +188,7 @@ def test_the_rungs_of_the_table() -> None:
         "memory-saturation-load": ["memory-saturation-restart"],
         "health-check-failure": ["health-check-failure-few"],
         "disk-exhausted": ["disk-exhausted-few"],
+        "traffic-surge": ["traffic-surge-more"],
     }
 
 

@@ -28,8 +28,12 @@ class Deployment:
 
 @dataclass(frozen=True)
 class EcsService:
-    """What DescribeServices says of one service (API_Service of Amazon ECS). `launch` is where and how its tasks run,
-    as arguments of RunTask: launchType or capacityProviderStrategy, networkConfiguration."""
+    """What DescribeServices says of one service (API_Service of Amazon ECS).
+
+    `strategy` is that of its deployments, `pauses` the lifecycle stages at which they wait for somebody to go on.
+    `resource_management_type` is ECS for an Express Mode service, else CUSTOMER. `launch` is where and how its tasks
+    run, as arguments of RunTask: launchType or capacityProviderStrategy, networkConfiguration.
+    """
 
     arn: str
     status: str
@@ -50,6 +54,9 @@ class EcsService:
     target_pairs: Mapping[str, str] = field(default_factory=dict)
     minimum_healthy_percent: int | None = None
     launch: Mapping[str, Any] = field(default_factory=dict)
+    strategy: str = "ROLLING"
+    pauses: tuple[str, ...] = ()
+    resource_management_type: str = "CUSTOMER"
 
     @property
     def primary(self) -> Deployment | None:

@@ -166,6 +166,9 @@ class Trait(StrEnum):
     SLOW_START = "SlowStart"
     """Tasks are killed before they are ready: the grace period ends before their start does."""
 
+    START_FAILS = "StartFails"
+    """No task of a revision that served well starts any more: those that run cannot be replaced."""
+
     ZONAL = "Zonal"
     """Only tasks of one Availability Zone fail."""
 

@@ -21,6 +21,7 @@ from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, R
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import Points
+from bokgu.core.freeze import Freeze
 from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
 from bokgu.core.live_state import LiveState
 from bokgu.core.moment import Moment
@@ -49,9 +50,9 @@ class PlanFacts:
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
     not be: `problem` says why; what follows, from `deployment` to `executions`, is as in LiveState. `elder`,
-    `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and
-    has not sent. `known_since` is when this process could first have seen the plan: doubt about an intent counts from
-    there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
+    `role_refused`, `at_work` and `stack_status` are as in GuardFacts. `unsent` are tokens of intents that this very
+    process stored and has not sent. `known_since` is when this process could first have seen the plan: doubt about an
+    intent counts from there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -71,9 +72,10 @@ class PlanFacts:
     known_since: datetime
     holder: str
     timing: Timing
-    frozen_by: str | None = None
+    frozen_by: Freeze | None = None
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
+    stack_status: str | AwsError | None = None
     tasks: Mapping[str, Task] | None = None
     task_definition: TaskDefinition | None = None
     runs: Mapping[str, Task] = field(default_factory=dict)
@@ -170,6 +172,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         role_refused=facts.role_refused,
         deployment=facts.deployment,
         tasks=facts.tasks,
+        stack_status=facts.stack_status,
     )
 
 

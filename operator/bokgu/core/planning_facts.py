@@ -10,6 +10,7 @@ from bokgu.api.observed import DescribedDeployment, EcsService, ServiceDeploymen
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
+from bokgu.core.next_rung import Tried
 from bokgu.core.track_record import TrackRecord
 from bokgu.core.watch import Watch
 
@@ -33,9 +34,10 @@ class PlanningFacts:
     the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
     needs to say whether that has helped. `deployment` is the one in flight. `revisions` are the service revision in use
     and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy.
-    `frozen_by` names an open incident of corrupted data on the service. `tasks` are those of the service that should
-    run; None where they were not asked for, or not described: `tasks_problem` says why. `good_definition` is the task
-    definition of the last known good service revision, where it was asked for.
+    `frozen_by` names an open incident of corrupted data on the service. `tried` are the incident's own plans that had
+    begun. `tasks` are those of the service that should run; None where they were not asked for, or not described:
+    `tasks_problem` says why. `good_definition` is the task definition of the last known good service revision, where it
+    was asked for.
     """
 
     incident: Incident
@@ -54,6 +56,7 @@ class PlanningFacts:
     policy: RecoveryPolicy | None = None
     track_records: Mapping[str, TrackRecord] = field(default_factory=dict)
     last_begun: Mapping[str, datetime] = field(default_factory=dict)
+    tried: tuple[Tried, ...] = ()
     tasks: tuple[Task, ...] | None = None
     tasks_problem: str | None = None
     good_definition: TaskDefinition | None = None

@@ -24,7 +24,7 @@ from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.allow_lists import find_own_role
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition
-from bokgu.core.lifecycle import freezes_service
+from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.task_health import named_tasks
@@ -32,6 +32,7 @@ from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.owners import ask_stack
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.runs import fetch_runs
 from bokgu.reconcile.targets import find_elder
@@ -63,7 +64,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
     service, problem, revisions, measurement, deployment, tasks = None, None, {}, None, None, None
-    definition = None
+    stack_status, definition = None, None
     runs: dict[str, Task] = {}
     executions: dict[str, AutomationExecution] = {}
     target = plan.status.target or (protected.spec.target if protected else None)
@@ -78,6 +79,8 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             runs, executions = await fetch_runs(context.aws, plan, target)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
+            # An undo asks no gates, and nothing may hold it up.
+            stack_status = None if in_flight(plan) or undoing else await ask_stack(context.aws, target, service)
         except AwsError as error:
             service, problem, tasks = None, error, None  # Half a picture is none.
     return PlanFacts(
@@ -99,10 +102,11 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
         clock_ahead=context.kube.clock_ahead,
-        frozen_by=find_corruption(
-            context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
+        frozen_by=find_freeze(
+            context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
         deployment=deployment,
+        stack_status=stack_status,
         tasks=tasks,
         task_definition=definition,
         runs=runs,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bokgu.api.fields import parse_duration
-from bokgu.api.incident import Classification, Incident
+from bokgu.api.incident import Classification, Incident, IncidentPlan
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
@@ -14,6 +14,7 @@ from bokgu.aws.ecs import fetch_service_revisions, fetch_task_definition
 from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.building.rollback import needs_comparison
 from bokgu.core.building.stop_unhealthy_tasks import TASKS_UNKNOWN
+from bokgu.core.next_rung import Tried, read_tried
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.reconcile.approvals import read_policy
@@ -58,6 +59,7 @@ async def plan_incident(
         last_begun=_last_begun(context, protected),
         policy=policy.found,
         frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
+        tried=await _fetch_tried(context, incident),
     )
     decision, facts = await _decide(context, facts)
     if not isinstance(decision.outcome, RecoveryPlan):
@@ -121,6 +123,20 @@ async def _in_flight(context: Context, protected: ProtectedService, service: Ecs
         return await find_deployment(context, protected.spec.target, arn)
     except AwsError:
         return None
+
+
+async def _fetch_tried(context: Context, incident: Incident) -> tuple[Tried, ...]:
+    """The incident's own plans that had begun."""
+    found = [read_tried(entry, await fetch_plan(context, incident, entry)) for entry in incident.status.plans]
+    return tuple(tried for tried in found if tried)
+
+
+async def fetch_plan(context: Context, incident: Incident, entry: IncidentPlan) -> RecoveryPlan | None:
+    """The plan of an entry in the incident's `status.plans[]`; the one that was replaced under its name is not it."""
+    plan = context.find(RecoveryPlan, incident.metadata.namespace, entry.name)
+    if plan is None or plan.metadata.uid != entry.uid:
+        plan = await context.fetch(RecoveryPlan, incident.metadata.namespace, entry.name)
+    return plan if plan is not None and plan.metadata.uid == entry.uid else None
 
 
 async def _revisions(

@@ -97,6 +97,7 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
         name=plan.metadata.name,
         uid=plan.metadata.uid,
         digest=digest,
+        runbook=plan.spec.runbook_ref.name if plan.spec.runbook_ref else None,
         made_by_operator=made_by_operator,
         started_at=context.clock(),
     )
