@@ -27,6 +27,7 @@ from tests.unit.facts import (
     deployment,
     plan,
     protected_service,
+    restart,
     scale_out,
     service,
     stop_task,
@@ -316,6 +317,20 @@ def test_what_a_stop_leaves_need_not_be_held_by_later_steps() -> None:
     live = LiveState(world.ecs, tasks=tasks(7))
     assert find_surprise(more, world.status, live) is None
     assert find_surprise(more, world.status, replace(live, service=service(desired=9)))
+
+
+def test_later_steps_of_the_plan_may_change_what_a_stop_found() -> None:
+    preconditions = {**plan().spec.preconditions.to_dict(), "desiredCount": 7}
+    world = World(plan(stop_task(), scale_out(8), restart(), preconditions=preconditions), ecs=service(desired=7))
+    world.tasks = tasks(7, 1)
+    world.until_sent()
+    world.start_task(8)
+    world.until_sent()
+    world.settle()
+    world.until_sent()
+    world.settle()
+    world.until(PlanPhase.COMPLETED)
+    assert [s.request.operation for s in world.sent] == ["StopTask", "UpdateService", "UpdateService"]
 
 
 def test_a_verified_stop_waits_for_the_metric() -> None:
