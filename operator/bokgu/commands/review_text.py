@@ -202,6 +202,8 @@ def _write_step(page: Page, number: int, step: Step) -> None:
         page.line("", f"{proof} ({check.type}, {check.criteria})")
     takes = f"takes about {step.estimated_duration}, " if step.estimated_duration else ""
     undo = f"undone by {step.rollback.action} to what it found" if step.rollback else "nothing undoes it"
+    if step.action.runs:
+        undo = f"{'stopped where the plan ends while it runs; ' if step.rollback else ''}nothing undoes what it did"
     if not step.action.writes:
         undo = "changes nothing"
     page.line("", f"{takes}given up after {step.timeout}, on failure {step.on_failure}; {undo}")
