@@ -168,9 +168,13 @@ class Proxy:
     def set_trap(self, fits: Callable[[Call], bool], moment: Moment = Moment.BEFORE) -> Trap:
         """Catch the next call that fits, one time."""
         trap = Trap(fits, moment)
+        self.add_trap(trap)
+        return trap
+
+    def add_trap(self, trap: Trap) -> None:
+        """Set a trap that another proxy has, too: the first call that fits is caught, wherever it comes."""
         with self._lock:
             self._traps.append(trap)
-        return trap
 
     def close_watches(self) -> int:
         """Reset all watches that are open; how many."""
