@@ -88,12 +88,11 @@ def _surge(play: Play, _: Steps) -> None:
 
 
 def _watch(play: Play) -> None:
+    """What is good, and how many errors are usual, is known before the trouble begins."""
     play.apply(detector(play.name))
-    play.wait(
-        "the detector sees it",
-        lambda: play.lane.get("detectors", f"{play.name}-errors")["status"].get("summary") == "Clear",
-        20,
-    )
+    name = f"{play.name}-errors"
+    play.wait("the detector sees it", lambda: play.lane.get("detectors", name)["status"].get("summary") == "Clear", 20)
+    play.wait("a good revision is known", lambda: "lastKnownGood" in play.protected()["status"], 20)
 
 
 CASES = (

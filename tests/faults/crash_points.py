@@ -3,28 +3,29 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from tests.faults.cases import Case
 from tests.faults.lane import Lane
 from tests.faults.play import Outcome, Play
 from tests.faults.proxy import Call, Moment, Trap
 
-END = 90.0
+END = 60.0
 """Seconds until a play must have come to its end."""
 
 _IN_DOUBT = "EffectUnknown"
+_OF_PLAN = ("update recoveryplans", "create recoveryplans")
 
 
 @dataclass(frozen=True)
 class Point:
     """A call at which the operator dies: the `nth` one of that name that is about the service.
 
-    A write is tried before it is passed on and after it had its effect. Of the reads between two writes the first of
-    each name is tried, once: they change nothing, so that dying at any other one finds the same world. It is `follows`
-    that finds a read again, since polls are never as many as the time before.
+    A write is tried before it is passed on and after it had its effect. Of the reads between two writes that take the
+    plan further the first of each name is tried, once: they change nothing, so that dying at any other one finds the
+    same world. It is `follows` that finds a read again, since polls are never as many as the time before.
     """
 
     name: str
@@ -62,9 +63,11 @@ class Finder:
             return ()
         if call.writes:
             self._writes[call.name] += 1
-            self._last = (call.name, self._writes[call.name])
-            self._reads.clear()
-            return [Point(*self._last, moment) for moment in Moment]
+            nth = self._writes[call.name]
+            if not self._last or call.name.startswith(_OF_PLAN) or " " not in call.name:
+                self._last = (call.name, nth)
+                self._reads.clear()
+            return [Point(call.name, nth, moment) for moment in Moment]
         self._reads[call.name] += 1
         first = self._reads[call.name] == 1 and self._last is not None
         return [Point(call.name, 1, Moment.BEFORE, self._last)] if first else ()
@@ -165,11 +168,27 @@ def _ends_with_a_person(case: Case, outcome: Outcome) -> bool:
     )
 
 
-def summarise(trials: Sequence[Trial]) -> dict[str, Any]:
-    """How many points there were, were tried, and were not met again."""
-    tried = [t for t in trials if t.point]
-    return {
-        "points": len(tried),
-        "reached": sum(t.reached for t in tried),
-        "wrong": [str(t) for t in trials if t.problems],
-    }
+def try_all(lanes: Sequence[Lane], case: Case, choose: Callable[[Sequence[Point]], Sequence[Point]]) -> list[Trial]:
+    """Play the case without a kill, then once for each point that is chosen of those it has, on all lanes at a time.
+
+    The first trial is the one without a kill; where that fails, it is the only one.
+    """
+    prefix = f"{case.name[:20].rstrip('-')}-"
+    first = play(lanes[0], case, f"{prefix}000")
+    if first.problems:
+        return [first]
+    waiting = list(enumerate(choose(first.points), 1))[::-1]
+    trials = [first]
+
+    def work(lane: Lane) -> None:
+        while waiting:
+            try:
+                number, point = waiting.pop()
+            except IndexError:
+                return  # Another lane was quicker.
+            trials.append(play(lane, case, f"{prefix}{number:03d}", point, first.outcome))
+
+    with ThreadPoolExecutor(len(lanes)) as threads:
+        for done in [threads.submit(work, lane) for lane in lanes]:
+            done.result()
+    return trials
