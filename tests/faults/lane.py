@@ -5,6 +5,7 @@ several operators can be killed at different points at the same time.
 """
 
 import json
+import os
 import ssl
 from base64 import b64decode
 from pathlib import Path
@@ -15,8 +16,10 @@ from kubernetes import client, config
 from tests.faults.proxy import Call, Proxy
 from tests.scenarios.kube_admin import KubeAdmin
 from tests.world.manifests import approver_bindings
-from tests.world.world import Raw, World
+from tests.world.world import ROOT, Raw, World
 
+SHIFTED_CLOCK = Path(__file__).with_name("shifted_clock")
+"""What makes Python believe that it is later."""
 LEFT_BEHIND = ("detectors", "protectedservices", "planapprovals", "recoveryplans", "incidents")
 
 
@@ -55,7 +58,8 @@ class Lane:
 
     def __exit__(self, *_: object) -> None:
         if self.runs:
-            self.world.stop_operator(self.operator)
+            self.stop()
+        self.stop_second()
         self.kube_calls.__exit__()
         self.aws_calls.__exit__()
         self.kube.close()
@@ -67,6 +71,27 @@ class Lane:
 
     def start(self) -> None:
         """Start the operator, and wait until it is ready."""
+        self._start(self.operator, {})
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.world.kill_operator(self.operator)
+
+    def stop(self) -> int | None:
+        """SIGTERM; the exit code."""
+        return self.world.stop_operator(self.operator)
+
+    def start_second(self, clock_ahead: float) -> None:
+        """Start one more operator, whose clock is so many seconds ahead of everybody else's."""
+        path = os.pathsep.join(map(str, (SHIFTED_CLOCK, ROOT / "operator")))
+        self._start(f"{self.operator}-second", {"PYTHONPATH": path, "CLOCK_AHEAD": str(clock_ahead)})
+
+    def stop_second(self) -> None:
+        """Stop it, if it runs."""
+        if self.world.runs(name := f"{self.operator}-second"):
+            self.world.stop_operator(name)
+
+    def _start(self, name: str, settings: dict[str, str]) -> None:
         self.world.start_operator(
             {
                 "KUBECONFIG": str(self._kubeconfig),
@@ -75,13 +100,10 @@ class Lane:
                 "BOKGU_EVENT_QUEUES": "",
                 "BOKGU_WEBHOOK_TOKEN_FILE": "",
                 **self._settings,
+                **settings,
             },
-            self.operator,
+            name,
         )
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.world.kill_operator(self.operator)
 
     @property
     def log(self) -> Path:
@@ -101,6 +123,16 @@ class Lane:
         """An object, or an empty one."""
         empty: Raw = {"metadata": {"name": name}, "spec": {}, "status": {}}
         return empty | (self.world.get(plural, name, self.name) or {})
+
+    def delete(self, plural: str, name: str) -> None:
+        """Delete an object; what it owns goes after it."""
+        self._objects.delete_namespaced_custom_object("bokgu.dev", "v1alpha1", self.name, plural, name)
+
+    def label(self, plural: str, name: str, value: str) -> None:
+        """Write a label on an object, as somebody else: it has another resourceVersion then."""
+        body = {"metadata": {"labels": {"written-by": value}}}
+        place = ("bokgu.dev", "v1alpha1", self.name, plural, name)
+        self._objects.patch_namespaced_custom_object(*place, body)
 
     def clear(self) -> None:
         """Delete all that was made in the namespace."""

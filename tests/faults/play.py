@@ -11,7 +11,6 @@ from tests.world.world import Raw, wait_for
 
 OVER = {"Completed", "Rejected", "Expired", "Failed", "RolledBack", "RollbackFailed", "Cancelled"}
 TOOK_EFFECT = {"Accepted", "Adopted"}
-SETTLED = {"Resolved", "Escalated"}
 READS = ("Describe", "List", "Get")
 
 
@@ -54,8 +53,8 @@ class Play:
         )
         self.wait("the incident is classified", lambda: self.incident()["status"].get("conditions"), 20)
 
-    def file_plan(self, *steps: Raw) -> None:
-        """A person's plan against the incident."""
+    def file_plan(self, *steps: Raw, owned: bool = False) -> None:
+        """A person's plan against the incident; where that owns it, it goes with it, as the operator's own plans do."""
         metadata = self.incident()["metadata"]
         spec = {
             "incidentRef": {"name": metadata["name"], "uid": metadata["uid"]},
@@ -67,7 +66,8 @@ class Play:
             "expiresAt": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         kind = {"apiVersion": "bokgu.dev/v1alpha1", "kind": "RecoveryPlan"}
-        self.apply({**kind, "metadata": {"name": self.name}, "spec": spec})
+        owner = {"apiVersion": kind["apiVersion"], "kind": "Incident", "name": metadata["name"], "uid": metadata["uid"]}
+        self.apply({**kind, "metadata": {"name": self.name, "ownerReferences": [owner] if owned else []}, "spec": spec})
 
     def approve(self) -> None:
         """Both people sign the plan, which awaits it."""
@@ -130,9 +130,10 @@ class Play:
         """Whether plan and incident have come to their ends and the service to rest."""
         found, incident = self.plan(), self.incident()["status"]
         ours = [p for p in incident.get("plans", []) if p["name"] == found["metadata"]["name"]]
+        recorded = [c["status"] for c in incident.get("conditions", []) if c["type"] == "Recorded"]
         return (
             found["status"].get("phase") in OVER
-            and incident.get("phase") in SETTLED
+            and (incident.get("phase") == "Escalated" or recorded == ["True"])
             and bool(ours and ours[0].get("outcome"))
             and "activePlan" not in self.protected()["status"]
         )
