@@ -14,9 +14,9 @@ _OF_PLAN = ("update recoveryplans", "create recoveryplans")
 class Point:
     """A call: the `nth` one of that name that is about the service.
 
-    A write is tried before it is passed on and after it had its effect. Of the reads between two writes that take the
-    plan further the first of each name is tried, once: they change nothing, so that dying at any other one finds the
-    same world. It is `follows` that finds a read again, since polls are never as many as the time before.
+    A write is tried before it is passed on and after it had its effect. Of the AWS reads between two writes that take
+    the plan further the first of each name is tried, once: they change nothing, so that dying at any other one finds
+    the same world. It is `follows` that finds a read again, since polls are never as many as the time before.
     """
 
     name: str
@@ -50,15 +50,18 @@ class Finder:
 
     def see(self, call: Call) -> Sequence[Point]:
         """The points at this call; none where it is about something else or was met before."""
-        if not call.mentions(self._service) or call.name.startswith("watch "):
+        if not call.mentions(self._service):
             return ()
+        of_kubernetes = " " in call.name
         if call.writes:
             self._writes[call.name] += 1
             nth = self._writes[call.name]
-            if not self._last or call.name.startswith(_OF_PLAN) or " " not in call.name:
+            if not self._last or call.name.startswith(_OF_PLAN) or not of_kubernetes:
                 self._last = (call.name, nth)
                 self._reads.clear()
             return [Point(call.name, nth, moment) for moment in Moment]
+        if of_kubernetes:
+            return ()
         self._reads[call.name] += 1
         first = self._reads[call.name] == 1 and self._last is not None
         return [Point(call.name, 1, Moment.BEFORE, self._last)] if first else ()
