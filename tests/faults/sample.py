@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+ALL = "BOKGU_TEST_FAULTS=1 runs all"
 WHOLE = os.environ.get("BOKGU_TEST_FAULTS") == "1"
 """Whether everything runs."""
 

@@ -4,14 +4,13 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable
 
 from kubernetes import client
 
 from tests.faults.lenses import Late, Merged, Outdated, Thinned
 from tests.faults.play import Play
 from tests.faults.points import Finder, Point
-from tests.faults.proxy import Call, Lens, Moment, Proxy, Refusal, Trap
+from tests.faults.proxy import Call, Lens, Moment, Refusal, Trap
 from tests.world.world import SPEED, wait_for
 
 FIVE_MINUTES = 300.0
@@ -139,23 +138,49 @@ class AwsFault(Strike):
 
 
 class Storm(Strike):
-    """Every call to one side is refused for five simulated minutes."""
+    """Every call to the API server is refused for five simulated minutes."""
 
-    def __init__(self, status: int, choose: Callable[[Play], Proxy] = lambda play: play.lane.kube_calls) -> None:
-        self._status, self._choose = status, choose
+    def __init__(self, status: int) -> None:
+        self._status = status
 
     def begin(self, play: Play) -> None:
         self.hit = True
         over = time.monotonic() + FIVE_MINUTES / SPEED
         status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self._status, "message": "storm"}
         refusal = Refusal(self._status, json.dumps(status).encode(), headers={"Retry-After": "1"})
-        self._choose(play).refuse = lambda _: refusal if time.monotonic() < over else None
+        play.lane.kube_calls.refuse = lambda _: refusal if time.monotonic() < over else None
 
     def end(self, play: Play) -> None:
-        self._choose(play).refuse = lambda _: None
+        play.lane.kube_calls.refuse = lambda _: None
 
     def __str__(self) -> str:
         return f"the API server answers {self._status} for five minutes"
+
+
+class WritesRefused(Strike):
+    """AWS writes get an error for five simulated minutes from the first one on; reads go well."""
+
+    def __init__(self, code: str, status: int) -> None:
+        self._code = code
+        body = json.dumps({"__type": code, "message": "refused by the proxy"}).encode()
+        self._refusal = Refusal(status, body, "application/x-amz-json-1.1")
+        self._over: float | None = None
+
+    def begin(self, play: Play) -> None:
+        def refuse(call: Call) -> Refusal | None:
+            if not (call.writes and call.mentions(play.name)):
+                return None
+            self.hit = True
+            self._over = self._over or time.monotonic() + FIVE_MINUTES / SPEED
+            return self._refusal if time.monotonic() < self._over else None
+
+        play.lane.aws_calls.refuse = refuse
+
+    def end(self, play: Play) -> None:
+        play.lane.aws_calls.refuse = lambda _: None
+
+    def __str__(self) -> str:
+        return f"AWS writes get {self._code} for five minutes"
 
 
 class Seen(Strike):
@@ -291,6 +316,9 @@ def list_strikes() -> list[Strike]:
     return [
         *(AwsFault(kind) for kind in ("throttling", "server-error", "expired-token", "connection-reset")),
         *(AfterFirstWrite(AwsFault(kind)) for kind in ("throttling", "server-error", "expired-token")),
+        WritesRefused("ThrottlingException", 400),
+        WritesRefused("ExpiredTokenException", 400),
+        WritesRefused("ServerException", 500),
         *(Storm(status) for status in (500, 503, 429)),
         *(AfterFirstWrite(Storm(status)) for status in (500, 503, 429)),
         Seen(Late(1)),
