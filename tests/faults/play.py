@@ -1,6 +1,7 @@
 """One service of a lane from its creation to the end of its recovery: what is done to it, and what came of it."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,7 +84,8 @@ class Play:
     def close(self) -> None:
         """Take everything out of the world."""
         self.lane.clear()
-        self.world.ecs.delete_service(cluster=CLUSTER, service=self.name, force=True)
+        with suppress(self.world.ecs.exceptions.ServiceNotActiveException):
+            self.world.ecs.delete_service(cluster=CLUSTER, service=self.name, force=True)
 
     def apply(self, manifest: Raw) -> None:
         """Create an object in the lane's namespace, whatever its manifest says."""

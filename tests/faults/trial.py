@@ -120,6 +120,10 @@ def try_all(
             trials.append(perform(lane, case, f"{name}{number:03d}", strike, first.outcome))
 
     with ThreadPoolExecutor(len(lanes)) as threads:
-        for done in [threads.submit(work, lane) for lane in lanes]:
-            done.result()
+        works = [threads.submit(work, lane) for lane in lanes]
+        try:
+            for done in works:
+                done.result()
+        finally:
+            waiting.clear()  # Who interrupts does not wait for the rest.
     return trials
