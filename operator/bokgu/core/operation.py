@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from bokgu.api.fields import bounded
 from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import OperationPhase
+from bokgu.core.deadlines import effect_by, settled_by
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import PlanFacts, Send
 from bokgu.core.writes.table import complete, find_change, write_of
@@ -32,9 +33,7 @@ def follow_operation(operation: Op, timeout: timedelta, grace: timedelta, facts:
 
     It must be complete within `timeout`; one that was and fell back, within `grace` more.
     """
-    deadline = (operation.started_at or facts.now) + timeout
-    if operation.phase is OperationPhase.VERIFYING:
-        deadline += grace
+    deadline = effect_by(operation, timeout, grace, facts.now)
     if operation.intent is None or operation.answer is None:
         return _settle_intent(operation, deadline, facts)
     if operation.answer.result == "Refused":
@@ -91,8 +90,7 @@ def _settle_intent(operation: Op, deadline: datetime, facts: PlanFacts) -> Move[
             message="the answer was lost; the effect was found",
         )
         return Move(operation.model_copy(update={"answer": answer}))
-    in_doubt_since = max(intent.written_at, facts.known_since)
-    if facts.now < in_doubt_since + facts.timing.consistency_delay and not effect.ambiguous:
+    if facts.now < settled_by(intent, facts) and not effect.ambiguous:
         return Move(operation)  # ECS is eventually consistent: seeing nothing proves nothing yet.
     if not effect.ambiguous and write.repeatable and unchanged(intent.before, live):
         # It never happened, and would do no harm if it still did: ask everything again and store a new intent.

@@ -6,6 +6,7 @@ from bokgu.api.fields import bounded, format_decimal, parse_duration
 from bokgu.api.recovery_plan import Intent, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
+from bokgu.core.deadlines import begins_by, validation_timeout, verified_by
 from bokgu.core.guards import first_blocking
 from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
@@ -31,8 +32,7 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         return _check_health(plan, status, index, facts)
     if operation.intent is None:
         return _write_intent(plan, status, index, facts)
-    grace = parse_duration(step.validation.timeout) if step.validation else timedelta()
-    moved = follow_operation(operation, parse_duration(step.timeout), grace, facts)
+    moved = follow_operation(operation, parse_duration(step.timeout), validation_timeout(step), facts)
     if moved.complete:
         moved = Move(_verify(step, moved.operation, facts))
     status = with_step(status, index, moved.operation)
@@ -75,7 +75,7 @@ def _check_health(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         readings = ", ".join(f"{m.name} was {m.before}" for m in status.metrics)
         output = "; ".join(filter(None, (summarise(facts.service), readings)))
         operation = succeed(operation, facts, output)
-    elif facts.now >= started + parse_duration(plan.spec.steps[index].timeout):
+    elif facts.now >= begins_by(plan.spec.steps[index], status, index):
         operation = fail(operation, facts.problem.code if facts.problem else "Timeout", facts)
     return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
 
@@ -84,8 +84,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     """Ask everything again, then store what is about to be sent."""
     step, operation = plan.spec.steps[index], status.steps[index]
     status, changed = ask_guards(plan, status, step, facts)
-    waits_since = max(t for t in (status.started_at, *(s.finished_at for s in status.steps[:index])) if t)
-    late = facts.now >= (operation.started_at or waits_since) + parse_duration(step.timeout)
+    late = facts.now >= begins_by(step, status, index)
     if changed:
         operation = fail(operation, "PreconditionChanged", facts, changed)
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
@@ -135,8 +134,6 @@ def _verify(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStatus:
     validation, since = step.validation, operation.effective_at
     if validation is None or since is None:
         return succeed(operation.model_copy(update={"verdict": Verdict.PASSED}), facts, operation.output or "")
-    deadline = since + parse_duration(validation.timeout)
-    last_chance = (operation.started_at or since) + parse_duration(step.timeout) + parse_duration(validation.timeout)
     measured = facts.measurement
     expression = parse_expression(validation.expression)
     result = verify_window(
@@ -145,7 +142,7 @@ def _verify(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStatus:
         period=measured.period if measured else timedelta(minutes=1),
         since=since,
         hold=parse_duration(validation.for_),
-        deadline=min(deadline, last_chance),
+        deadline=verified_by(step, operation, facts),
         now=facts.now,
     )
     output = bounded(f"{(operation.output or '').split('; verified', 1)[0]}; verified: {result.message}", 2048)
