@@ -37,6 +37,8 @@ class World:
     readable: bool = True
     fate: str = "accepted"
     error_rate: float | None = 0.01
+    traffic: bool = True
+    healthy_targets: dict[str, int] | None = None
     sent: list[Send] = field(default_factory=list)
     effects: list[Send] = field(default_factory=list)
     unsent: set[str] = field(default_factory=set)
@@ -158,7 +160,7 @@ class World:
         since = next((s.effective_at for s in self.status.steps if s.effective_at and not s.finished_at), None)
         measurement = None
         if since and self.error_rate is not None:
-            measurement = facts.measured(since, self.now, self.error_rate)
+            measurement = facts.measured(since, self.now, self.error_rate if self.traffic else lambda _: None)
         return facts.facts(
             now=self.now,
             incident=self.incident,
@@ -171,6 +173,7 @@ class World:
             unsent=frozenset(self.unsent),
             known_since=self.known_since,
             deployment=self._seen().deployment if self.readable else None,
+            healthy_targets=self.healthy_targets,
         )
 
     def do(self) -> Outcome:

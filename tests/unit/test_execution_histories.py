@@ -133,6 +133,10 @@ class Histories(RuleBasedStateMachine):
     def reads_work_or_fail(self, readable: bool) -> None:
         self.world.readable = readable
 
+    @rule(traffic=st.sampled_from([True, True, False]))
+    def users_come(self, traffic: bool) -> None:
+        self.world.traffic = traffic
+
     @rule()
     def the_process_dies(self) -> None:
         self.world.crash()
@@ -292,7 +296,7 @@ class Deadlines(Histories):
         step, timeout = spec.steps[index], parse_duration(spec.steps[index].timeout)
         if operation.phase is OperationPhase.PENDING and not rolling:
             return begins_by(step, status, index)
-        by = effect_by(operation, timeout, validation_timeout(step), world.now)
+        by = effect_by(operation, timeout, validation_timeout(step, facts), world.now)
         if operation.intent and operation.answer is None:
             by = max(by + facts.timing.consistency_delay, settled_by(operation.intent, facts))
         if operation.answer:  # Until then ECS may still show the world before the call.

@@ -28,7 +28,8 @@ class Deployment:
 
 @dataclass(frozen=True)
 class EcsService:
-    """What DescribeServices says of one service (API_Service of Amazon ECS)."""
+    """What DescribeServices says of one service (API_Service of Amazon ECS). `running_by_revision` is the
+    runningTaskCount of each of its currentServiceRevisions, by ARN; empty where ECS says none."""
 
     arn: str
     status: str
@@ -48,6 +49,7 @@ class EcsService:
     target_groups: tuple[str, ...] = ()
     target_pairs: Mapping[str, str] = field(default_factory=dict)
     minimum_healthy_percent: int | None = None
+    running_by_revision: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def primary(self) -> Deployment | None:
@@ -70,8 +72,15 @@ class EcsService:
         return any(d.rollout_state == "IN_PROGRESS" for d in self.deployments)
 
     @property
+    def busy_revisions(self) -> tuple[str, ...]:
+        """The service revisions that tasks run of. A deployment that succeeds early leaves tasks of the one before
+        (API_DeploymentConfiguration, earlySuccessCriteria with deferred clean-up)."""
+        return tuple(arn for arn in self.current_service_revisions if self.running_by_revision.get(arn, 1))
+
+    @property
     def steady(self) -> bool:
-        """Whether one deployment is complete and runs every task that it wants."""
+        """Whether one deployment is complete and runs every task that it wants, and no task of another revision is
+        left."""
         primary = self.primary
         return (
             len(self.deployments) == 1
@@ -79,6 +88,7 @@ class EcsService:
             and primary.rollout_state == "COMPLETED"
             and self.pending_count == 0
             and self.running_count == self.desired_count
+            and len(self.busy_revisions) <= 1
         )
 
 

@@ -7,7 +7,7 @@ words.
 from datetime import datetime, timedelta
 
 from bokgu.api.fields import parse_duration
-from bokgu.api.recovery_plan import Intent, OperationStatus, RecoveryPlanStatus, Step
+from bokgu.api.recovery_plan import Intent, OperationStatus, RecoveryPlanStatus, Step, Validation
 from bokgu.api.vocabulary import OperationPhase
 from bokgu.core.plan_facts import PlanFacts
 
@@ -32,14 +32,23 @@ def settled_by(intent: Intent, facts: PlanFacts) -> datetime:
     return max(intent.written_at, facts.known_since) + facts.timing.consistency_delay
 
 
-def verified_by(step: Step, operation: OperationStatus, facts: PlanFacts) -> datetime:
+def verified_by(step: Step, operation: OperationStatus, facts: PlanFacts, *, thin: bool) -> datetime:
     """Until when a step must be verified: within the timeout of its validation from when its effect was complete, and
-    never later than if that had been at the last moment."""
-    wait = validation_timeout(step)
+    never later than if that had been at the last moment. `thin`: there is too little traffic to tell, and an hour is
+    waited for more of it."""
+    wait = _wait(step.validation, facts, thin=thin) if step.validation else timedelta()
     begun = operation.started_at or facts.now
     return min((operation.effective_at or facts.now) + wait, begun + parse_duration(step.timeout) + wait)
 
 
-def validation_timeout(step: Step) -> timedelta:
-    """How long the validation of a step may take: zero where it has none."""
-    return parse_duration(step.validation.timeout) if step.validation else timedelta()
+def validation_timeout(step: Step, facts: PlanFacts) -> timedelta:
+    """How long the validation of a step may take: zero where it has none, and longer while traffic is too thin."""
+    if step.validation is None:
+        return timedelta()
+    thin = facts.measurement is not None and any(value is None for _, value in facts.measurement.points)
+    return _wait(step.validation, facts, thin=thin)
+
+
+def _wait(validation: Validation, facts: PlanFacts, *, thin: bool) -> timedelta:
+    usual = parse_duration(validation.timeout)
+    return max(usual, facts.timing.thin_traffic) if thin else usual

@@ -109,7 +109,7 @@ STEP: Mapping[OperationPhase, Row[OperationPhase]] = {
         },
     ),
     OperationPhase.VERIFYING: Row(
-        "its start, its timeout and that of its validation",
+        "its start, its timeout and that of its validation, or an hour for that while there is too little traffic",
         {
             OperationPhase.COMPLETED: "verified",
             OperationPhase.FAILED: "not verified, changed by others, too late, or stopped",

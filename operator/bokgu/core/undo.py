@@ -34,7 +34,7 @@ def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
             with_undo(status, index, undo),
             requeue_after=timedelta() if undo.intent or undo.phase in _UNDO_OVER else facts.timing.poll,
         )
-    moved = follow_operation(undo, parse_duration(step.timeout), timedelta(), facts)
+    moved = follow_operation(undo, parse_duration(step.timeout), timedelta(), facts, serves=False)
     undo = moved.operation
     if moved.complete:
         undo = succeed(undo.model_copy(update={"verdict": Verdict.PASSED}), facts, undo.output or "")
