@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-gitops test-fidelity lint type crds verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-gitops test-fidelity lint type crds docs verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,9 @@ type: $(LOCKED) ## mypy --strict
 
 crds: $(LOCKED) ## write crds/ from the models
 	@$(PY) -m bokgu crds --out crds
+
+docs: $(LOCKED) ## write the tables and diagrams of docs/execution.md from the state machine
+	@$(PY) -m tests.state_machine_page
 
 verify: lint type ## check that all generated files are up to date, after lint and type
 	@$(PY) -m bokgu crds --out $(VENV)/crds >/dev/null

@@ -11,6 +11,7 @@ from tests.faults import tally as faults
 from tests.scenarios import tally
 from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
+from tests.unit import sequences
 from tests.world.account import Account
 from tests.world.roles import FIRST_ACCOUNT
 from tests.world.scene import Scene
@@ -24,6 +25,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     tally.pytest_terminal_summary(terminalreporter)
     corpus.pytest_terminal_summary(terminalreporter)
     faults.pytest_terminal_summary(terminalreporter)
+    sequences.pytest_terminal_summary(terminalreporter)
 
 
 @pytest.fixture(scope="session")

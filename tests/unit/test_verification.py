@@ -5,14 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bokgu.api.observed import Series
 from bokgu.api.vocabulary import Verdict
-from bokgu.core.verification import VerificationResult, parse_expression, verify_window
+from bokgu.core.verification import VerificationResult, count_in_windows, parse_expression, verify_window
 from tests.unit.facts import MINUTE, NOW
 
 GOOD, BAD = 0.01, 0.5
 
 
-def verify(values: list[float | None], *, minutes: int | None = None, since: datetime = NOW) -> VerificationResult:
+def verify(
+    values: list[float | None], *, minutes: int | None = None, since: datetime = NOW, patience: datetime | None = None
+) -> VerificationResult:
     """`error_rate < 0.05` for 5 minutes, given one value a minute; the deadline is after 15 minutes."""
     return verify_window(
         parse_expression("error_rate < 0.05"),
@@ -21,6 +24,7 @@ def verify(values: list[float | None], *, minutes: int | None = None, since: dat
         since=since,
         hold=5 * MINUTE,
         deadline=NOW + 15 * MINUTE,
+        patience=patience,
         now=NOW + (len(values) if minutes is None else minutes) * MINUTE,
     )
 
@@ -66,6 +70,68 @@ def test_s9_every_window_is_decided_at_its_deadline(values: list[float | None]) 
     assert result.verdict is not None
     if all(value is None for value in values):
         assert result.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("values", "minutes", "verdict"),
+    [
+        ([None] * 15, 15, None),
+        ([GOOD, None] * 7 + [GOOD], 15, None),
+        ([BAD] * 5 + [None] * 10, 15, None),
+        ([None] * 14 + [BAD], 15, Verdict.FAILED),
+        ([BAD] * 9 + [GOOD] * 4 + [BAD, GOOD], 15, Verdict.FAILED),
+        ([BAD] * 9 + [GOOD] * 4, 15, Verdict.FAILED),
+        ([None] * 40 + [GOOD] * 5, 45, Verdict.PASSED),
+        ([None] * 60, 60, Verdict.INCONCLUSIVE),
+        ([], 15, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_s9_too_little_traffic_makes_the_window_longer(
+    values: list[float | None], minutes: int, verdict: Verdict | None
+) -> None:
+    assert verify(values, minutes=minutes, patience=NOW + 60 * MINUTE).verdict is verdict
+
+
+def counted(matches: dict[int, float], *, minutes: int) -> list[float | None]:
+    """Matching events in windows of three minutes, given those of each minute."""
+    found = Series(tuple((NOW + i * MINUTE, n) for i, n in matches.items()), 60)
+    return [value for _, value in count_in_windows(found, NOW, NOW + minutes * MINUTE, 3 * MINUTE)]
+
+
+def test_log_events_are_counted_in_whole_windows_only() -> None:
+    assert counted({}, minutes=2) == []
+    assert counted({}, minutes=3) == [0.0]
+    assert counted({1: 2.0, 4: 1.0}, minutes=6) == [2.0, 2.0, 1.0, 1.0]
+
+
+def test_a_window_of_a_log_begins_after_the_effect() -> None:
+    series = Series(((NOW, 5.0),), 60)
+    windows = count_in_windows(series, NOW + timedelta(seconds=1), NOW + 4 * MINUTE, 3 * MINUTE)
+    assert windows == ((NOW + MINUTE, 0.0),)
+
+
+@pytest.mark.parametrize(
+    ("expression", "matches", "verdict"),
+    [
+        ("log_matches <= 0", {}, Verdict.PASSED),
+        ("log_matches <= 0", {1: 1.0}, Verdict.PASSED),
+        ("log_matches <= 0", {13: 1.0}, Verdict.FAILED),
+        ("log_matches > 0", {13: 1.0}, Verdict.PASSED),
+        ("log_matches > 0", {}, Verdict.FAILED),
+    ],
+)
+def test_a_log_must_match_or_must_not(expression: str, matches: dict[int, float], verdict: Verdict) -> None:
+    found = Series(tuple((NOW + i * MINUTE, n) for i, n in matches.items()), 60)
+    result = verify_window(
+        parse_expression(expression),
+        count_in_windows(found, NOW, NOW + 15 * MINUTE, 3 * MINUTE),
+        period=3 * MINUTE,
+        since=NOW,
+        hold=3 * MINUTE,
+        deadline=NOW + 15 * MINUTE,
+        now=NOW + 15 * MINUTE,
+    )
+    assert result.verdict is verdict
 
 
 def test_a_window_of_no_length_proves_nothing() -> None:

@@ -41,6 +41,11 @@ from bokgu.api.vocabulary import (
     Verdict,
 )
 
+LOG_MATCHES = "log_matches"
+"""What the expression of a log validation compares."""
+
+LOG_EXPRESSION = f"^ *{LOG_MATCHES} *(<|<=|>|>=) *[0-9]+([.][0-9]+)? *$"
+
 FINALIZER = "bokgu.dev/execution"
 """Stands on a plan from its creation, so that a deletion in the middle is undone before the plan goes."""
 
@@ -75,15 +80,44 @@ class Undo(ApiModel):
 
 
 class Validation(ApiModel):
-    """What proves that a step worked. ECS itself must agree: all tasks running, on the intended revision."""
+    """What proves that a step worked. ECS itself must agree: all tasks running, on the intended revision, and healthy
+    behind the service's load balancers."""
 
-    type: ValidationType = Field(description="metric: a measured value compared with a number.")
-    criteria: Word = Field(description="What is checked, in one word, such as error_rate_decrease.")
-    expression: Annotated[str, StringConstraints(max_length=128)] = Field(
-        description="The comparison, such as `error_rate < 0.05`. The name is a condition of a Detector of the service."
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "self.type == 'manual' ? !has(self.expression) && !has(self.__for__)"
+            " : has(self.expression) && has(self.__for__)",
+            "message": "validation: give expression and for, but for type manual",
+        },
+        {
+            "rule": "(self.type == 'log') == has(self.pattern)",
+            "message": "validation: pattern is for type log, which needs it",
+        },
+        {
+            "rule": f"self.type != 'log' || self.expression.matches('{LOG_EXPRESSION}')",
+            "message": f"validation: the expression of a log compares {LOG_MATCHES}, such as {LOG_MATCHES} <= 0",
+        },
     )
-    for_: Duration = Field(alias="for", description="How long the comparison must hold without a break.")
-    timeout: Duration = Field(description="How long to wait for that.")
+
+    type: ValidationType = Field(
+        description="metric: a measured value compared with a number. log: the number of matching log events compared"
+        " with one. manual: a person says so, with a PlanApproval that names the step."
+    )
+    criteria: Word = Field(description="What is checked, in one word, such as error_rate_decrease.")
+    expression: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None,
+        description="The comparison, such as `error_rate < 0.05`. The name is a condition of a Detector of the service,"
+        f" or {LOG_MATCHES}: how many events of the service's spec.logGroup match the pattern within `for`.",
+    )
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="log: filter pattern in CloudWatch Logs syntax."
+    )
+    for_: Duration | None = Field(
+        default=None, alias="for", description="How long the comparison must hold without a break."
+    )
+    timeout: Duration = Field(
+        description="How long to wait for that. While a metric says nothing for want of traffic, an hour is waited."
+    )
 
 
 class Step(ApiModel):
@@ -175,10 +209,6 @@ class RecoveryPlanSpec(ApiModel):
             "rule": "self.steps.all(s, s.action != 'rollback_to_previous_version'"
             " || (has(s.parameters) && has(s.parameters.serviceRevisionArn)))",
             "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
-        },
-        {
-            "rule": "self.steps.all(s, !has(s.validation) || s.validation.type == 'metric')",
-            "message": "spec.steps: only validations of type metric can be carried out",
         },
         {
             "rule": "self.steps.all(s, !has(s.rollback) || (s.action == 'rollback_to_previous_version'"

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, Text, Word
 from bokgu.api.meta import Conditions, Resource
+from bokgu.api.recovery_plan import LOG_EXPRESSION, LOG_MATCHES
 from bokgu.api.vocabulary import Action, IncidentType, OnFailure, RootCause, Trait, ValidationType
 
 TEMPLATE_FIELDS = (
@@ -99,12 +100,28 @@ class RunbookValidation(ApiModel):
             "rule": "!has(self.__for__) || !has(self.timeout) || duration(self.timeout) >= duration(self.__for__)",
             "message": "validation.timeout must not be shorter than validation.for",
         },
+        {
+            "rule": "(!has(self.pattern) && !has(self.expression)) || (self.type == 'log' && has(self.pattern))",
+            "message": "validation: pattern and expression are for type log, and an expression needs a pattern",
+        },
+        {
+            "rule": f"!has(self.expression) || self.expression.matches('{LOG_EXPRESSION}')",
+            "message": f"validation.expression compares {LOG_MATCHES}, such as {LOG_MATCHES} <= 0",
+        },
     )
 
     type: ValidationType = Field(
         default=ValidationType.METRIC,
-        description="metric: the measured value is back on the right side of its lowest threshold. log: kept for"
-        " readers; plans leave it out and say so.",
+        description="metric: the measured value is back on the right side of its lowest threshold. log: what matches"
+        " `pattern` in spec.logGroup of the ProtectedService is counted; without a pattern, or without a log group, the"
+        " metric is measured instead and the plan says so. manual: a person confirms it.",
+    )
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="log: filter pattern in CloudWatch Logs syntax."
+    )
+    expression: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None,
+        description=f"log: what the number of matching events must be; default: {LOG_MATCHES} <= 0, no match at all.",
     )
     criteria: Word | None = Field(
         default=None,

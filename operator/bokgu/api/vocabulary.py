@@ -63,6 +63,7 @@ class ValidationType(StrEnum):
 
     METRIC = "metric"
     LOG = "log"
+    MANUAL = "manual"
 
 
 class OnFailure(StrEnum):

@@ -21,10 +21,12 @@ from bokgu.core.moment import Moment
 
 @dataclass(frozen=True)
 class Timing:
-    """Delays that configuration sets."""
+    """Delays that configuration sets. `thin_traffic` is how long a verification goes on at most while there is too
+    little traffic to tell."""
 
     consistency_delay: timedelta
     poll: timedelta
+    thin_traffic: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why; `deployment` and `revisions` are as in LiveState. `elder`, `role_refused` and `at_work`
-    are as in GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since`
-    is when this process could first have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is
-    how far the API server's clock is ahead of `now`. `stack_status` is as in GuardFacts.
+    not be: `problem` says why; `deployment`, `revisions` and `healthy_targets` are as in LiveState. `elder`,
+    `role_refused`, `at_work` and `stack_status` are as in GuardFacts. `unsent` are tokens of intents that this very
+    process stored and has not sent. `known_since` is when this process could first have seen the plan: doubt about an
+    intent counts from there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -68,11 +70,16 @@ class PlanFacts:
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
     stack_status: str | AwsError | None = None
+    healthy_targets: Mapping[str, int] | None = None
 
     @property
     def live(self) -> LiveState | None:
         """What AWS says now; None where it could not be read."""
-        return None if self.service is None else LiveState(self.service, self.deployment, self.revisions)
+        return (
+            None
+            if self.service is None
+            else LiveState(self.service, self.deployment, self.revisions, self.healthy_targets)
+        )
 
     @property
     def latest(self) -> datetime:

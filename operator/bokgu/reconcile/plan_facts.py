@@ -1,22 +1,26 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
 import time
+from datetime import datetime
+
+import structlog
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, LogMetric, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
+from bokgu.api.recovery_plan import RecoveryPlan, Step, StepStatus, Validation
+from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, ValidationType
 from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions
+from bokgu.aws.elb import count_healthy_targets
 from bokgu.aws.series import fetch_series
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
-from bokgu.core.verification import parse_expression
+from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
@@ -24,6 +28,8 @@ from bokgu.reconcile.owners import ask_stack
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
+
+log = structlog.get_logger()
 
 SEND_WITHIN = 10.0
 """Seconds after storing an intent in which this process may send it. A process that slept longer (SIGSTOP, swap) treats
@@ -51,7 +57,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
     service, problem, revisions, measurement, deployment = None, None, {}, None, None
-    stack_status = None
+    stack_status, healthy_targets = None, None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
@@ -59,6 +65,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             measurement = await _measure(context, plan, target)
             service = await fetch_service(context.aws, target, context.clock())
             deployment = await _deployment(context, plan, target, service)
+            healthy_targets = await _healthy_targets(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
             # An undo asks no gates, and nothing may hold it up.
@@ -82,13 +89,14 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,
-        timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
+        timing=Timing(context.settings.consistency_delay, context.settings.step_poll, context.settings.hour),
         clock_ahead=context.kube.clock_ahead,
         frozen_by=find_freeze(
             context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
         deployment=deployment,
         stack_status=stack_status,
+        healthy_targets=healthy_targets,
     )
 
 
@@ -138,25 +146,49 @@ async def find_deployment(context: Context, target: Target, arn: str) -> Describ
         raise
 
 
+def _under_verification(plan: RecoveryPlan) -> tuple[Step, StepStatus] | None:
+    """The step that has been sent and is not over, as planned and as it stands; none while the plan rolls back."""
+    if plan.status.phase is PlanPhase.ROLLING_BACK:
+        return None
+    going = {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING}
+    steps = zip(plan.spec.steps, plan.status.steps, strict=False)
+    return next(((spec, status) for spec, status in steps if status.phase in going and status.answer), None)
+
+
+async def _healthy_targets(
+    context: Context, plan: RecoveryPlan, target: Target, service: EcsService
+) -> dict[str, int] | None:
+    """How many targets are healthy in each target group of the service, while a step is verified. None where nobody
+    asks, and where the load balancer does not say."""
+    if not service.target_groups or not service.steady or _under_verification(plan) is None:
+        return None
+    try:
+        return {
+            arn: await count_healthy_targets(
+                context.aws, arn, region=target.region, role_arn=target.role_arn, bulk=False
+            )
+            for arn in service.target_groups
+        }
+    except AwsError as error:
+        log.warning("target health not read", plan=plan.metadata.name, error=str(error))
+        return None
+
+
 async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Measurement | None:
     """The values that the step under verification is judged by, since its effect was complete."""
-    step = next(
-        (
-            (spec, status)
-            for spec, status in zip(plan.spec.steps, plan.status.steps, strict=False)
-            if status.phase in {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING} and status.answer
-        ),
-        None,
-    )
-    if step is None or step[0].validation is None or plan.status.phase is PlanPhase.ROLLING_BACK:
+    found = _under_verification(plan)
+    if found is None or found[0].validation is None or found[0].validation.expression is None:
         return None
+    validation, since = found[0].validation, found[1].effective_at
+    if validation.type is ValidationType.LOG:
+        return await _count_log(context, plan, target, validation, since)
     now = context.clock()
-    name = parse_expression(step[0].validation.expression).name
+    name = parse_expression(validation.expression or "").name
     for measured in find_measured(context, plan.metadata.namespace, plan.spec.service_ref.name):
         watch, condition = measured.watch, measured.condition
         if condition.name != name:
             continue
-        start = step[1].effective_at or now - watch.settle - parse_duration(step[0].validation.for_)
+        start = since or now - watch.settle - parse_duration(validation.for_ or "0s")
         series = await fetch_series(
             context.aws, watch.sources, region=target.region, role_arn=target.role_arn, start=start, end=now
         )
@@ -165,6 +197,28 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
             points = join_halves(points, measure_condition(watch, half, series, start, now - watch.settle))
         return Measurement(points, watch.period(condition), watch.settle)
     return None
+
+
+async def _count_log(
+    context: Context, plan: RecoveryPlan, target: Target, validation: Validation, since: datetime | None
+) -> Measurement | None:
+    """How many events of the service's log match, window by window. None where the log does not say: that is no word
+    about the service."""
+    protected = context.find(ProtectedService, plan.metadata.namespace, plan.spec.service_ref.name)
+    if protected is None or protected.spec.log_group is None or validation.pattern is None or since is None:
+        return None
+    detection, window, now = protected.spec.detection, parse_duration(validation.for_ or "0s"), context.clock()
+    period, end = parse_duration(detection.period), now - parse_duration(detection.settle)
+    source = LogMetric(protected.spec.log_group, validation.pattern, int(period.total_seconds()))
+    try:
+        series = await fetch_series(
+            context.aws, {"log": source}, region=target.region, role_arn=target.role_arn, start=since, end=now
+        )
+    except AwsError as error:
+        log.warning("log not read", plan=plan.metadata.name, log_group=source.log_group, error=str(error))
+        return None
+    # One point says all about a whole window, so a window is the period of these points.
+    return Measurement(count_in_windows(series["log"], since, end, window), window, now - end)
 
 
 def find_corruption(context: Context, namespace: str, service: str, incident_uid: str) -> str | None:

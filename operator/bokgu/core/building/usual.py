@@ -6,6 +6,9 @@ from datetime import timedelta
 
 from bokgu.api.vocabulary import Action
 
+CONFIRMATION_TIMEOUT = timedelta(hours=1)
+"""How long to wait for a person [experience]: somebody is on call, and has approved a moment ago."""
+
 
 @dataclass(frozen=True)
 class Usual:
