@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.incident import IncidentPlan
 from bokgu.api.meta import UidReference
-from bokgu.api.observed import AwsError, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, EcsService, ScalableTarget, ServiceRevision
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
@@ -29,6 +29,7 @@ class World:
     plan: RecoveryPlan
     now: datetime = NOW
     ecs: EcsService = field(default_factory=facts.service)
+    scalable: ScalableTarget | None = None
     tally: Tally = facts.APPROVED
     lag: timedelta = timedelta()
     readable: bool = True
@@ -103,6 +104,14 @@ class World:
             )
         )
 
+    def register(self, minimum: int, maximum: int | None = None) -> None:
+        """Application Auto Scaling gets another range, and brings the count into it."""
+        was = self.scalable or ScalableTarget(minimum, maximum or minimum)
+        self.scalable = replace(was, minimum=minimum, maximum=was.maximum if maximum is None else maximum)
+        wanted = min(max(self.ecs.desired_count, self.scalable.minimum), self.scalable.maximum)
+        if wanted != self.ecs.desired_count:
+            self.scale(wanted)
+
     def lose_task(self) -> None:
         self.change(replace(self.ecs, running_count=max(0, self.ecs.running_count - 1)))
 
@@ -128,6 +137,7 @@ class World:
             problem=None if self.readable else UNREACHABLE,
             revisions=self.revisions if self.readable else {},
             measurement=measurement,
+            scalable_target=self.scalable,
             unsent=frozenset(self.unsent),
             known_since=self.known_since,
         )
@@ -206,6 +216,8 @@ class World:
         arguments = json.loads(send.request.arguments)
         if "desiredCount" in arguments:
             self.scale(arguments["desiredCount"])
+        if "MinCapacity" in arguments:
+            self.register(arguments["MinCapacity"], arguments.get("MaxCapacity"))
         if "taskDefinition" in arguments or arguments.get("forceNewDeployment"):
             self.deploy(arguments.get("taskDefinition", self.ecs.task_definition))
         if self.fate == "lost":

@@ -13,6 +13,7 @@ from bokgu.core.guards import (
     first_blocking,
 )
 from bokgu.core.lifecycle import build_status
+from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import guard_facts as facts_of_guards
 from tests.unit.facts import (
     APPROVED,
@@ -189,10 +190,10 @@ def test_a_reject_is_named_by_its_gate() -> None:
     ],
 )
 def test_s4_a_precondition_that_changed_is_named(now: EcsService, changed: str | None) -> None:
-    found = changed_precondition(plan().spec.preconditions, now)
+    found = changed_precondition(plan().spec.preconditions, LiveState(now))
     assert found == changed or (found and changed and found.startswith(changed))
 
 
 def test_s4_what_the_plan_did_not_know_is_no_precondition() -> None:
     bare = Preconditions.model_validate({"desiredCount": 3, "rootCause": "Unknown"})
-    assert changed_precondition(bare, service(9)) is None
+    assert changed_precondition(bare, LiveState(service(9))) is None

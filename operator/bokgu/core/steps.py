@@ -6,11 +6,13 @@ from bokgu.api.fields import bounded, format_decimal, parse_duration
 from bokgu.api.recovery_plan import Intent, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
+from bokgu.core.giving_back import find_raised
 from bokgu.core.guards import first_blocking
 from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
 from bokgu.core.undo import next_undo
 from bokgu.core.verification import parse_expression, verify_window
+from bokgu.core.waiting import wait_on
 from bokgu.core.writes.write import observe_before, summarise, took_effect
 
 
@@ -29,6 +31,8 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         return Outcome(with_step(status, index, failed), requeue_after=timedelta())
     if step.action is Action.HEALTH_CHECK:
         return _check_health(plan, status, index, facts)
+    if step.action is Action.WAIT:
+        return _wait(step, status, index, facts)
     if operation.intent is None:
         return _write_intent(plan, status, index, facts)
     grace = parse_duration(step.validation.timeout) if step.validation else timedelta()
@@ -80,6 +84,14 @@ def _check_health(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
 
 
+def _wait(step: Step, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Let time pass. While it is calm, that is watched."""
+    operation = wait_on(step, status.steps[index], facts)
+    phase = PlanPhase.VERIFYING if step.parameters and step.parameters.calm else PlanPhase.IN_PROGRESS
+    status = with_step(status, index, operation).model_copy(update={"phase": phase, "reason": None})
+    return Outcome(status, requeue_after=pace(operation, facts))
+
+
 def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
     """Ask everything again, then store what is about to be sent."""
     step, operation = plan.spec.steps[index], status.steps[index]
@@ -87,7 +99,9 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     waits_since = max(t for t in (status.started_at, *(s.finished_at for s in status.steps[:index])) if t)
     late = facts.now >= (operation.started_at or waits_since) + parse_duration(step.timeout)
     if changed:
-        operation = fail(operation, "PreconditionChanged", facts, changed)
+        gives_back = find_raised(plan, status, step) is not None
+        reason = "ForeignChange" if gives_back else "PreconditionChanged"
+        operation = fail(operation, reason, facts, f"not given back: {changed}" if gives_back else changed)
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     if not facts.tally.approved and not facts.tally.undecided:
         operation = fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")
@@ -154,7 +168,8 @@ def _verify(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStatus:
     operation = operation.model_copy(update={"verdict": result.verdict})
     if result.verdict is Verdict.PASSED:
         return succeed(operation, facts, output)
-    return fail(operation, f"Verification{result.verdict}", facts, output)
+    kept = "; not taken back while the incident is open" if step.action is Action.SCALE_OUT else ""
+    return fail(operation, f"Verification{result.verdict}", facts, output + kept)
 
 
 def _metrics_after(status: RecoveryPlanStatus, step: Step, facts: PlanFacts) -> tuple[MetricReading, ...]:

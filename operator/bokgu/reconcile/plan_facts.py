@@ -1,14 +1,16 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
+import asyncio
 import time
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
+from bokgu.aws.autoscaling import fetch_scalable_target
 from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions
 from bokgu.aws.series import fetch_series
 from bokgu.core.approval.digest import plan_digest
@@ -16,6 +18,7 @@ from bokgu.core.detection import join_halves, measure_condition
 from bokgu.core.lifecycle import freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
+from bokgu.core.scaling_limits import scales
 from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
@@ -49,13 +52,15 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
-    service, problem, revisions, measurement, deployment = None, None, {}, None, None
+    service, problem, revisions, measurement, deployment, scalable = None, None, {}, None, None, None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
         try:
             measurement = await _measure(context, plan, target)
-            service = await fetch_service(context.aws, target, context.clock())
+            service, scalable = await asyncio.gather(
+                fetch_service(context.aws, target, context.clock()), _scalable_target(context, plan, target)
+            )
             deployment = await _deployment(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
@@ -84,7 +89,13 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
         ),
         deployment=deployment,
+        scalable_target=scalable,
     )
+
+
+async def _scalable_target(context: Context, plan: RecoveryPlan, target: Target) -> ScalableTarget | None:
+    """What Application Auto Scaling owns of the service, for plans that scale."""
+    return await fetch_scalable_target(context.aws, target) if scales(plan) else None
 
 
 def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:
