@@ -107,7 +107,10 @@ def test_s6_a_closed_guard_blocks_with_its_reason(closed: dict[str, object], gat
 def test_s6_an_unreadable_service_closes_every_guard_that_needs_it() -> None:
     gates = evaluate_gates(guard_facts(service=None, problem="Unreachable: no answer"))
     closed = {gate.name for gate in gates if not gate.passed}
-    assert closed == {"ServiceReadable", "ServiceSupported", "NoDeployment", "WithinLimits"}
+    scaling = {"WithinLimits", "CountOwner", "CountInRange", "ScaleInFloor"}
+    assert closed == {"ServiceReadable", "ServiceSupported", "NoDeployment", *scaling}
+    restarted = evaluate_gates(guard_facts(service=None, problem="no answer", step=plan(restart()).spec.steps[0]))
+    assert scaling.isdisjoint(gate.name for gate in restarted if not gate.passed)
 
 
 def test_before_the_service_is_asked_only_people_and_configuration_are() -> None:
