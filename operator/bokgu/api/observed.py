@@ -28,7 +28,11 @@ class Deployment:
 
 @dataclass(frozen=True)
 class EcsService:
-    """What DescribeServices says of one service (API_Service of Amazon ECS)."""
+    """What DescribeServices says of one service (API_Service of Amazon ECS).
+
+    `strategy` is that of its deployments, `pauses` the lifecycle stages at which they wait for somebody to go on.
+    `resource_management_type` is ECS for an Express Mode service, else CUSTOMER.
+    """
 
     arn: str
     status: str
@@ -48,6 +52,9 @@ class EcsService:
     target_groups: tuple[str, ...] = ()
     target_pairs: Mapping[str, str] = field(default_factory=dict)
     minimum_healthy_percent: int | None = None
+    strategy: str = "ROLLING"
+    pauses: tuple[str, ...] = ()
+    resource_management_type: str = "CUSTOMER"
 
     @property
     def primary(self) -> Deployment | None:

@@ -7,6 +7,8 @@ sent blindly: its effect is looked for first (S3).
     Pending → AwaitingApproval → Approved → InProgress ⇄ Verifying → Completed
        ↓             ↓              ↓           ↓            ↓
     Cancelled   Rejected/Expired  Cancelled   RollingBack → RolledBack | RollbackFailed,  or Failed
+
+A plan that has begun is Cancelled in any phase once its service was deleted.
 """
 
 from bokgu.api.meta import ConditionStatus, find_condition, set_condition
@@ -17,7 +19,8 @@ from bokgu.core.approval.tally import Tally
 from bokgu.core.guards import APPROVED, first_blocking
 from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
 from bokgu.core.start import await_start
-from bokgu.core.steps import behind, run_steps
+from bokgu.core.steps import behind, end_with_service, run_steps
+from bokgu.core.support import is_gone
 from bokgu.core.undo import roll_back
 
 
@@ -26,6 +29,8 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
     if plan.status.phase.terminal:
         return Outcome(plan.status)
     status = _take_note(plan, facts)
+    if status.started_at and (gone := is_gone(facts.service, facts.problem)) is not None:
+        return Outcome(_summarise(plan, end_with_service(status, gone, facts), facts))
     protected = facts.protected_service
     if status.started_at and protected is not None and protected.status.active_plan is None:
         return Outcome(status, ClaimService())  # The lock went with the object that it stood on.

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import Gate
-from bokgu.api.observed import DescribedDeployment, EcsService, ScalableTarget
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import (
     OperationStatus,
@@ -25,14 +25,25 @@ from bokgu.core.actions.rollback import returns_elsewhere
 from bokgu.core.approval.tally import Tally
 from bokgu.core.giving_back import allowed_by, find_raised
 from bokgu.core.live_state import LiveState
+from bokgu.core.owners import STACK_NAME_TAG, find_stack, is_updating
 from bokgu.core.scaling_limits import SCALING, find_floor, find_misfit, find_other_owner, most_wanted
+from bokgu.core.support import find_unsupported, kind_of
 from bokgu.core.writes.stop_deployment import IN_FLIGHT
 from bokgu.core.writes.table import find_change, write_of
-from bokgu.core.writes.write import Touches, record_range, took_effect
+from bokgu.core.writes.write import Touches, record_range, request_arguments, took_effect
 
 SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
 
+
+NOT_ROLLING_BACK = "EcsNotRollingBack"
+"""The gate that is closed while ECS itself takes a deployment back."""
+
+OWNER_IDLE = "OwnerIdle"
+"""The gate that is closed while the CloudFormation stack of the service is being updated."""
+
+ROLLING_BACK = frozenset({"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"})
+"""Service deployments that ECS takes back now (ServiceDeploymentStatus of Amazon ECS)."""
 
 TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
 """Reason of a ProtectedService that is the younger of two for one ECS service."""
@@ -43,11 +54,12 @@ class GuardFacts:
     """What the checks look at.
 
     `service` is the live read, `problem` why there is none, `deployment` the service deployment in flight,
-    `scalable_target` what Application Auto Scaling owns of it, where the plan scales. `elder` is
-    an older ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not
-    over. `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` names an open incident of
+    `scalable_target` what Application Auto Scaling owns of it, where the plan scales. `elder` is an older
+    ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not over.
+    `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` names an open incident of
     corrupted data on the service. `role_refused` says why configuration does not let the namespace assume the service's
-    role.
+    role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could not be
+    read, None where it was not asked for.
     """
 
     plan: RecoveryPlan
@@ -64,6 +76,7 @@ class GuardFacts:
     frozen_by: str | None = None
     deployment: DescribedDeployment | None = None
     scalable_target: ScalableTarget | None = None
+    stack_status: str | AwsError | None = None
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
@@ -223,22 +236,82 @@ def _supported(facts: GuardFacts) -> Gate:
         return _gate(
             "ServiceSupported", "ServiceUnsupported", False, message="not known while ECS does not describe the service"
         )
-    found = find_unsupported(service)
+    found = find_unsupported(service, facts.step.action)
     if found is None:
-        return _gate("ServiceSupported", "ServiceUnsupported", True, value=service.scheduling_strategy, limit="REPLICA")
-    return _gate("ServiceSupported", "ServiceUnsupported", False, **found)
+        return _gate("ServiceSupported", "ServiceUnsupported", True, value=kind_of(service))
+    return _gate(
+        "ServiceSupported",
+        "ServiceUnsupported",
+        False,
+        value=found.value,
+        limit=found.limit,
+        message=found.message,
+    )
 
 
-def find_unsupported(service: EcsService) -> dict[str, str] | None:
-    """Why the service is of a kind that is not driven, as value, limit and message of a gate; None where it is."""
-    if service.status != "ACTIVE":
-        return {"value": service.status, "message": f"the service is {service.status}"}
-    if service.controller != "ECS":
-        message = f"its deployment controller is {service.controller}: only ECS is driven"
-        return {"value": service.controller, "limit": "ECS", "message": message}
-    if service.scheduling_strategy == "DAEMON":
-        return {"value": "DAEMON", "limit": "REPLICA", "message": "a DAEMON service is not driven"}
-    return None
+def _owner_idle(facts: GuardFacts) -> Gate:
+    """What is changed while CloudFormation updates a stack, it does not expect: the stack fails, or fights it back."""
+    service, status = facts.service, facts.stack_status
+    if service is None:
+        message = "not known while ECS does not describe the service"
+        return _gate(OWNER_IDLE, "OwnerUnreadable", False, message=message)
+    stack = find_stack(service)
+    if stack is None or not facts.step.action.writes:
+        return _gate(OWNER_IDLE, "OwnerUpdating", True)
+    owner = f"CloudFormation stack {service.tags.get(STACK_NAME_TAG) or stack}"
+    if isinstance(status, str):
+        return _gate(
+            OWNER_IDLE,
+            "OwnerUpdating",
+            not is_updating(status),
+            value=status,
+            limit="nothing in progress",
+            message=f"{owner} owns the service and is {status}: the plan goes on when that is done",
+        )
+    said = "it was not asked" if status is None else f"{status.code}: {status.message}"
+    message = (
+        f"{owner} owns the service, and whether it is being updated cannot be read:"
+        f" allow cloudformation:DescribeStacks on it. {said}"
+    )
+    return _gate(OWNER_IDLE, "OwnerUnreadable", False, value=owner, message=message)
+
+
+def _not_rolling_back(facts: GuardFacts) -> Gate:
+    """ECS rolls back by itself: what it does is seen first, and nothing is done against it."""
+    deployment, action = facts.deployment, facts.step.action
+    if deployment is None:
+        # Every other write waits for the end of a deployment anyway.
+        unknown = facts.service is None or (facts.service.deploying and action is Action.ROLLBACK)
+        message = "ECS is deploying, and does not describe that deployment: whether it rolls back is not known"
+        return _gate(NOT_ROLLING_BACK, "DeploymentUnreadable", not unknown, message=message)
+    rolling = deployment.status in ROLLING_BACK and not _asked_for(facts.plan, deployment)
+    why = deployment.rollback_reason or deployment.status_reason
+    return _gate(
+        NOT_ROLLING_BACK,
+        "EcsRollsBack",
+        not rolling or not action.writes,
+        value=deployment.status,
+        message=f"ECS is already rolling back: what to do is decided when that has ended. {why}".rstrip(),
+    )
+
+
+def _asked_for(plan: RecoveryPlan, deployment: DescribedDeployment) -> bool:
+    """Whether the plan itself has asked ECS for this rollback (StopServiceDeployment)."""
+    requests = (o.intent.request for s in plan.status.steps for o in (s, s.rollback) if o and o.intent)
+    stops = (request_arguments(r) for r in requests if r.operation == "StopServiceDeployment")
+    return any(arguments["serviceDeploymentArn"] == deployment.arn for arguments in stops)
+
+
+def _no_hook(facts: GuardFacts) -> Gate:
+    """A deployment that waits for a person: only the way back does not take the decision from them."""
+    hook, action = facts.deployment.waiting_hook if facts.deployment else None, facts.step.action
+    return _gate(
+        "NoHookWaiting",
+        "HookWaiting",
+        hook is None or action is Action.ROLLBACK or not action.writes,
+        value=hook or "",
+        message=f"the deployment waits at {hook}: continue it or roll it back there (ContinueServiceDeployment)",
+    )
 
 
 def _no_deployment(facts: GuardFacts) -> Gate:
@@ -329,6 +402,9 @@ LIVE_CHECKS: tuple[Check, ...] = (
     _lock_free,
     _readable,
     _supported,
+    _owner_idle,
+    _not_rolling_back,
+    _no_hook,
     _no_deployment,
     _within_limits,
     _trouble_gone,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from bokgu.api.detector import Detection
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentStatus
 from bokgu.api.meta import Condition, find_condition, is_true, set_condition
+from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import (
     Confidence,
@@ -20,7 +21,7 @@ from bokgu.api.vocabulary import (
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
 from bokgu.core.finding import fingerprint
 from bokgu.core.planning_facts import NoPlan
-from bokgu.core.timeline import RECURRED, build_timeline
+from bokgu.core.timeline import RECURRED, REVERTED, build_timeline
 
 RELAPSED = "Relapsed"
 """Reason of an incident whose trouble came back after a plan that had completed."""
@@ -51,7 +52,8 @@ class Standing:
     `problem` is (reason, message) of what keeps the incident from being classified; `no_plan` why there is no plan.
     `plan` is the current plan as the API server has it, `entry` its line in `status.plans[]` when it was just created.
     `suppression` names the incident that this one is folded into; `relapse_watch` is how long the trouble must stay
-    away until the incident is resolved, `clears_within` how long a detection needs to say that it is away.
+    away until the incident is resolved, `clears_within` how long a detection needs to say that it is away. `reversal`
+    is what somebody has set back of the plan.
     """
 
     now: datetime
@@ -64,6 +66,7 @@ class Standing:
     suppression: Suppression | None = None
     relapse_watch: timedelta = timedelta()
     clears_within: timedelta | None = None
+    reversal: Reversal | None = None
 
     @property
     def patience(self) -> timedelta:
@@ -155,7 +158,7 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
             **_occurrences(incident, standing),
         }
     )
-    timeline = build_timeline(incident, status, standing.plan, now=now, message=message)
+    timeline = build_timeline(incident, status, standing.plan, now=now, message=message, reversal=standing.reversal)
     status = status.model_copy(update={"timeline": timeline})
     return status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
 
@@ -276,6 +279,8 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
         ("Resolved", resolved, (status.reason if resolved else str(status.phase)) or "Resolved", message),
     )
     conditions = status.conditions
+    if standing.reversal or find_condition(conditions, REVERTED):
+        rows = (*rows, _reverted(standing.reversal))
     for type_, value, reason, text in rows:
         conditions = set_condition(
             conditions, type_, value, reason, text, now=standing.now, generation=incident.metadata.generation
@@ -295,6 +300,11 @@ def _flapping(incident: Incident, status: IncidentStatus, standing: Standing) ->
     if recent < FLAPPING:
         return ("Flapping", False, "Steady", "")
     return ("Flapping", True, "ComesAndGoes", f"the trouble began {status.occurrences} times")
+
+
+def _reverted(reversal: Reversal | None) -> tuple[str, bool, str, str]:
+    """Whether somebody has set back what the plan had set: the trouble will probably be back."""
+    return (REVERTED, True, "SetBack", reversal.message) if reversal else (REVERTED, False, "Holds", "")
 
 
 def _find_block(standing: Standing) -> tuple[str, str] | None:

@@ -43,7 +43,7 @@ class PlanFacts:
     not be: `problem` says why; `deployment`, `revisions` and `scalable_target` are as in LiveState. `elder`,
     `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and
     has not sent. `known_since` is when this process could first have seen the plan: doubt about an intent counts from
-    there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
+    there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`. `stack_status` is as in GuardFacts.
     """
 
     now: datetime
@@ -67,6 +67,7 @@ class PlanFacts:
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
     scalable_target: ScalableTarget | None = None
+    stack_status: str | AwsError | None = None
 
     @property
     def live(self) -> LiveState | None:
@@ -151,6 +152,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         role_refused=facts.role_refused,
         deployment=facts.deployment,
         scalable_target=facts.scalable_target,
+        stack_status=facts.stack_status,
     )
 
 

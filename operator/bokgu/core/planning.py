@@ -26,10 +26,10 @@ from bokgu.core.approval.requirement import Stakes, required_roles
 from bokgu.core.building.step import template_values
 from bokgu.core.building.table import build_step
 from bokgu.core.classification import is_outdated
-from bokgu.core.guards import find_unsupported
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
+from bokgu.core.support import find_unsupported
 from bokgu.core.templates import fill_template
 from bokgu.core.track_record import TrackRecord
 from bokgu.core.writes.write import record_range
@@ -102,15 +102,16 @@ def decide_plan(facts: PlanningFacts) -> Decision:
 
 def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
     """What keeps every runbook from acting, and where the chosen one only has advice."""
-    if first_write(chosen) is None:
+    write = first_write(chosen)
+    if write is None:
         return NoPlan("NoSafeAction", _advice(chosen, facts) or _nothing_helps(facts), wait=False)
     if facts.incident.spec.type is IncidentType.DATA_CORRUPTION and facts.classification.confidence is Confidence.LOW:
         frozen = "corrupted data freezes the service while its cause is not sure: what is changed now may destroy more"
         return NoPlan("NoSafeAction", f"{frozen}. A person must look", wait=False)
     if (unsure := _not_sure(chosen, facts)) is not None:
         return unsure
-    if (unsupported := find_unsupported(facts.service)) is not None:
-        return NoPlan("ServiceUnsupported", f"{unsupported['message']}. {_advice(chosen, facts)}".rstrip(), wait=False)
+    if (unsupported := find_unsupported(facts.service, write)) is not None:
+        return NoPlan("ServiceUnsupported", f"{unsupported.message}. {_advice(chosen, facts)}".rstrip(), wait=False)
     if facts.frozen_by is not None:
         frozen = f"{facts.frozen_by} reports corrupted data: a person must look before anything is changed"
         return NoPlan("DataCorruption", frozen, wait=True)

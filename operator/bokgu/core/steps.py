@@ -8,8 +8,9 @@ from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, V
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.giving_back import find_raised
 from bokgu.core.guards import first_blocking
-from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
+from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
+from bokgu.core.support import SERVICE_GONE
 from bokgu.core.undo import next_undo
 from bokgu.core.verification import parse_expression, verify_window
 from bokgu.core.waiting import wait_on
@@ -45,6 +46,18 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
     if moved.operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED}:
         status = status.model_copy(update={"metrics": _metrics_after(status, step, facts)})
     return Outcome(status, moved.effect, pace(moved.operation, facts))
+
+
+def end_with_service(status: RecoveryPlanStatus, gone: str, facts: PlanFacts) -> RecoveryPlanStatus:
+    """The service was deleted: who does that means it, and an undo would bring nothing back (S4)."""
+
+    def end(operation: Op) -> Op:
+        over = operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED, OperationPhase.SKIPPED}
+        return operation if over or operation.started_at is None else fail(operation, SERVICE_GONE, facts, gone)
+
+    steps = (end(step.model_copy(update={"rollback": step.rollback and end(step.rollback)})) for step in status.steps)
+    ended = status.model_copy(update={"steps": tuple(steps)})
+    return finish(ended, PlanPhase.CANCELLED, SERVICE_GONE, facts, gone)
 
 
 def behind(step: StepStatus) -> bool:

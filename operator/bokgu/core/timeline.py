@@ -5,6 +5,7 @@ from datetime import datetime
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident, IncidentStatus
 from bokgu.api.meta import TimelineEntry, find_condition
+from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, OperationPhase
 from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
@@ -15,8 +16,18 @@ RECURRED = "Recurred"
 """Event of the timeline: the trouble began again while the incident was open."""
 
 
+REVERTED = "Reverted"
+"""Event of the timeline, of the plan, and condition of the incident: somebody has set back what a plan had set."""
+
+
 def build_timeline(
-    incident: Incident, status: IncidentStatus, plan: RecoveryPlan | None, *, now: datetime, message: str
+    incident: Incident,
+    status: IncidentStatus,
+    plan: RecoveryPlan | None,
+    *,
+    now: datetime,
+    message: str,
+    reversal: Reversal | None = None,
 ) -> tuple[TimelineEntry, ...]:
     """The entries so far and what is new, in order of time: `status` is the new one, `message` explains its reason."""
     classification = status.classification
@@ -45,6 +56,8 @@ def build_timeline(
         note(now, "Resolved", f"{status.reason}: {message}")
     if status.occurrences > incident.status.occurrences and status.last_seen_at:
         note(status.last_seen_at, RECURRED, f"occurrence {status.occurrences}")
+    if reversal is not None:
+        note(reversal.at, REVERTED, reversal.message)
     if status.phase is IncidentPhase.SUPPRESSED:
         note(now, "Suppressed", f"{status.reason}: {message}")
     ordered = sorted(entries.values(), key=lambda e: e.at)

@@ -7,7 +7,7 @@ from bokgu.api.detector import Detection
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentSource
 from bokgu.api.observed import AwsError, EcsService, ServiceDeployment
-from bokgu.api.protected_service import ProtectedService
+from bokgu.api.protected_service import ProtectedService, Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, SourceKind
 from bokgu.aws.ecs import fetch_service
@@ -101,6 +101,7 @@ async def _look(context: Context, incident: Incident) -> Standing:
         suppression=around.suppression,
         relapse_watch=around.relapse_watch,
         clears_within=_clears_within(around.measured),
+        reversal=_reversal(around.protected, plan),
     )
     if incident.status.plans or cleared(incident, around.detection, plan) or around.suppression:
         return standing
@@ -115,6 +116,12 @@ async def _look(context: Context, incident: Incident) -> Standing:
     if isinstance(outcome, RecoveryPlan):
         return replace(standing, entry=await _create_plan(context, outcome))
     return replace(standing, no_plan=outcome)
+
+
+def _reversal(protected: ProtectedService | None, plan: RecoveryPlan | None) -> Reversal | None:
+    """What the last look at the service showed to be set back of the plan."""
+    found = protected.status.reversal if protected else None
+    return found if found and plan and found.plan.uid == plan.metadata.uid else None
 
 
 async def foresee(context: Context, incident: Incident, around: Around, now: datetime) -> Prospect:

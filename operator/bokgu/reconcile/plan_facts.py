@@ -23,6 +23,7 @@ from bokgu.core.verification import parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.owners import ask_stack
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
@@ -53,6 +54,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
     service, problem, revisions, measurement, deployment, scalable = None, None, {}, None, None, None
+    stack_status = None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
@@ -64,6 +66,8 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             deployment = await _deployment(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
+            # An undo asks no gates, and nothing may hold it up.
+            stack_status = None if in_flight(plan) or undoing else await ask_stack(context.aws, target, service)
         except AwsError as error:
             service, problem = None, error  # Half a picture is none.
     return PlanFacts(
@@ -90,6 +94,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         ),
         deployment=deployment,
         scalable_target=scalable,
+        stack_status=stack_status,
     )
 
 
