@@ -46,9 +46,11 @@ from tests.unit.facts import (
     plan,
     protected_service,
     restart,
+    revision_arn,
     runbook,
     scale_out,
     service,
+    service_deployment_arn,
     tally,
 )
 from tests.unit.small_world import World
@@ -85,6 +87,8 @@ def scale_in(desired: int | None = None, *, minimum: int | None = None, **fields
 
 
 KNOWN = {
+    "serviceRevisionArn": revision_arn(2),
+    "serviceDeploymentArn": service_deployment_arn(2),
     "desiredCount": 3,
     "rootCause": "TrafficSurge",
     "scalableTarget": {"minCapacity": 3, "maxCapacity": 12},
@@ -560,6 +564,12 @@ def test_a_deployment_during_the_calm_does_not_keep_the_minimum_up() -> None:
     world.settle()
     world.until(PlanPhase.COMPLETED)
     assert world.scalable == THREE_TO_TWELVE
+
+
+def test_the_plans_own_range_is_no_surprise_for_its_next_step() -> None:
+    world = surge(raise_minimum(), restart())
+    world.until_sent()
+    assert [s.request.operation for s in world.effects] == ["RegisterScalableTarget", "UpdateService"]
 
 
 @pytest.mark.parametrize("other", [ScalableTarget(4, 12), ScalableTarget(5, 20), THREE_TO_TWELVE, None])
