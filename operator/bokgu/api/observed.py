@@ -208,6 +208,19 @@ class ServiceRevision:
 
 
 @dataclass(frozen=True)
+class ScalableTarget:
+    """A service whose desired count Application Auto Scaling owns (API_ScalableTarget).
+
+    Its policies and scheduled actions keep the count from `minimum` to `maximum`. `suspended` names what it does not do
+    for now, in AWS's words: DynamicScalingIn, DynamicScalingOut, ScheduledScaling.
+    """
+
+    minimum: int
+    maximum: int
+    suspended: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class BalancedGroup:
     """A target group, the LoadBalancer dimension of its metrics ("" where nothing uses it), and all target groups of
     that load balancer."""

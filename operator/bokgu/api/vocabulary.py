@@ -43,12 +43,14 @@ class Action(StrEnum):
     HEALTH_CHECK = "health_check"
     SERVICE_RESTART = "service_restart"
     SCALE_OUT = "scale_out"
+    SCALE_IN = "scale_in"
     ROLLBACK = "rollback_to_previous_version"
+    WAIT = "wait"
 
     @property
     def writes(self) -> bool:
         """Whether the action changes something in AWS."""
-        return self is not Action.HEALTH_CHECK
+        return self not in {Action.HEALTH_CHECK, Action.WAIT}
 
 
 class Role(StrEnum):

@@ -3,16 +3,18 @@
 from datetime import timedelta
 
 from bokgu.api.fields import parse_duration
-from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.deadlines import begins_by, validation_timeout
+from bokgu.core.giving_back import find_raised
 from bokgu.core.guards import first_blocking
 from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
 from bokgu.core.proof import metrics_after, verify_step
 from bokgu.core.support import SERVICE_GONE
 from bokgu.core.undo import next_undo
+from bokgu.core.waiting import wait_on
 from bokgu.core.writes.write import observe_before, summarise, took_effect
 
 
@@ -31,6 +33,8 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         return Outcome(with_step(status, index, failed), requeue_after=timedelta())
     if step.action is Action.HEALTH_CHECK:
         return _check_health(plan, status, index, facts)
+    if step.action is Action.WAIT:
+        return _wait(step, status, index, facts)
     if operation.intent is None:
         return _write_intent(plan, status, index, facts)
     moved = follow_operation(
@@ -95,13 +99,23 @@ def _check_health(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
 
 
+def _wait(step: Step, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Let time pass. While it is calm, that is watched."""
+    operation = wait_on(step, status.steps[index], facts)
+    phase = PlanPhase.VERIFYING if step.parameters and step.parameters.calm else PlanPhase.IN_PROGRESS
+    status = with_step(status, index, operation).model_copy(update={"phase": phase, "reason": None})
+    return Outcome(status, requeue_after=pace(operation, facts))
+
+
 def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
     """Ask everything again, then store what is about to be sent."""
     step, operation = plan.spec.steps[index], status.steps[index]
     status, changed = ask_guards(plan, status, step, facts)
     late = facts.now >= begins_by(step, status, index)
     if changed:
-        operation = fail(operation, "PreconditionChanged", facts, changed)
+        gives_back = find_raised(plan, status, step) is not None
+        reason = "ForeignChange" if gives_back else "PreconditionChanged"
+        operation = fail(operation, reason, facts, f"not given back: {changed}" if gives_back else changed)
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     if not facts.tally.approved and not facts.tally.undecided:
         operation = fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from bokgu.api.fields import bounded, format_duration, parse_duration
 from bokgu.api.recovery_plan import LOG_MATCHES, Step, StepParameters, Undo, Validation
 from bokgu.api.runbook import RunbookStep, RunbookValidation
-from bokgu.api.vocabulary import Comparison, OnFailure, ValidationType
+from bokgu.api.vocabulary import Action, Comparison, OnFailure, ValidationType
 from bokgu.core.building.count import wanted_count
 from bokgu.core.building.usual import CONFIRMATION_TIMEOUT, USUAL
 from bokgu.core.detection import lowest_threshold
@@ -72,7 +72,7 @@ def concrete_step(
         parameters=parameters,
         estimated_duration=format_duration(estimate_step(step)),
         timeout=step.timeout or format_duration(USUAL[step.action].timeout),
-        required_resources=step.required_resources or ("ecs_service",),
+        required_resources=step.required_resources or (() if step.action is Action.WAIT else ("ecs_service",)),
         on_failure=step.on_failure or (OnFailure.ROLL_BACK if undo else OnFailure.STOP),
         rollback=undo,
         validation=_validation(step, facts),
@@ -114,7 +114,7 @@ def _validation(step: RunbookStep, facts: PlanningFacts) -> Validation | None:
         )
     if asked and step.action.writes and _reads_log(step, facts):
         return _log_validation(step, asked, facts)
-    if not step.action.writes or facts.watch is None or facts.condition is None:
+    if not USUAL[step.action].clean_periods or facts.watch is None or facts.condition is None:
         return None
     metric = asked if asked and asked.type is ValidationType.METRIC else None
     hold = USUAL[step.action].clean_periods * facts.watch.period(facts.condition)
@@ -160,6 +160,8 @@ def wait_for_deployment(why: str = "what to do is decided when that has ended") 
 
 def estimate_step(step: RunbookStep) -> timedelta:
     """How long the step usually takes."""
+    if step.parameters and step.parameters.duration and not step.estimated_duration:
+        return parse_duration(step.parameters.duration)
     return parse_duration(step.estimated_duration) if step.estimated_duration else USUAL[step.action].estimate
 
 
