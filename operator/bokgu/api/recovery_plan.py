@@ -452,7 +452,7 @@ class RecoveryPlanStatus(ApiModel):
         default=None,
         description="The PlanApproval to commit, while the plan waits for one. `bokgu approve` completes it.",
     )
-    gates: Annotated[tuple[Gate, ...], Field(max_length=24)] = Field(
+    gates: Annotated[tuple[Gate, ...], Field(max_length=40)] = Field(
         default=(), description="The guards that were asked before the next write."
     )
     target: Target | None = Field(
