@@ -250,6 +250,24 @@ def register(number: int = 1, **fields: Any) -> Raw:
     }
 
 
+def run_task(number: int = 9, **fields: Any) -> Raw:
+    return {
+        "name": "run",
+        "action": "run_task",
+        "parameters": {"taskDefinition": task_definition(number)},
+        "timeout": "30m",
+        "onFailure": "Stop",
+        **fields,
+    }
+
+
+RUNS: Raw = {
+    "allowedActions": ["run_task"],
+    "runTask": {"roleArn": "arn:aws:iam::123456789012:role/runs", "taskDefinitions": [task_definition(9)]},
+}
+"""Members of the spec of a ProtectedService that lets that task be run."""
+
+
 def health_check(**fields: Any) -> Raw:
     return {"name": "health-check", "action": "health_check", "timeout": "5m", "onFailure": "Stop", **fields}
 
@@ -495,8 +513,12 @@ def facts(**fields: Any) -> PlanFacts:
     )
 
 
-def measured(since: datetime, until: datetime, value: Callable[[datetime], float | None] | float) -> Measurement:
-    """One value a minute, of the minutes that began at or after `since` and ended by `until`."""
+def measured(
+    since: datetime, until: datetime, value: Callable[[datetime], float | None] | float, *, requests: float = 100
+) -> Measurement:
+    """One value a minute, of the minutes that began at or after `since` and ended by `until`; a hundred requests are
+    enough to tell."""
     moments = [since + i * MINUTE for i in range((until - since) // MINUTE)]
     points = tuple((t, value(t) if callable(value) else value) for t in moments)
-    return Measurement(points, period=MINUTE, settle=timedelta())
+    volumes = dict.fromkeys(moments, requests)
+    return Measurement(points, period=MINUTE, settle=timedelta(), volumes=volumes, enough=100)

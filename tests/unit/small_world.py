@@ -6,18 +6,29 @@ It does what `reconcile.recovery_plan` does around `decide`, with plain values i
 import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from bokgu.api.incident import IncidentPlan
 from bokgu.api.meta import UidReference
-from bokgu.api.observed import AwsError, EcsService, ServiceRevision, Task, TaskDefinition
+from bokgu.api.observed import (
+    AwsError,
+    DescribedDeployment,
+    EcsService,
+    ScalableTarget,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
 from bokgu.core.execution import decide
+from bokgu.core.live_state import LiveState
 from bokgu.core.operation import forget_intent, record_answer
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, Send
+from bokgu.core.transitions import check_moves, moves
 from tests.unit import facts
-from tests.unit.facts import NOW, revision_arn, service_deployment_arn, task_definition
+from tests.unit.facts import NOW, described_deployment, revision_arn, service_deployment_arn, task_definition
 
 UNREACHABLE = AwsError("DescribeServices", "Unreachable", "no answer", sent=False)
 
@@ -29,22 +40,30 @@ class World:
     plan: RecoveryPlan
     now: datetime = NOW
     ecs: EcsService = field(default_factory=facts.service)
+    scalable: ScalableTarget | None = None
     tally: Tally = facts.APPROVED
     lag: timedelta = timedelta()
     readable: bool = True
     fate: str = "accepted"
     error_rate: float | None = 0.01
+    traffic: bool = True
+    healthy_targets: dict[str, int] | None = None
     sent: list[Send] = field(default_factory=list)
     effects: list[Send] = field(default_factory=list)
     unsent: set[str] = field(default_factory=set)
     known_since: datetime = NOW - timedelta(hours=1)
     tasks: dict[str, Task] | None = None
     family: list[TaskDefinition] = field(default_factory=list)
+    runs: dict[str, Task] = field(default_factory=dict)
+    moves: set[tuple[str, str, str]] = field(default_factory=set)
+    """Transitions of the state machine that have been stored."""
+    rollout: DescribedDeployment | None = None
+    """The service deployment in flight, or the last one, as DescribeServiceDeployments tells it."""
 
     def __post_init__(self) -> None:
         self.incident = facts.incident()
         self.protected = facts.protected_service()
-        self.history = [(self.now - timedelta(hours=1), self.ecs)]
+        self.history = [(self.now - timedelta(hours=1), LiveState(self.ecs, self.rollout))]
         self.revisions: dict[str, ServiceRevision] = facts.revisions(1, 2)
         self.next_number = 3
 
@@ -60,7 +79,7 @@ class World:
 
     def change(self, ecs: EcsService) -> None:
         self.ecs = ecs
-        self.history.append((self.now, ecs))
+        self.history.append((self.now, LiveState(ecs, self.rollout)))
 
     def scale(self, desired: int) -> None:
         (*_, primary) = [d for d in self.ecs.deployments if d.status == "PRIMARY"]
@@ -82,6 +101,11 @@ class World:
             created_at=self.now,
         )
         old = tuple(replace(d, status="ACTIVE") for d in self.ecs.deployments)
+        self.rollout = replace(
+            described_deployment(number, replaces=1),
+            source_revision_arns=self.ecs.current_service_revisions,
+            created_at=self.now,
+        )
         self.change(
             replace(
                 self.ecs,
@@ -93,7 +117,13 @@ class World:
         )
 
     def settle(self) -> None:
-        """ECS finishes what it is doing."""
+        """ECS finishes what it is doing, or gets half way back in a rollback."""
+        if self.rollout and self.rollout.status == "ROLLBACK_REQUESTED":
+            self._return_to(self.rollout, self.rollout.source_revision_arns[0])
+            return
+        if self.rollout and self.rollout.status in {"IN_PROGRESS", "ROLLBACK_IN_PROGRESS"}:
+            done = "SUCCESSFUL" if self.rollout.status == "IN_PROGRESS" else "ROLLBACK_SUCCESSFUL"
+            self.rollout = replace(self.rollout, status=done, finished_at=self.now)
         desired = self.ecs.desired_count
         primary = replace(self.ecs.deployments[0], rollout_state="COMPLETED", running_count=desired)
         self.change(
@@ -105,11 +135,42 @@ class World:
             )
         )
 
+    def register(self, minimum: int, maximum: int | None = None) -> None:
+        """Application Auto Scaling gets another range, and brings the count into it."""
+        was = self.scalable or ScalableTarget(minimum, maximum or minimum)
+        self.scalable = replace(was, minimum=minimum, maximum=was.maximum if maximum is None else maximum)
+        wanted = min(max(self.ecs.desired_count, self.scalable.minimum), self.scalable.maximum)
+        if wanted != self.ecs.desired_count:
+            self.scale(wanted)
+
+    def stop_rollout(self, arn: str) -> None:
+        """StopServiceDeployment with ROLLBACK."""
+        if self.rollout and self.rollout.arn == arn and self.rollout.status == "IN_PROGRESS":
+            self.rollout = replace(self.rollout, status="ROLLBACK_REQUESTED")
+            self.change(self.ecs)
+
+    def _return_to(self, rollout: DescribedDeployment, arn: str) -> None:
+        """The deployment that still runs the old revision is PRIMARY again; no service deployment begins."""
+        self.rollout = replace(rollout, status="ROLLBACK_IN_PROGRESS", rollback_revision_arn=arn)
+        failed, old = self.ecs.deployments[:2]
+        back = replace(old, status="PRIMARY", rollout_state="IN_PROGRESS")
+        deployments = (back, replace(failed, status="ACTIVE", rollout_state="FAILED"))
+        both = (arn, *(r for r in self.ecs.current_service_revisions if r != arn))
+        self.change(
+            replace(
+                self.ecs, task_definition=old.task_definition, current_service_revisions=both, deployments=deployments
+            )
+        )
+
     def lose_task(self) -> None:
         self.change(replace(self.ecs, running_count=max(0, self.ecs.running_count - 1)))
 
     def stop_task(self, arn: str, reason: str) -> None:
-        """The task ends; the service runs one less until `start_task`."""
+        """The task ends; where it is one of the service, that runs one less until `start_task`."""
+        if arn in self.runs:
+            ended = replace(self.runs[arn], last_status="STOPPED", desired_status="STOPPED", stopped_reason=reason)
+            self.runs = self.runs | {arn: ended}
+            return
         assert self.tasks is not None
         ended = replace(self.tasks[arn], last_status="STOPPED", desired_status="STOPPED", stopped_reason=reason)
         self.tasks = self.tasks | {arn: ended}
@@ -123,8 +184,11 @@ class World:
 
     def visible(self) -> EcsService:
         """What a read shows: the service as it was `lag` ago."""
-        shown = [ecs for at, ecs in self.history if at <= self.now - self.lag]
-        return replace(shown[-1] if shown else self.history[0][1], read_at=self.now)
+        return replace(self._seen().service, read_at=self.now)
+
+    def _seen(self) -> LiveState:
+        shown = [live for at, live in self.history if at <= self.now - self.lag]
+        return shown[-1] if shown else self.history[0][1]
 
     # Passes
 
@@ -133,7 +197,7 @@ class World:
         since = next((s.effective_at for s in self.status.steps if s.effective_at and not s.finished_at), None)
         measurement = None
         if since and self.error_rate is not None:
-            measurement = facts.measured(since, self.now, self.error_rate)
+            measurement = facts.measured(since, self.now, self.error_rate, requests=100 if self.traffic else 1)
         return facts.facts(
             now=self.now,
             incident=self.incident,
@@ -143,10 +207,14 @@ class World:
             problem=None if self.readable else UNREACHABLE,
             revisions=self.revisions if self.readable else {},
             tasks=self.tasks if self.readable else None,
+            runs=self.runs if self.readable else {},
             task_definition=self.family[-1] if self.readable and self.family else None,
             measurement=measurement,
+            scalable_target=self.scalable,
             unsent=frozenset(self.unsent),
             known_since=self.known_since,
+            deployment=self._seen().deployment if self.readable else None,
+            healthy_targets=self.healthy_targets,
         )
 
     def do(self) -> Outcome:
@@ -207,6 +275,8 @@ class World:
 
     def _write(self, status: RecoveryPlanStatus) -> None:
         stored = RecoveryPlanStatus.model_validate(status.to_dict())
+        check_moves(self.status, stored)
+        self.moves.update(moves(self.status, stored))
         self.plan = self.plan.model_copy(update={"status": stored})
         self.unsent &= open_tokens(stored)
 
@@ -226,22 +296,44 @@ class World:
             self.family.append(TaskDefinition(task_definition(90 + len(self.family)), self.now, {}, tags))
         if "desiredCount" in arguments:
             self.scale(arguments["desiredCount"])
+        made: tuple[str, ...] = ()
+        if send.request.operation == "RunTask":
+            made = (facts.task_arn(70 + len(self.runs)),)
+            self.runs[made[0]] = facts.task(70 + len(self.runs), started_by=arguments["startedBy"])
+        if send.request.operation == "RegisterTaskDefinition":
+            made = (self.family[-1].arn,)
         if send.request.operation == "StopTask":
             self.stop_task(arguments["task"], arguments["reason"])
+        if "MinCapacity" in arguments:
+            self.register(arguments["MinCapacity"], arguments.get("MaxCapacity"))
         if "taskDefinition" in arguments or arguments.get("forceNewDeployment"):
             self.deploy(arguments.get("taskDefinition", self.ecs.task_definition))
+        if "serviceDeploymentArn" in arguments:
+            self.stop_rollout(arguments["serviceDeploymentArn"])
         if self.fate == "lost":
             return status
-        primary = self.ecs.primary
-        registered = send.request.operation == "RegisterTaskDefinition"
+        # UpdateService tells of the service; StopServiceDeployment of nothing (aws/sending.py).
+        told = self.ecs.primary if send.request.operation == "UpdateService" else None
         answer = Answer(
             at=self.now,
             result="Accepted",
-            deployment_id=primary.id if primary else None,
-            service_revision_arn=self.ecs.service_revision_arn,
-            made=(self.family[-1].arn,) if registered else (),
+            deployment_id=told.id if told else None,
+            service_revision_arn=self.ecs.service_revision_arn if told else None,
+            made=made,
         )
         return record_answer(status, send.token, answer)
+
+
+def mid_deployment(plan: RecoveryPlan, **fields: Any) -> World:
+    """A world in which ECS is deploying revision 2 in the place of revision 1, which the plan was made for."""
+    preconditions = plan.spec.preconditions.model_copy(update={"service_revision_arn": None})
+    spec = plan.spec.model_copy(update={"preconditions": preconditions})
+    return World(
+        plan.model_copy(update={"spec": spec}),
+        ecs=facts.deploying(2, 1),
+        rollout=described_deployment(2, replaces=1),
+        **fields,
+    )
 
 
 def operations(status: RecoveryPlanStatus) -> list[StepStatus | OperationStatus]:

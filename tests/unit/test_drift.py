@@ -65,9 +65,19 @@ STOPPED = completed(
 )
 
 
+SCALED_BOTH_WAYS = completed(
+    scale_out(5),
+    {**scale_out(3), "name": "scale-in", "action": "scale_in"},
+    operation('{"desiredCount":5}', number=2),
+    operation('{"desiredCount":3}', number=2, desired=5),
+)
+
+
 @pytest.mark.parametrize(
     ("done", "now", "said"),
     [
+        (SCALED_BOTH_WAYS, service(desired=3), None),
+        (SCALED_BOTH_WAYS, service(desired=5), "desiredCount is 5 again, not the 3 that was set"),
         (SCALED, service(desired=5), None),
         (SCALED, service(desired=3), "desiredCount is 3 again, not the 5"),
         (SCALED, service(desired=4), "desiredCount is 4 again, not the 5"),

@@ -690,6 +690,112 @@ def test_s9_a_plan_whose_only_write_failed_has_not_recovered_anything() -> None:
     assert world.status.phase is PlanPhase.FAILED
 
 
+def test_s9_a_step_without_a_validation_is_done_but_nothing_has_proven_it() -> None:
+    world = running(scale_out())
+    world.until_sent()
+    world.settle()
+    world.until(PlanPhase.COMPLETED)
+    assert world.status.steps[0].verdict is None
+    assert "no validation" in (world.status.steps[0].output or "")
+    assert {c.type: c.status for c in world.status.conditions}["Verified"] == "Unknown"
+
+
+def test_s9_too_little_traffic_is_waited_for_an_hour_and_then_inconclusive() -> None:
+    world = verifying(roll_back(validation=VALIDATION))
+    world.traffic, begun = False, world.now
+    world.until(*TERMINAL)
+    assert world.status.reason == "VerificationInconclusive"
+    assert 60 * MINUTE <= world.now - begun < 61 * MINUTE
+
+
+def test_s9_traffic_that_comes_late_is_judged() -> None:
+    for rate, verdict in ((0.01, Verdict.PASSED), (0.5, Verdict.FAILED)):
+        world = verifying(roll_back(validation=VALIDATION))
+        world.traffic = False
+        begun = world.now
+        while world.now < begun + 40 * MINUTE:
+            world.now += world.do().requeue_after or timedelta()
+        world.traffic, world.error_rate = True, rate
+        world.until(PlanPhase.COMPLETED, PlanPhase.ROLLING_BACK)
+        assert world.status.steps[0].verdict is verdict
+
+
+GROUPS = ("tg/a", "tg/b")
+
+
+def balanced(counts: dict[str, int] | None, *, pairs: dict[str, str] | None = None) -> World:
+    """A service behind two target groups whose scale_out is complete as far as ECS knows."""
+    world = World(plan(scale_out(validation=VALIDATION)), ecs=service(target_groups=GROUPS, target_pairs=pairs or {}))
+    world.until_sent()
+    world.settle()
+    world.healthy_targets = counts
+    world.do()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("counts", "pairs", "complete"),
+    [
+        ({"tg/a": 5, "tg/b": 5}, {}, True),
+        ({"tg/a": 9, "tg/b": 5}, {}, True),
+        ({"tg/a": 5, "tg/b": 4}, {}, False),
+        ({"tg/a": 5}, {}, False),
+        ({"tg/a": 5, "tg/b": 0}, {"tg/a": "tg/b", "tg/b": "tg/a"}, True),
+        ({"tg/a": 2, "tg/b": 3}, {"tg/a": "tg/b", "tg/b": "tg/a"}, False),
+        (None, {}, False),
+    ],
+)
+def test_s9_a_step_is_complete_when_its_load_balancers_see_all_tasks(
+    counts: dict[str, int] | None, pairs: dict[str, str], complete: bool
+) -> None:
+    step = balanced(counts, pairs=pairs).status.steps[0]
+    assert (step.phase is OperationPhase.VERIFYING) is complete
+    assert (step.effective_at is not None) is complete
+
+
+def test_s9_the_clock_starts_anew_when_targets_fail() -> None:
+    world = balanced({"tg/a": 5, "tg/b": 5})
+    world.now += 4 * MINUTE
+    world.healthy_targets = {"tg/a": 5, "tg/b": 4}
+    world.do()
+    world.healthy_targets = {"tg/a": 5, "tg/b": 5}
+    since = world.now
+    world.until(PlanPhase.COMPLETED)
+    assert world.now - since >= 5 * MINUTE
+
+
+def test_s9_targets_that_stay_unhealthy_fail_the_step_and_unreadable_ones_prove_nothing() -> None:
+    failed = balanced({"tg/a": 5, "tg/b": 4})
+    failed.until(*TERMINAL)
+    assert (failed.status.reason, failed.status.steps[0].verdict) == ("Timeout", None)
+    assert "4 of 5 targets are healthy" in (failed.status.steps[0].output or "")
+    unread = balanced(None)
+    unread.until(*TERMINAL)
+    assert (unread.status.reason, unread.status.steps[0].verdict) == (
+        "VerificationInconclusive",
+        Verdict.INCONCLUSIVE,
+    )
+
+
+def test_an_undo_returns_to_a_service_whose_targets_were_never_healthy() -> None:
+    world = World(plan(roll_back(validation=VALIDATION)), ecs=service(target_groups=GROUPS))
+    world.until_sent()
+    world.settle()
+    world.healthy_targets = {"tg/a": 0, "tg/b": 0}
+    world.until(PlanPhase.ROLLING_BACK)
+    world.until_sent()
+    world.settle()
+    world.until(PlanPhase.ROLLED_BACK)
+
+
+def test_s9_a_service_that_cannot_be_read_while_it_is_verified_is_inconclusive_and_not_undone() -> None:
+    world = verifying(roll_back(validation=VALIDATION))
+    world.readable = False
+    world.until(*TERMINAL)
+    assert (world.status.phase, world.status.reason) == (PlanPhase.FAILED, "ServiceUnreadable")
+    assert (world.status.steps[0].verdict, len(world.sent)) == (Verdict.INCONCLUSIVE, 1)
+
+
 # S10 and time
 
 

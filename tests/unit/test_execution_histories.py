@@ -2,14 +2,19 @@
 
 import json
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from bokgu.api.fields import parse_duration
+from bokgu.api.observed import EcsService
 from bokgu.api.recovery_plan import Intent, StepStatus
+from bokgu.api.vocabulary import OperationPhase, PlanPhase
 from bokgu.core.approval.tally import Tally
+from bokgu.core.deadlines import begins_by, effect_by, settled_by, validation_timeout
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, Send
 from bokgu.core.writes.write import observe_before
@@ -29,9 +34,10 @@ from tests.unit.facts import (
     restart,
     roll_back,
     scale_out,
+    service_deployment_arn,
     tally,
 )
-from tests.unit.small_world import World, open_tokens, operations
+from tests.unit.small_world import World, mid_deployment, open_tokens, operations
 
 ON_FAILURE = st.sampled_from(["RollBack", "Stop", "Continue"])
 VALIDATIONS = st.sampled_from([{}, {"validation": VALIDATION}])
@@ -55,9 +61,12 @@ class Histories(RuleBasedStateMachine):
         moment=st.sampled_from(["new", "started", "intent", "intent", "sent", "sent", "verified", "verified"]),
         rate=st.sampled_from([0.01, 0.5, 0.5]),
         ecs_works=st.booleans(),
+        deploying=st.booleans(),
     )
-    def begin(self, steps: list[Raw], moment: str, rate: float, ecs_works: bool) -> None:
-        self.world = World(plan(*steps), error_rate=rate)
+    def begin(self, steps: list[Raw], moment: str, rate: float, ecs_works: bool, deploying: bool) -> None:
+        if deploying:  # Only a rollback begins then, and only it may stop the deployment.
+            steps = [roll_back(name="step-0", onFailure="Stop", rollback=None), *steps[1:]]
+        self.world = (mid_deployment if deploying else World)(plan(*steps), error_rate=rate)
         self.ecs_works = ecs_works
         self.strangers = 0
         while moment != "new" and not self.world.status.started_at:
@@ -124,6 +133,10 @@ class Histories(RuleBasedStateMachine):
     def reads_work_or_fail(self, readable: bool) -> None:
         self.world.readable = readable
 
+    @rule(traffic=st.sampled_from([True, True, False]))
+    def users_come(self, traffic: bool) -> None:
+        self.world.traffic = traffic
+
     @rule()
     def the_process_dies(self) -> None:
         self.world.crash()
@@ -167,12 +180,13 @@ class Histories(RuleBasedStateMachine):
                 assert observe_before(LiveState(service)) == stored[send.token].before, "S4: the world is as it was"
                 assert world.readable
                 self._check_count(send, service.desired_count)
+                self._check_stop(send)
             case ClaimService() | ClaimIncident():
                 assert tally_then.approved
                 assert outcome.status.started_at is None
             case None:
                 for step, was in zip(world.status.steps, before.status.steps or (None,) * 16, strict=False):
-                    self._check_intents(step, was, service.primary.id if service.primary else None)
+                    self._check_intents(step, was, service)
                     if open_tokens(world.status) - open_tokens(before.status):
                         assert lock
                         assert lock.uid == PLAN_UID, "S5: nothing without the lock"
@@ -180,22 +194,26 @@ class Histories(RuleBasedStateMachine):
         assert not effects or max(effects.values()) == 1, "S3: no step has two effects"
         return outcome
 
-    def _check_intents(self, step: StepStatus, was: StepStatus | None, primary: str | None) -> None:
+    def _check_intents(self, step: StepStatus, was: StepStatus | None, service: EcsService) -> None:
         world = self.world
+        changes = [o for o in operations(world.status) if o.intent and "desired" not in o.intent.request.arguments]
+        ours = {o.answer.deployment_id for o in changes if o.answer}
+        primary = service.primary.id if service.primary else None
         if self._is_new(step.intent, was.intent if was else None):
             assert step.intent
             assert world.tally.approved, "S1: no intent without all approvals"
             assert {a.role for a in step.intent.approvals} == set(ROLES)
             assert not world.protected.spec.suspend, "S6: no intent through a closed gate"
             assert world.protected.spec.mode == "Approve"
+            planned = service.current_service_deployment == service_deployment_arn(2)
+            assert planned or primary in ours, "S4: nothing is done on top of somebody else's deployment"
         undo = step.rollback
         if undo and self._is_new(undo.intent, was.rollback.intent if was and was.rollback else None):
             assert undo.intent
             assert step.intent
             assert step.answer
             assert step.answer.result in {"Accepted", "Adopted"}, "S4: only what had an effect is undone"
-            changes = [o for o in operations(world.status) if o.intent and "desired" not in o.intent.request.arguments]
-            assert primary in {o.answer.deployment_id for o in changes if o.answer}, "S4: nothing of others is undone"
+            assert primary in ours, "S4: nothing of others is undone"
             assert undo.intent.approvals == step.intent.approvals
 
     @staticmethod
@@ -207,10 +225,22 @@ class Histories(RuleBasedStateMachine):
         wanted = json.loads(send.request.arguments).get("desiredCount")
         assert wanted is None or present < wanted <= 10, "S11: only up, and not too far"
 
+    @staticmethod
+    def _check_stop(send: Send) -> None:
+        stopped = json.loads(send.request.arguments).get("serviceDeploymentArn")
+        assert stopped in {None, service_deployment_arn(2)}, "S4: only the deployment that the plan was made against"
+
     def teardown(self) -> None:
-        """Whatever has happened: when calls go through again, the plan comes to its end in a few hours."""
         if not hasattr(self, "world"):
             return
+        self.count()
+        self.ends()
+
+    def count(self) -> None:
+        """Called once for each sequence."""
+
+    def ends(self) -> None:
+        """Whatever has happened: when calls go through again, the plan comes to its end in a few hours."""
         self.world.fate = "accepted"
         begun = self.world.now
         for _ in range(2000):
@@ -225,7 +255,80 @@ class Histories(RuleBasedStateMachine):
             assert operation.finished_at or operation.phase == "Pending" or operation.intent, "S10: nothing half done"
 
 
-TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=150, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+class Deadlines(Histories):
+    """The same, and at some moment everything stays as it is, broken or not: every phase ends at its deadline."""
+
+    def ends(self) -> None:
+        for _ in range(60):
+            if self.world.over:
+                return
+            self.world.now = max(self.world.now, self.deadline())
+            before = self.standing()
+            for _ in range(4):  # A lock to take again, an answer to write down: some moves take more than one pass.
+                self.step()
+                if self.standing() != before:
+                    break
+            assert self.standing() != before, f"S10: nothing ends at its deadline: {self.world.status.to_dict()}"
+        raise AssertionError(f"stuck: {self.world.status.to_dict()}")
+
+    def standing(self) -> list[str]:
+        """The phases of the plan, its steps and its undos."""
+        status = self.world.status
+        return [status.phase, *(f"{o.phase} {o.answer is not None}" for o in operations(status))]
+
+    def deadline(self) -> datetime:
+        """By when one of them must be another one."""
+        world, spec, status, facts = self.world, self.world.plan.spec, self.world.status, self.world.facts()
+        if status.started_at is None:
+            return spec.expires_at
+        rolling = status.phase is PlanPhase.ROLLING_BACK
+        going = next(
+            (
+                (i, o)
+                for i, s in enumerate(status.steps)
+                if (o := s.rollback if rolling else s) and o.phase.value in {"Pending", "InProgress", "Verifying"}
+            ),
+            None,
+        )
+        if going is None:
+            return world.now
+        index, operation = going
+        step, timeout = spec.steps[index], parse_duration(spec.steps[index].timeout)
+        if operation.phase is OperationPhase.PENDING and not rolling:
+            return begins_by(step, status, index)
+        by = effect_by(operation, timeout, validation_timeout(step, facts), world.now)
+        if operation.intent and operation.answer is None:
+            by = max(by + facts.timing.consistency_delay, settled_by(operation.intent, facts))
+        if operation.answer:  # Until then ECS may still show the world before the call.
+            by = max(by, operation.answer.at + facts.timing.consistency_delay)
+        return by
+
+
+def count_sequences(machine: type[Histories], examples: int, record: Callable[[str, object], None]) -> None:
+    """Run the machine, and tell the tally of the run (tests/unit/sequences.py) how many sequences were generated."""
+    sequences = Counter[str]()
+
+    class Counted(machine):  # type: ignore[valid-type, misc]
+        def count(self) -> None:
+            sequences[machine.__name__] += 1
+
+    try:
+        run_state_machine_as_test(
+            Counted,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=25,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        record("sequences", sequences.total())
+
+
+def test_no_order_of_events_breaks_a_promise(record_property: Callable[[str, object], None]) -> None:
+    count_sequences(Histories, 150, record_property)
+
+
+def test_s10_no_phase_outlasts_its_deadline(record_property: Callable[[str, object], None]) -> None:
+    count_sequences(Deadlines, 100, record_property)

@@ -15,6 +15,7 @@ from bokgu.core.guards import (
     first_blocking,
 )
 from bokgu.core.lifecycle import build_status
+from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import guard_facts as facts_of_guards
 from tests.unit.aws_model import enum_of
 from tests.unit.facts import (
@@ -118,8 +119,11 @@ def test_s6_a_closed_guard_blocks_with_its_reason(closed: dict[str, object], gat
 def test_s6_an_unreadable_service_closes_every_guard_that_needs_it() -> None:
     gates = evaluate_gates(guard_facts(service=None, problem="Unreachable: no answer"))
     closed = {gate.name for gate in gates if not gate.passed}
-    unknown = {"ServiceReadable", "ServiceSupported", "OwnerIdle", "EcsNotRollingBack", "NoDeployment", "WithinLimits"}
-    assert closed == unknown
+    unknown = {"ServiceReadable", "ServiceSupported", "OwnerIdle", "EcsNotRollingBack", "NoDeployment"}
+    scaling = {"WithinLimits", "CountOwner", "CountInRange", "ScaleInFloor"}
+    assert closed == unknown | scaling
+    restarted = evaluate_gates(guard_facts(service=None, problem="no answer", step=plan(restart()).spec.steps[0]))
+    assert scaling.isdisjoint(gate.name for gate in restarted if not gate.passed)
 
 
 STACKED = service(tags={"aws:cloudformation:stack-name": "shop", "aws:cloudformation:stack-id": "arn:stack/shop/1"})
@@ -323,10 +327,10 @@ def test_a_reject_is_named_by_its_gate() -> None:
     ],
 )
 def test_s4_a_precondition_that_changed_is_named(now: EcsService, changed: str | None) -> None:
-    found = changed_precondition(plan().spec.preconditions, now)
+    found = changed_precondition(plan().spec.preconditions, LiveState(now))
     assert found == changed or (found and changed and found.startswith(changed))
 
 
 def test_s4_what_the_plan_did_not_know_is_no_precondition() -> None:
     bare = Preconditions.model_validate({"desiredCount": 3, "rootCause": "Unknown"})
-    assert changed_precondition(bare, service(9)) is None
+    assert changed_precondition(bare, LiveState(service(9))) is None

@@ -291,6 +291,7 @@ def test_a_step_is_good_exactly_where_the_detector_sees_no_breach(comparison: Co
     one = watch(condition={"comparison": comparison, "thresholds": {"high": "0"}})
     validation = built(watch=one).spec.steps[-1].validation
     assert validation
+    assert validation.expression
     good = parse_expression(validation.expression).holds(value)
     assert good is not breaches(one.conditions[0], value, "0")
 
@@ -300,6 +301,7 @@ def test_a_step_is_good_only_where_the_detector_lets_the_trouble_end() -> None:
     one = watch(condition={"clearThreshold": "0.02"})
     validation = built(watch=one).spec.steps[-1].validation
     assert validation
+    assert validation.expression
     assert parse_expression(validation.expression).limit == 0.02
 
 

@@ -213,8 +213,8 @@ def test_what_was_registered_is_no_surprise_and_hides_none() -> None:
     while world.status.steps[0].phase != "Completed":
         world.do()
     live = LiveState(world.ecs)
-    assert find_surprise(world.plan, world.status, live) is None
-    assert find_surprise(world.plan, world.status, LiveState(service(3)))
+    assert find_surprise(world.plan, world.status, world.plan.spec.steps[1], live) is None
+    assert find_surprise(world.plan, world.status, world.plan.spec.steps[1], LiveState(service(3)))
 
 
 def test_all_attempts_carry_the_same_token_and_other_writes_none() -> None:

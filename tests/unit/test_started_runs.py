@@ -11,6 +11,7 @@ import pytest
 from bokgu.api.meta import Target
 from bokgu.api.observed import AutomationExecution, AwsError, StoppedContainer, Task
 from bokgu.api.recovery_plan import Answer, AwsRequest, OperationStatus, Step
+from bokgu.api.vocabulary import PlanPhase
 from bokgu.aws.sending import _read_run
 from bokgu.core.actions.action import AlreadyOver
 from bokgu.core.actions.table import AWS_ACTIONS
@@ -23,18 +24,26 @@ from bokgu.core.writes.automation import FAILED, find_tag
 from bokgu.core.writes.table import complete, find_change, write_of
 from bokgu.core.writes.token import as_uuid, carry_token
 from tests.unit.facts import (
+    ALICE,
     ARN,
+    BOB,
+    MINUTE,
     NOW,
     PLAN_UID,
+    REJECT,
+    RUNS,
     Raw,
     facts,
     plan,
     protected_service,
+    run_task,
     service,
+    tally,
     task,
     task_arn,
     task_definition,
 )
+from tests.unit.small_world import World
 from tests.unit.test_writes import intent
 
 TARGET = Target(region="us-east-1", cluster="shop", service="api")
@@ -42,17 +51,6 @@ ROLE = "arn:aws:iam::123456789012:role/runs"
 TOKEN = f"{PLAN_UID[:8]}-1-1"
 STABLE = f"{PLAN_UID[:8]}-1"
 LAUNCH = {"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s-1"]}}}
-
-
-def run_task(**fields: Any) -> Raw:
-    parameters = {"taskDefinition": task_definition(9)}
-    return {
-        "name": "run",
-        "action": "run_task",
-        "parameters": parameters,
-        "timeout": "30m",
-        "onFailure": "Stop",
-    } | fields
 
 
 def automation(**fields: Any) -> Raw:
@@ -297,3 +295,33 @@ def test_a_run_with_no_rollback_is_left_to_itself() -> None:
     done = {"name": "run", "phase": "Failed", "reason": "Timeout", "answer": {"at": NOW, "result": "Accepted"}}
     one = plan(run_task(), status={"startedAt": NOW, "steps": [done]})
     assert next_undo(one, one.status) is None
+
+
+def test_a_task_that_runs_is_stopped_when_somebody_rejects() -> None:
+    world = World(plan(run_task(rollback={"action": "run_task"})))
+    world.protected = protected_service(**RUNS)
+    world.until_sent()
+    world.tally = tally(ALICE, BOB, REJECT)
+    world.until(PlanPhase.ROLLED_BACK)
+    assert [s.request.operation for s in world.sent] == ["RunTask", "StopTask"]
+    assert all(t.stopped for t in world.runs.values())
+
+
+@pytest.mark.parametrize("fate", ["lost", "never"])
+def test_s3_a_lost_run_is_adopted_or_sent_again_with_the_same_token(fate: str) -> None:
+    world = World(plan(run_task()))
+    world.protected = protected_service(**RUNS)
+    world.until_intent()
+    world.fate = fate
+    while world.unsent:
+        world.do()
+    world.crash()
+    world.fate = "accepted"
+    world.now += 6 * MINUTE
+    if fate == "never":
+        world.until_sent()
+    (arn,) = world.runs
+    world.runs[arn] = replace(ended(0, started_by=world.runs[arn].started_by), arn=arn)
+    world.until(PlanPhase.COMPLETED)
+    assert len(world.effects) == 1
+    assert len({json.loads(s.request.arguments)["clientToken"] for s in world.sent}) == 1

@@ -315,8 +315,8 @@ def test_what_a_stop_leaves_need_not_be_held_by_later_steps() -> None:
     world.until(PlanPhase.COMPLETED)
     more = plan(stop_task(), scale_out(), preconditions=world.plan.spec.preconditions.to_dict())
     live = LiveState(world.ecs, tasks=tasks(7))
-    assert find_surprise(more, world.status, live) is None
-    assert find_surprise(more, world.status, replace(live, service=service(desired=9)))
+    assert find_surprise(more, world.status, more.spec.steps[1], live) is None
+    assert find_surprise(more, world.status, more.spec.steps[1], replace(live, service=service(desired=9)))
 
 
 def test_later_steps_of_the_plan_may_change_what_a_stop_found() -> None:

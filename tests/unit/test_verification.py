@@ -5,14 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bokgu.api.observed import Series
 from bokgu.api.vocabulary import Verdict
-from bokgu.core.verification import VerificationResult, parse_expression, verify_window
+from bokgu.core.verification import VerificationResult, count_in_windows, parse_expression, verify_window
 from tests.unit.facts import MINUTE, NOW
 
 GOOD, BAD = 0.01, 0.5
 
 
-def verify(values: list[float | None], *, minutes: int | None = None, since: datetime = NOW) -> VerificationResult:
+def verify(
+    values: list[float | None],
+    *,
+    minutes: int | None = None,
+    since: datetime = NOW,
+    patience: datetime | None = None,
+    volumes: dict[datetime, float] | None = None,
+    enough: float = 0.0,
+) -> VerificationResult:
     """`error_rate < 0.05` for 5 minutes, given one value a minute; the deadline is after 15 minutes."""
     return verify_window(
         parse_expression("error_rate < 0.05"),
@@ -21,6 +30,9 @@ def verify(values: list[float | None], *, minutes: int | None = None, since: dat
         since=since,
         hold=5 * MINUTE,
         deadline=NOW + 15 * MINUTE,
+        patience=patience,
+        volumes=volumes,
+        enough=enough,
         now=NOW + (len(values) if minutes is None else minutes) * MINUTE,
     )
 
@@ -66,6 +78,70 @@ def test_s9_every_window_is_decided_at_its_deadline(values: list[float | None]) 
     assert result.verdict is not None
     if all(value is None for value in values):
         assert result.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("values", "requests", "verdict"),
+    [
+        ([GOOD] * 15, 30, Verdict.PASSED),
+        ([GOOD] * 15, 2, None),
+        ([BAD] * 9 + [GOOD] * 6, 2, None),
+        ([GOOD] * 50, 2, Verdict.PASSED),
+        ([GOOD] * 60, 1, Verdict.INCONCLUSIVE),
+        ([BAD] * 15, 2, Verdict.FAILED),
+        ([None] * 15, 0, Verdict.INCONCLUSIVE),
+        ([GOOD] * 4 + [None] * 11, 100, Verdict.INCONCLUSIVE),
+        ([], 0, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_s9_too_little_traffic_makes_the_window_longer_and_a_gap_does_not(
+    values: list[float | None], requests: float, verdict: Verdict | None
+) -> None:
+    volumes = {NOW + i * MINUTE: requests for i, value in enumerate(values) if value is not None}
+    result = verify(values, minutes=max(15, len(values)), patience=NOW + 60 * MINUTE, volumes=volumes, enough=100)
+    assert result.verdict is verdict
+
+
+def counted(matches: dict[int, float], *, minutes: int) -> list[float | None]:
+    """Matching events in windows of three minutes, given those of each minute."""
+    found = Series(tuple((NOW + i * MINUTE, n) for i, n in matches.items()), 60)
+    return [value for _, value in count_in_windows(found, NOW, NOW + minutes * MINUTE, 3 * MINUTE)]
+
+
+def test_log_events_are_counted_in_whole_windows_only() -> None:
+    assert counted({}, minutes=2) == []
+    assert counted({}, minutes=3) == [0.0]
+    assert counted({1: 2.0, 4: 1.0}, minutes=6) == [2.0, 2.0, 1.0, 1.0]
+
+
+def test_a_window_of_a_log_begins_after_the_effect() -> None:
+    series = Series(((NOW, 5.0),), 60)
+    windows = count_in_windows(series, NOW + timedelta(seconds=1), NOW + 4 * MINUTE, 3 * MINUTE)
+    assert windows == ((NOW + MINUTE, 0.0),)
+
+
+@pytest.mark.parametrize(
+    ("expression", "matches", "verdict"),
+    [
+        ("log_matches <= 0", {}, Verdict.PASSED),
+        ("log_matches <= 0", {1: 1.0}, Verdict.PASSED),
+        ("log_matches <= 0", {13: 1.0}, Verdict.FAILED),
+        ("log_matches > 0", {13: 1.0}, Verdict.PASSED),
+        ("log_matches > 0", {}, Verdict.FAILED),
+    ],
+)
+def test_a_log_must_match_or_must_not(expression: str, matches: dict[int, float], verdict: Verdict) -> None:
+    found = Series(tuple((NOW + i * MINUTE, n) for i, n in matches.items()), 60)
+    result = verify_window(
+        parse_expression(expression),
+        count_in_windows(found, NOW, NOW + 15 * MINUTE, 3 * MINUTE),
+        period=3 * MINUTE,
+        since=NOW,
+        hold=3 * MINUTE,
+        deadline=NOW + 15 * MINUTE,
+        now=NOW + 15 * MINUTE,
+    )
+    assert result.verdict is verdict
 
 
 def test_a_window_of_no_length_proves_nothing() -> None:

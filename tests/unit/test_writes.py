@@ -154,6 +154,43 @@ def test_a_stopped_deployment_that_ecs_does_not_describe_is_not_complete() -> No
     assert not complete(stopped(), live)
 
 
+def restarted(now: EcsService, **fields: Any) -> bool:
+    """Whether a restart of revision 2, which made deployment and revision 3, is complete."""
+    answer = Answer(at=NOW, result="Accepted", deployment_id="ecs-svc/3")
+    done = OperationStatus(intent=intent(RESTART, service()), answer=answer)
+    return complete(done, LiveState(now, **fields))
+
+
+@pytest.mark.parametrize(
+    ("revisions", "running", "done"),
+    [
+        ((3,), {3: 3}, True),
+        ((3,), {}, True),
+        ((), {}, True),
+        ((3, 2), {3: 3, 2: 0}, True),
+        ((3, 2), {3: 3, 2: 1}, False),
+        ((3, 2), {}, False),
+        ((2,), {2: 3}, False),
+    ],
+)
+def test_k11_a_deployment_is_complete_when_all_tasks_are_of_its_revision(
+    revisions: tuple[int, ...], running: dict[int, int], done: bool
+) -> None:
+    now = service(
+        3,
+        current_service_revisions=tuple(revision_arn(n) for n in revisions),
+        running_by_revision={revision_arn(n): count for n, count in running.items()},
+    )
+    assert restarted(now) is done
+
+
+def test_k11_the_revision_that_the_service_deployment_is_about_must_run() -> None:
+    now = service(3)
+    assert restarted(now, deployment=described_deployment(3, replaces=2, status="SUCCESSFUL"))
+    elsewhere = described_deployment(3, replaces=2, status="SUCCESSFUL", target_revision_arn=revision_arn(9))
+    assert not restarted(now, deployment=elsewhere)
+
+
 def test_s3_only_a_restart_must_not_be_repeated() -> None:
     assert [r for r in (SCALE_OUT, RESTART, ROLLBACK, STOP) if not write_of(r).repeatable] == [RESTART]
 

@@ -31,8 +31,9 @@ class EcsService:
     """What DescribeServices says of one service (API_Service of Amazon ECS).
 
     `strategy` is that of its deployments, `pauses` the lifecycle stages at which they wait for somebody to go on.
-    `resource_management_type` is ECS for an Express Mode service, else CUSTOMER. `launch` is where and how its tasks
-    run, as arguments of RunTask: launchType or capacityProviderStrategy, networkConfiguration.
+    `resource_management_type` is ECS for an Express Mode service, else CUSTOMER. `running_by_revision` is the
+    runningTaskCount of each of its currentServiceRevisions, by ARN; empty where ECS says none. `launch` is where its
+    tasks run and how, as arguments of RunTask: launchType or capacityProviderStrategy, networkConfiguration.
     """
 
     arn: str
@@ -57,6 +58,7 @@ class EcsService:
     strategy: str = "ROLLING"
     pauses: tuple[str, ...] = ()
     resource_management_type: str = "CUSTOMER"
+    running_by_revision: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def primary(self) -> Deployment | None:
@@ -79,8 +81,15 @@ class EcsService:
         return any(d.rollout_state == "IN_PROGRESS" for d in self.deployments)
 
     @property
+    def busy_revisions(self) -> tuple[str, ...]:
+        """The service revisions that tasks run of. A deployment that succeeds early leaves tasks of the one before
+        (API_DeploymentConfiguration, earlySuccessCriteria with deferred clean-up)."""
+        return tuple(arn for arn in self.current_service_revisions if self.running_by_revision.get(arn, 1))
+
+    @property
     def steady(self) -> bool:
-        """Whether one deployment is complete and runs every task that it wants."""
+        """Whether one deployment is complete and runs every task that it wants, and no task of another revision is
+        left."""
         primary = self.primary
         return (
             len(self.deployments) == 1
@@ -88,6 +97,7 @@ class EcsService:
             and primary.rollout_state == "COMPLETED"
             and self.pending_count == 0
             and self.running_count == self.desired_count
+            and len(self.busy_revisions) <= 1
         )
 
 
@@ -249,6 +259,19 @@ class ServiceRevision:
     task_definition: str
     created_at: datetime
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScalableTarget:
+    """A service whose desired count Application Auto Scaling owns (API_ScalableTarget).
+
+    Its policies and scheduled actions keep the count from `minimum` to `maximum`. `suspended` names what it does not do
+    for now, in AWS's words: DynamicScalingIn, DynamicScalingOut, ScheduledScaling.
+    """
+
+    minimum: int
+    maximum: int
+    suspended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ from bokgu.api.vocabulary import (
     Verdict,
 )
 
+LOG_MATCHES = "log_matches"
+"""What the expression of a log validation compares."""
+
+LOG_EXPRESSION = f"^ *{LOG_MATCHES} *(<|<=|>|>=) *[0-9]+([.][0-9]+)? *$"
+
 FINALIZER = "bokgu.dev/execution"
 """Stands on a plan from its creation, so that a deletion in the middle is undone before the plan goes."""
 
@@ -53,12 +58,36 @@ MOST_PEOPLE = 16
 MOST_APPROVALS = 32
 """Approvals that the status of a plan lists. Junk hides none that counts."""
 
+MOST_STEPS = 16
+"""Steps of a plan."""
+
+
+WAIT_BOUNDS = "duration({0}) >= duration('1s') && duration({0}) <= duration('24h')"
+"""Rule for how long a step may wait; a plan that waits holds its service."""
+
 
 class StepParameters(ApiModel):
     """What a step needs to know. Which fields count depends on the action."""
 
     desired_count: int | None = Field(
-        default=None, ge=1, le=10000, description="scale_out: the number of tasks to run, absolute."
+        default=None, ge=1, le=10000, description="scale_out, scale_in: the number of tasks to run, absolute."
+    )
+    min_capacity: int | None = Field(
+        default=None,
+        ge=0,
+        le=10000,
+        description="scale_out, scale_in: the minimum to set in Application Auto Scaling, where that owns the count.",
+    )
+    max_capacity: int | None = Field(
+        default=None,
+        ge=1,
+        le=10000,
+        description="scale_out: the maximum to set there; absent: it stays as it is.",
+    )
+    duration: Duration | None = Field(default=None, description="wait: how long.")
+    calm: bool | None = Field(
+        default=None,
+        description="wait: the trouble of the incident must stay away for that long. If it comes back, the step fails.",
     )
     service_revision_arn: Arn | None = Field(
         default=None, description="rollback_to_previous_version: the service revision to restore."
@@ -96,15 +125,44 @@ class Undo(ApiModel):
 
 
 class Validation(ApiModel):
-    """What proves that a step worked. ECS itself must agree: all tasks running, on the intended revision."""
+    """What proves that a step worked. ECS itself must agree: all tasks running, on the intended revision, and healthy
+    behind the service's load balancers."""
 
-    type: ValidationType = Field(description="metric: a measured value compared with a number.")
-    criteria: Word = Field(description="What is checked, in one word, such as error_rate_decrease.")
-    expression: Annotated[str, StringConstraints(max_length=128)] = Field(
-        description="The comparison, such as `error_rate < 0.05`. The name is a condition of a Detector of the service."
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "self.type == 'manual' ? !has(self.expression) && !has(self.__for__)"
+            " : has(self.expression) && has(self.__for__)",
+            "message": "validation: give expression and for, but for type manual",
+        },
+        {
+            "rule": "(self.type == 'log') == has(self.pattern)",
+            "message": "validation: pattern is for type log, which needs it",
+        },
+        {
+            "rule": f"self.type != 'log' || self.expression.matches('{LOG_EXPRESSION}')",
+            "message": f"validation: the expression of a log compares {LOG_MATCHES}, such as {LOG_MATCHES} <= 0",
+        },
     )
-    for_: Duration = Field(alias="for", description="How long the comparison must hold without a break.")
-    timeout: Duration = Field(description="How long to wait for that.")
+
+    type: ValidationType = Field(
+        description="metric: a measured value compared with a number. log: the number of matching log events compared"
+        " with one. manual: a person says so, with a PlanApproval that names the step."
+    )
+    criteria: Word = Field(description="What is checked, in one word, such as error_rate_decrease.")
+    expression: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None,
+        description="The comparison, such as `error_rate < 0.05`. The name is a condition of a Detector of the service,"
+        f" or {LOG_MATCHES}: how many events of the service's spec.logGroup match the pattern within `for`.",
+    )
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="log: filter pattern in CloudWatch Logs syntax."
+    )
+    for_: Duration | None = Field(
+        default=None, alias="for", description="How long the comparison must hold without a break."
+    )
+    timeout: Duration = Field(
+        description="How long to wait for that. While a metric says nothing for want of traffic, an hour is waited."
+    )
 
 
 class Step(ApiModel):
@@ -133,12 +191,27 @@ class Risk(ApiModel):
     mitigation: Line = Field(description="What softens it.")
 
 
+class ScalableRange(ApiModel):
+    """What Application Auto Scaling keeps the desired count of a service within."""
+
+    min_capacity: int = Field(ge=0, description="The minimum.")
+    max_capacity: int = Field(ge=0, description="The maximum.")
+    suspended: Annotated[tuple[Word, ...], Field(max_length=3)] = Field(
+        default=(),
+        description="What it does not do for now: DynamicScalingIn, DynamicScalingOut, ScheduledScaling.",
+    )
+
+
 class Preconditions(ApiModel):
     """The world that the plan was made for. If it has changed when the plan starts, the plan is cancelled."""
 
     service_revision_arn: Arn | None = Field(default=None, description="Service revision that was running.")
     service_deployment_arn: Arn | None = Field(default=None, description="Service deployment that brought it.")
     desired_count: int = Field(ge=0, description="Desired count of the service.")
+    scalable_target: ScalableRange | None = Field(
+        default=None,
+        description="What Application Auto Scaling kept the count within; absent: it was not asked, or none.",
+    )
     root_cause: RootCause = Field(description="Root cause that the plan answers.")
 
 
@@ -193,6 +266,37 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: scale_out needs parameters.desiredCount",
         },
         {
+            "rule": "self.steps.all(s, s.action != 'scale_out' || !has(s.parameters) || !has(s.parameters.minCapacity)"
+            " || (has(s.parameters.desiredCount) && s.parameters.minCapacity == s.parameters.desiredCount))",
+            "message": "spec.steps: minCapacity of a scale_out must be its desiredCount",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.parameters) || !has(s.parameters.maxCapacity) || (s.action == 'scale_out'"
+            " && has(s.parameters.minCapacity) && s.parameters.maxCapacity >= s.parameters.minCapacity))",
+            "message": "spec.steps: maxCapacity is for a scale_out with minCapacity, and not below that",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'scale_in' || (has(s.parameters)"
+            " && has(s.parameters.desiredCount) != has(s.parameters.minCapacity)))",
+            "message": "spec.steps: scale_in needs parameters.desiredCount, or minCapacity to give a minimum back",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.parameters) || s.action in ['scale_out', 'scale_in']"
+            " || !has(s.parameters.desiredCount) && !has(s.parameters.minCapacity))",
+            "message": "spec.steps: desiredCount and minCapacity are for scale_out and scale_in",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'wait' || (has(s.parameters) && has(s.parameters.duration)"
+            f" && {WAIT_BOUNDS.format('s.parameters.duration')}"
+            " && duration(s.timeout) >= duration(s.parameters.duration)))",
+            "message": "spec.steps: wait needs parameters.duration, from 1s to 24h, and a timeout that is not shorter",
+        },
+        {
+            "rule": "self.steps.all(s, s.action == 'wait' ? !has(s.validation)"
+            " : !has(s.parameters) || !has(s.parameters.duration) && !has(s.parameters.calm))",
+            "message": "spec.steps: duration and calm are for wait, which has no validation: calm is its proof",
+        },
+        {
             "rule": "self.steps.all(s, s.action != 'rollback_to_previous_version'"
             " || (has(s.parameters) && has(s.parameters.serviceRevisionArn)))",
             "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
@@ -223,10 +327,6 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: ssm_automation needs parameters.documentName",
         },
         {
-            "rule": "self.steps.all(s, !has(s.validation) || s.validation.type == 'metric')",
-            "message": "spec.steps: only validations of type metric can be carried out",
-        },
-        {
             "rule": "self.steps.all(s, !has(s.rollback) || (s.rollback.action == s.action"
             " && s.action in ['rollback_to_previous_version', 'run_task', 'ssm_automation']))",
             "message": "spec.steps: only rollback_to_previous_version has a rollback, and run_task and ssm_automation,"
@@ -244,7 +344,8 @@ class RecoveryPlanSpec(ApiModel):
     classification: ClassificationSnapshot | None = Field(default=None, description="What was known then.")
     preconditions: Preconditions = Field(description="The world that the plan was made for.")
     steps: Annotated[
-        tuple[Step, ...], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+        tuple[Step, ...],
+        Field(min_length=1, max_length=MOST_STEPS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = Field(description="What is done, in order.")
     estimated_total_duration: Duration | None = Field(default=None, description="Sum of the steps' estimates.")
     required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=MOST_ROLES)] = Field(
@@ -275,6 +376,10 @@ class Before(ApiModel):
     task_definition: Arn = Field(description="Task definition of the service.")
     deployment_ids: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
         default=(), description="Ids of its deployments."
+    )
+    scalable_target: ScalableRange | None = Field(
+        default=None,
+        description="What Application Auto Scaling kept the count within; absent: it was not asked, or none.",
     )
 
 
@@ -399,7 +504,7 @@ class RecoveryPlanStatus(ApiModel):
         default=None,
         description="The PlanApproval to commit, while the plan waits for one. `bokgu approve` completes it.",
     )
-    gates: Annotated[tuple[Gate, ...], Field(max_length=24)] = Field(
+    gates: Annotated[tuple[Gate, ...], Field(max_length=40)] = Field(
         default=(), description="The guards that were asked before the next write."
     )
     target: Target | None = Field(
@@ -407,7 +512,7 @@ class RecoveryPlanStatus(ApiModel):
     )
     started_at: Timestamp | None = Field(default=None, description="When the execution began.")
     finished_at: Timestamp | None = Field(default=None, description="When it ended.")
-    steps: Annotated[tuple[StepStatus, ...], Field(max_length=16)] = Field(default=(), description="The steps.")
+    steps: Annotated[tuple[StepStatus, ...], Field(max_length=MOST_STEPS)] = Field(default=(), description="The steps.")
     metrics: Annotated[tuple[MetricReading, ...], Field(max_length=16)] = Field(
         default=(), description="What was measured before and after."
     )

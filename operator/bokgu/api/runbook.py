@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, Text, Word
 from bokgu.api.meta import Conditions, Resource
+from bokgu.api.recovery_plan import LOG_EXPRESSION, LOG_MATCHES, WAIT_BOUNDS
 from bokgu.api.vocabulary import Action, IncidentType, OnFailure, RootCause, Trait, ValidationType
 
 TEMPLATE_FIELDS = (
@@ -36,6 +37,9 @@ _KNOWN = f"the only braces are {' '.join(f'{{{field}}}' for field in TEMPLATE_FI
 def _template_rule(field: str) -> dict[str, str]:
     return {"rule": f"!has(self.{field}) || self.{field}.matches('{_TEMPLATE}')", "message": f"{field}: {_KNOWN}"}
 
+
+_HARMLESS = f"s.action in [{', '.join(repr(str(action)) for action in Action if not action.writes)}]"
+"""Rule of a step that changes nothing."""
 
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 
@@ -85,6 +89,11 @@ class RunbookParameters(ApiModel):
         description="service_restart: restart only a service whose deployments keep at least this percentage of its"
         " tasks running.",
     )
+    duration: Duration | None = Field(default=None, description="wait: how long.")
+    calm: bool | None = Field(
+        default=None,
+        description="wait: the trouble of the incident must stay away for that long. If it comes back, the step fails.",
+    )
 
 
 class RunbookValidation(ApiModel):
@@ -99,12 +108,28 @@ class RunbookValidation(ApiModel):
             "rule": "!has(self.__for__) || !has(self.timeout) || duration(self.timeout) >= duration(self.__for__)",
             "message": "validation.timeout must not be shorter than validation.for",
         },
+        {
+            "rule": "(!has(self.pattern) && !has(self.expression)) || (self.type == 'log' && has(self.pattern))",
+            "message": "validation: pattern and expression are for type log, and an expression needs a pattern",
+        },
+        {
+            "rule": f"!has(self.expression) || self.expression.matches('{LOG_EXPRESSION}')",
+            "message": f"validation.expression compares {LOG_MATCHES}, such as {LOG_MATCHES} <= 0",
+        },
     )
 
     type: ValidationType = Field(
         default=ValidationType.METRIC,
-        description="metric: the measured value is back on the right side of its lowest threshold. log: kept for"
-        " readers; plans leave it out and say so.",
+        description="metric: the measured value is back on the right side of its lowest threshold. log: what matches"
+        " `pattern` in spec.logGroup of the ProtectedService is counted; without a pattern, or without a log group, the"
+        " metric is measured instead and the plan says so. manual: a person confirms it.",
+    )
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="log: filter pattern in CloudWatch Logs syntax."
+    )
+    expression: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None,
+        description=f"log: what the number of matching events must be; default: {LOG_MATCHES} <= 0, no match at all.",
     )
     criteria: Word | None = Field(
         default=None,
@@ -142,6 +167,20 @@ class RunbookStep(ApiModel):
             "rule": "!has(self.parameters) || !has(self.parameters.minimumHealthyPercent)"
             " || self.action == 'service_restart'",
             "message": "parameters.minimumHealthyPercent is for service_restart",
+        },
+        {
+            "rule": "self.action == 'wait' ? has(self.parameters) && has(self.parameters.duration)"
+            f" && {WAIT_BOUNDS.format('self.parameters.duration')}"
+            " && (!has(self.timeout) || duration(self.timeout) >= duration(self.parameters.duration))"
+            " && !has(self.validation)"
+            " : !has(self.parameters) || !has(self.parameters.duration) && !has(self.parameters.calm)",
+            "message": "wait, and nothing else, needs parameters.duration, from 1s to 24h; its timeout is not shorter,"
+            " and it has no validation: calm is its proof",
+        },
+        {
+            "rule": "self.action != 'scale_in'",
+            "message": "a Runbook has no scale_in: a plan that raises the minimum of Application Auto Scaling gives it"
+            " back by itself once the trouble has stayed away",
         },
         {
             "rule": "!has(self.rollback) || self.action in ['service_restart', 'rollback_to_previous_version']",
@@ -213,19 +252,19 @@ class RunbookSpec(ApiModel):
             "message": "spec.steps: every name must be unique",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action == 'health_check')"
+            "rule": f"!has(self.steps) || self.steps.all(s, {_HARMLESS})"
             " || (has(self.rootCauses) && size(self.rootCauses) > 0) || has(self.serviceSelector)"
             " || (has(self.onlyByName) && self.onlyByName)",
             "message": "spec: a runbook that changes something whatever the root cause must name its services: give"
             " rootCauses, serviceSelector, or onlyByName",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action == 'health_check'"
+            "rule": f"!has(self.steps) || self.steps.all(s, {_HARMLESS}"
             " || self.steps.exists_one(t, t.action == s.action))",
             "message": "spec.steps: at most one step of each action that changes something",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action == 'health_check') || !has(self.rootCauses)"
+            "rule": f"!has(self.steps) || self.steps.all(s, {_HARMLESS}) || !has(self.rootCauses)"
             f" || self.rootCauses.all(c, !(c in [{', '.join(f'{c!r}' for c in map(str, NO_CAUSE))}]))"
             " || has(self.serviceSelector) || (has(self.onlyByName) && self.onlyByName)",
             "message": f"spec: a runbook that changes something against {', '.join(NO_CAUSE)} must name its services:"

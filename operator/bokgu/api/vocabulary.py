@@ -43,7 +43,9 @@ class Action(StrEnum):
     HEALTH_CHECK = "health_check"
     SERVICE_RESTART = "service_restart"
     SCALE_OUT = "scale_out"
+    SCALE_IN = "scale_in"
     ROLLBACK = "rollback_to_previous_version"
+    WAIT = "wait"
     STOP_UNHEALTHY_TASKS = "stop_unhealthy_tasks"
     REGISTER = "register_task_definition"
     RUN_TASK = "run_task"
@@ -52,7 +54,7 @@ class Action(StrEnum):
     @property
     def writes(self) -> bool:
         """Whether the action changes something in AWS."""
-        return self is not Action.HEALTH_CHECK
+        return self not in {Action.HEALTH_CHECK, Action.WAIT}
 
     @property
     def runs(self) -> bool:
@@ -72,6 +74,7 @@ class ValidationType(StrEnum):
 
     METRIC = "metric"
     LOG = "log"
+    MANUAL = "manual"
 
 
 class OnFailure(StrEnum):

@@ -117,6 +117,7 @@ def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
         grace_seconds=raw.get("healthCheckGracePeriodSeconds", 0),
         target_groups=_target_groups(raw),
         target_pairs=_target_pairs(raw),
+        running_by_revision={r["arn"]: r.get("runningTaskCount", 0) for r in raw.get("currentServiceRevisions", ())},
         minimum_healthy_percent=configuration.get("minimumHealthyPercent"),
         strategy=configuration.get("strategy", "ROLLING"),
         pauses=_pauses(configuration),

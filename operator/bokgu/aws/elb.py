@@ -35,10 +35,13 @@ async def fetch_target_groups(aws: AwsClient, *, region: str, role_arn: str | No
     }
 
 
-async def count_healthy_targets(aws: AwsClient, arn: str, *, region: str, role_arn: str | None) -> int:
-    """How many targets of the target group are healthy now. Raises AwsError."""
+async def count_healthy_targets(
+    aws: AwsClient, arn: str, *, region: str, role_arn: str | None, bulk: bool = True
+) -> int:
+    """How many targets of the target group are healthy now. `bulk`: let the reads of recoveries go first. Raises
+    AwsError."""
     answer = await aws.read(
-        "elbv2", "DescribeTargetHealth", {"TargetGroupArn": arn}, region=region, role_arn=role_arn, bulk=True
+        "elbv2", "DescribeTargetHealth", {"TargetGroupArn": arn}, region=region, role_arn=role_arn, bulk=bulk
     )
     health = (target["TargetHealth"]["State"] for target in answer.get("TargetHealthDescriptions", ()))
     return sum(state == "healthy" for state in health)

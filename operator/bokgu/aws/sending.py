@@ -103,6 +103,7 @@ def _read_run(answer: dict[str, Any], _: datetime) -> Accepted:
 _READERS: dict[str, Callable[[dict[str, Any], datetime], Accepted]] = {
     "UpdateService": lambda answer, now: Accepted(service=parse_service(answer["service"], now)),
     "StopServiceDeployment": lambda _, __: Accepted(),
+    "RegisterScalableTarget": lambda _, __: Accepted(),
     "StopTask": lambda _, __: Accepted(),
     "RunTask": _read_run,
     "StartAutomationExecution": lambda answer, _: Accepted(made=(answer["AutomationExecutionId"],)),

@@ -12,6 +12,7 @@ from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.commands.forecast import Forecast
 from bokgu.core.planning import Decision, plan_manifest
 from bokgu.core.planning_facts import NoPlan
+from bokgu.core.proof import describe_validation
 
 WIDTH = 110
 NOT_FOR_THIS = "not for this"
@@ -143,8 +144,7 @@ def _plan_lines(plan: RecoveryPlan, forecast: Forecast) -> Iterable[str]:
 def _step_lines(number: int, step: Step) -> Iterable[str]:
     yield from _wrap(f"  step {number}  ", f"{step.name} ({step.action}): {step.description}")
     if step.validation:
-        proof = f"proven when {step.validation.expression} holds for {step.validation.for_}"
-        yield from _wrap("          ", f"{proof}, within {step.validation.timeout}; on failure {step.on_failure}")
+        yield from _wrap("          ", f"{describe_validation(step.validation)}; on failure {step.on_failure}")
 
 
 def _wrap(label: str, text: str) -> Iterable[str]:

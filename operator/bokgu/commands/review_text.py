@@ -14,6 +14,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import ApprovalStatus, RecoveryPlan, Step
 from bokgu.commands.review import Review
 from bokgu.commands.review_findings import Statement, closed_gates, compare, find_missing, find_warnings
+from bokgu.core.proof import describe_validation
 
 WIDTH = 110
 MARGIN = 12
@@ -193,13 +194,12 @@ def _write_step(page: Page, number: int, step: Step) -> None:
     page.line(f"  step {number}", f"{step.name} ({step.action}): {step.description or 'no description'}", BOLD)
     parameters = step.parameters.to_dict() if step.parameters else {}
     for name, value in parameters.items():
-        page.line("", f"{name} {value}")
+        page.line("", f"{name} {str(value).lower() if isinstance(value, bool) else value}")
     if step.required_resources:
         page.line("", f"uses {', '.join(step.required_resources)}")
     if step.validation:
         check = step.validation
-        proof = f"proven when {check.expression} holds for {check.for_}, within {check.timeout}"
-        page.line("", f"{proof} ({check.type}, {check.criteria})")
+        page.line("", f"{describe_validation(check)} ({check.type}, {check.criteria})")
     takes = f"takes about {step.estimated_duration}, " if step.estimated_duration else ""
     undo = f"undone by {step.rollback.action} to what it found" if step.rollback else "nothing undoes it"
     if step.action.runs:

@@ -12,7 +12,8 @@ from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.lifecycle import is_over
 from bokgu.core.owners import find_owner
-from bokgu.core.writes.write import request_arguments, took_effect
+from bokgu.core.writes.table import write_of
+from bokgu.core.writes.write import Touches, request_arguments, took_effect
 
 
 def find_watched(plans: Iterable[RecoveryPlan], incidents: Iterable[Incident]) -> RecoveryPlan | None:
@@ -43,11 +44,14 @@ def find_reversal(plan: RecoveryPlan, service: EcsService, settle: timedelta) ->
     """What somebody has set back of that which the plan had set, in words, or None.
 
     A count is set back when it went towards where it was, a revision when the task definition from before is deployed
-    again. A count that went further, or a third revision, is another change, and no reversal.
+    again. A count that went further, or a third revision, is another change, and no reversal; of several counts of the
+    plan the last one is what it has set.
     """
     found = None
-    for operation in plan.status.steps:
-        if operation.answer and took_effect(operation):
+    effects = [o for o in plan.status.steps if o.intent and took_effect(o)]
+    counts = [o for o in effects if o.intent and write_of(o.intent.request).touches is Touches.COUNT]
+    for operation in effects:
+        if operation.answer and operation not in counts[:-1]:
             seen_after = service.read_at >= operation.answer.at + settle
             found = (_set_back(operation, service) if seen_after else None) or found
     if found is None:

@@ -2,13 +2,7 @@
 
 `decide` looks at the plan and the facts and returns the new status and at most one effect. A write to AWS takes two
 passes: one stores the intent, the next sends it (S2). An intent that this process did not just store itself is never
-sent blindly: its effect is looked for first (S3).
-
-    Pending → AwaitingApproval → Approved → InProgress ⇄ Verifying → Completed
-       ↓             ↓              ↓           ↓            ↓
-    Cancelled   Rejected/Expired  Cancelled   RollingBack → RolledBack | RollbackFailed,  or Failed
-
-A plan that has begun is Cancelled in any phase once its service was deleted.
+sent blindly: its effect is looked for first (S3). The phases and what follows each are in core/transitions.py.
 """
 
 from bokgu.api.meta import ConditionStatus, find_condition, set_condition
@@ -21,16 +15,22 @@ from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
 from bokgu.core.start import await_start
 from bokgu.core.steps import behind, end_with_service, run_steps
 from bokgu.core.support import is_gone
+from bokgu.core.transitions import check_moves
 from bokgu.core.undo import roll_back
 
 
 def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
-    """Take the plan one move further. A plan that is over stays as it is."""
+    """Take the plan one move further. A plan that is over stays as it is.
+
+    Raises ForbiddenTransition where the move is none of the state machine: a defect, and nothing of it is written.
+    """
     if plan.status.phase.terminal:
         return Outcome(plan.status)
     status = _take_note(plan, facts)
     if status.started_at and (gone := is_gone(facts.service, facts.problem)) is not None:
-        return Outcome(_summarise(plan, end_with_service(status, gone, facts), facts))
+        ended = end_with_service(status, gone, facts)
+        check_moves(plan.status, ended)
+        return Outcome(_summarise(plan, ended, facts))
     protected = facts.protected_service
     if status.started_at and protected is not None and protected.status.active_plan is None:
         return Outcome(status, ClaimService())  # The lock went with the object that it stood on.
@@ -38,6 +38,7 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
         outcome = roll_back(plan, status, facts)
     else:
         outcome = run_steps(plan, status, facts) if status.started_at else await_start(plan, status, facts)
+    check_moves(plan.status, outcome.status)
     return Outcome(_summarise(plan, outcome.status, facts), outcome.effect, outcome.requeue_after)
 
 

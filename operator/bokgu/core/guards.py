@@ -9,22 +9,31 @@ from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, Task
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget, Task
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan, RecoveryPlanStatus, Step
+from bokgu.api.recovery_plan import (
+    OperationStatus,
+    Preconditions,
+    RecoveryPlan,
+    RecoveryPlanStatus,
+    ScalableRange,
+    Step,
+)
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
 from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.actions.rollback import returns_elsewhere
 from bokgu.core.allow_lists import find_unlisted, listed
 from bokgu.core.approval.tally import Tally
 from bokgu.core.freeze import Freeze
+from bokgu.core.giving_back import allowed_by, find_raised
 from bokgu.core.live_state import LiveState
 from bokgu.core.owners import STACK_NAME_TAG, find_stack, is_updating
+from bokgu.core.scaling_limits import SCALING, find_floor, find_misfit, find_other_owner, most_wanted
 from bokgu.core.support import find_unsupported, kind_of
 from bokgu.core.task_health import find_obstacle
 from bokgu.core.writes.stop_deployment import IN_FLIGHT
 from bokgu.core.writes.table import find_change, write_of
-from bokgu.core.writes.write import Touches, request_arguments, took_effect
+from bokgu.core.writes.write import Touches, record_range, request_arguments, took_effect
 
 SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
@@ -47,10 +56,11 @@ TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
 class GuardFacts:
     """What the checks look at.
 
-    `service` is the live read, `problem` why there is none, `deployment` the service deployment in flight. `elder` is
-    an older ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not
-    over. `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` is an open incident that
-    keeps plans from changing the service. `role_refused` says why configuration does not let the namespace assume the
+    `service` is the live read, `problem` why there is none, `deployment` the service deployment in flight,
+    `scalable_target` what Application Auto Scaling owns of it, where the plan scales. `elder` is an older
+    ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not over.
+    `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` is an open incident that keeps
+    plans from changing the service. `role_refused` says why configuration does not let the namespace assume the
     service's role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could
     not be read, None where it was not asked for. `tasks` are as in LiveState.
     """
@@ -69,6 +79,7 @@ class GuardFacts:
     frozen_by: Freeze | None = None
     deployment: DescribedDeployment | None = None
     tasks: Mapping[str, Task] | None = None
+    scalable_target: ScalableTarget | None = None
     stack_status: str | AwsError | None = None
 
 
@@ -157,7 +168,7 @@ def _mode(facts: GuardFacts) -> Gate:
 
 def _action_allowed(facts: GuardFacts) -> Gate:
     allowed = facts.protected_service.spec.allowed_actions if facts.protected_service else ()
-    action = facts.step.action
+    action = allowed_by(facts.plan, facts.step)
     if action is Action.REGISTER:
         return _reregister_allowed(facts)
     return _gate(
@@ -216,7 +227,7 @@ def _still_needed(facts: GuardFacts) -> Gate:
     return _gate(
         "StillNeeded",
         "Mitigated",
-        begun or not facts.mitigated,
+        begun or not facts.mitigated or facts.step.action is Action.SCALE_IN,
         message="the trouble has gone away; should it come back while the plan is valid, the plan goes on",
     )
 
@@ -353,12 +364,53 @@ def _no_deployment(facts: GuardFacts) -> Gate:
     )
 
 
+def _trouble_gone(facts: GuardFacts) -> Gate:
+    """Fewer tasks while the trouble lasts would be the second incident."""
+    return _gate(
+        "TroubleGone",
+        "TroubleLasts",
+        facts.mitigated or facts.step.action is not Action.SCALE_IN,
+        message="the trouble is there, or nobody says that it has gone: nothing is scaled in meanwhile",
+    )
+
+
+def _find_scaling_problem(facts: GuardFacts, find: Callable[[EcsService], str | None]) -> str | None:
+    if facts.step.action not in SCALING:
+        return None
+    return "not known while AWS does not describe the service" if facts.service is None else find(facts.service)
+
+
+def _count_owner(facts: GuardFacts) -> Gate:
+    problem = _find_scaling_problem(facts, lambda _: find_other_owner(facts.step, facts.scalable_target))
+    owner = "Application Auto Scaling" if facts.scalable_target else "the service"
+    return _gate("CountOwner", "AnotherOwner", problem is None, value=owner, message=problem or "")
+
+
+def _count_in_range(facts: GuardFacts) -> Gate:
+    target = facts.scalable_target
+    problem = _find_scaling_problem(facts, lambda service: find_misfit(facts.step, service, target))
+    return _gate(
+        "CountInRange",
+        "OutsideRange",
+        problem is None,
+        value=str(facts.service.desired_count) if facts.service else "",
+        limit=f"{target.minimum} to {target.maximum}" if target else "",
+        message=problem or "",
+    )
+
+
+def _scale_in_floor(facts: GuardFacts) -> Gate:
+    problem = _find_scaling_problem(facts, lambda service: find_floor(facts.plan, facts.step, service))
+    return _gate("ScaleInFloor", "BelowFloor", problem is None, message=problem or "")
+
+
 def _within_limits(facts: GuardFacts) -> Gate:
-    wanted = facts.step.parameters.desired_count if facts.step.parameters else None
+    wanted = most_wanted(facts.step)
     if facts.step.action is not Action.SCALE_OUT or wanted is None:
         return _gate("WithinLimits", "LimitExceeded", True)
     limit = facts.protected_service.spec.limits.max_desired_count if facts.protected_service else None
-    more = facts.service is not None and wanted > facts.service.desired_count
+    count = facts.step.parameters.desired_count if facts.step.parameters else None
+    more = facts.service is not None and count is not None and count > facts.service.desired_count
     return _gate(
         "WithinLimits",
         "LimitExceeded",
@@ -394,27 +446,46 @@ LIVE_CHECKS: tuple[Check, ...] = (
     _no_hook,
     _no_deployment,
     _within_limits,
+    _trouble_gone,
+    _count_owner,
+    _count_in_range,
+    _scale_in_floor,
     _others_well,
 )
 """What the service itself must be asked; asked once it was read, or could not be."""
 
 
-def changed_precondition(preconditions: Preconditions, service: EcsService) -> str | None:
+def changed_precondition(preconditions: Preconditions, live: LiveState) -> str | None:
     """What is not as it was when the plan was made, or None (S4)."""
+    service, scalable = live.service, record_range(live.scalable_target)
     found = [
-        f"{name} was {then}, is {now}"
+        f"{name} was {_shown(then)}, is {_shown(now)}"
         for name, then, now in (
             ("the service revision", preconditions.service_revision_arn, service.service_revision_arn),
             ("the service deployment", preconditions.service_deployment_arn, service.current_service_deployment),
             ("desiredCount", preconditions.desired_count, service.desired_count),
+            ("the range of Application Auto Scaling", preconditions.scalable_target, scalable),
         )
         if then is not None and then != now
     ]
     return bounded("; ".join(found)) if found else None
 
 
-def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, live: LiveState) -> str | None:
-    """What is neither as the plan was made for nor as its own steps left it, or None (S4)."""
+def _shown(found: object) -> str:
+    if not isinstance(found, ScalableRange):
+        return str(found)
+    suspended = f" without {', '.join(found.suspended)}" if found.suspended else ""
+    return f"{found.min_capacity} to {found.max_capacity}{suspended}"
+
+
+def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, step: Step, live: LiveState) -> str | None:
+    """What is neither as the plan was made for nor as its own steps left it, or None (S4).
+
+    Where the step gives a raised minimum back, only that must still be as it was set.
+    """
+    if (raised := find_raised(plan, status, step)) is not None:
+        change = find_change(raised, live)
+        return change.message if change else None
     expected = plan.spec.preconditions
     latest: dict[Touches, OperationStatus] = {}
     for operation in status.steps:
@@ -426,14 +497,14 @@ def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, live: LiveStat
         latest[touches] = operation
         expected = expected.model_copy(update=_no_more_expected(touches, live.service))
     changes = (find_change(operation, live) for operation in latest.values())
-    return changed_precondition(expected, live.service) or next((c.message for c in changes if c), None)
+    return changed_precondition(expected, live) or next((c.message for c in changes if c), None)
 
 
 def _no_more_expected(touches: Touches, service: EcsService) -> dict[str, object]:
     """What the plan itself has changed, so that it need not be as it was before."""
     match touches:
         case Touches.COUNT:
-            return {"desired_count": service.desired_count}
+            return {"desired_count": service.desired_count, "scalable_target": None}
         case Touches.REVISION:
             return {"service_revision_arn": None, "service_deployment_arn": None}
         case Touches.NOTHING:

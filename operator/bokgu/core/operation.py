@@ -6,9 +6,11 @@ from typing import Generic, TypeVar
 
 from bokgu.api.fields import bounded
 from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
-from bokgu.api.vocabulary import OperationPhase
+from bokgu.api.vocabulary import OperationPhase, Verdict
+from bokgu.core.deadlines import effect_by, settled_by
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import PlanFacts, Send
+from bokgu.core.serving import UNREAD, find_unserved
 from bokgu.core.writes.table import complete, find_change, write_of
 from bokgu.core.writes.write import Touches, summarise, unchanged
 
@@ -27,14 +29,15 @@ class Move(Generic[Op]):
     complete: bool = False
 
 
-def follow_operation(operation: Op, timeout: timedelta, grace: timedelta, facts: PlanFacts) -> Move[Op]:
+def follow_operation(
+    operation: Op, timeout: timedelta, grace: timedelta, facts: PlanFacts, *, serves: bool
+) -> Move[Op]:
     """Take an operation with a stored intent further: send it, find its effect, wait until it is complete.
 
-    It must be complete within `timeout`; one that was and fell back, within `grace` more.
+    It must be complete within `timeout`; one that was and fell back, within `grace` more. `serves`: it is not complete
+    before load balancers see all tasks as healthy; an undo may return to a service that they never did.
     """
-    deadline = (operation.started_at or facts.now) + timeout
-    if operation.phase is OperationPhase.VERIFYING:
-        deadline += grace
+    deadline = effect_by(operation, timeout, grace, facts.now)
     if operation.intent is None or operation.answer is None:
         return _settle_intent(operation, deadline, facts)
     if operation.answer.result == "Refused":
@@ -45,16 +48,25 @@ def follow_operation(operation: Op, timeout: timedelta, grace: timedelta, facts:
         return Move(fail(operation, "EffectUnknown", facts, operation.answer.message))
     live, late = facts.live, facts.now >= deadline
     if live is None:  # A state that cannot be read is no reason to act, until time is up.
+        if late and operation.phase is OperationPhase.VERIFYING:
+            operation = operation.model_copy(update={"verdict": Verdict.INCONCLUSIVE})
         return Move(fail(operation, "ServiceUnreadable", facts) if late else operation)
     changed = find_change(operation, live)
     if changed and may_be_stale(operation, live, facts):
         return Move(operation.model_copy(update={"effective_at": None}))
     if changed:
         return Move(fail(operation, "ForeignChange" if changed.foreign else changed.reason, facts, changed.message))
-    if not complete(operation, live):
+    lacks = None if complete(operation, live) else ""
+    if lacks is None and serves:
+        lacks = find_unserved(live)
+    if lacks is not None:
+        output = "; ".join(filter(None, (_progress_text(operation, live), lacks)))
+        if late and lacks == UNREAD:
+            unknown = operation.model_copy(update={"verdict": Verdict.INCONCLUSIVE})
+            return Move(fail(unknown, "VerificationInconclusive", facts, output))
         if late:
-            return Move(fail(operation, "Timeout", facts, _progress_text(operation, live)))
-        return Move(operation.model_copy(update={"effective_at": None, "output": _progress_text(operation, live)}))
+            return Move(fail(operation, "Timeout", facts, output))
+        return Move(operation.model_copy(update={"effective_at": None, "output": output}))
     return Move(
         operation.model_copy(
             update={
@@ -92,8 +104,7 @@ def _settle_intent(operation: Op, deadline: datetime, facts: PlanFacts) -> Move[
             message="the answer was lost; the effect was found",
         )
         return Move(operation.model_copy(update={"answer": answer}))
-    in_doubt_since = max(intent.written_at, facts.known_since)
-    if facts.now < in_doubt_since + facts.timing.consistency_delay and not effect.ambiguous:
+    if facts.now < settled_by(intent, facts) and not effect.ambiguous:
         return Move(operation)  # ECS is eventually consistent: seeing nothing proves nothing yet.
     if not effect.ambiguous and write.repeatable and unchanged(intent.before, live):
         # It never happened, and would do no harm if it still did: ask everything again and store a new intent.

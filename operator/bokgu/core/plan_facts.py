@@ -12,6 +12,7 @@ from bokgu.api.observed import (
     AwsError,
     DescribedDeployment,
     EcsService,
+    ScalableTarget,
     ServiceRevision,
     Task,
     TaskDefinition,
@@ -29,19 +30,31 @@ from bokgu.core.moment import Moment
 
 @dataclass(frozen=True)
 class Timing:
-    """Delays that configuration sets."""
+    """Delays that configuration sets. `thin_traffic` is how long a verification goes on at most while there is too
+    little traffic to tell."""
 
     consistency_delay: timedelta
     poll: timedelta
+    thin_traffic: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The values that a validation's expression is about, one a period."""
+    """The values that a validation's expression is about, one a period.
+
+    `volumes` say how much each period rests on, such as requests; so much of it as `enough` says something.
+    """
 
     points: Points
     period: timedelta
     settle: timedelta
+    volumes: Mapping[datetime, float] = field(default_factory=dict)
+    enough: float = 0.0
+
+    @property
+    def thin(self) -> bool:
+        """Whether all that was measured is not enough to tell."""
+        return sum(self.volumes.get(t, 0.0) for t, _ in self.points) < self.enough
 
 
 @dataclass(frozen=True)
@@ -49,10 +62,10 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why; what follows, from `deployment` to `executions`, is as in LiveState. `elder`,
-    `role_refused`, `at_work` and `stack_status` are as in GuardFacts. `unsent` are tokens of intents that this very
-    process stored and has not sent. `known_since` is when this process could first have seen the plan: doubt about an
-    intent counts from there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
+    not be: `problem` says why; what is named as in LiveState is as there. `elder`, `role_refused`, `at_work` and
+    `stack_status` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent.
+    `known_since` is when this process could first have seen the plan: doubt about an intent counts from there (S5).
+    `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -75,7 +88,9 @@ class PlanFacts:
     frozen_by: Freeze | None = None
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
+    scalable_target: ScalableTarget | None = None
     stack_status: str | AwsError | None = None
+    healthy_targets: Mapping[str, int] | None = None
     tasks: Mapping[str, Task] | None = None
     task_definition: TaskDefinition | None = None
     runs: Mapping[str, Task] = field(default_factory=dict)
@@ -90,6 +105,8 @@ class PlanFacts:
             service=self.service,
             deployment=self.deployment,
             revisions=self.revisions,
+            healthy_targets=self.healthy_targets,
+            scalable_target=self.scalable_target,
             tasks=self.tasks,
             task_definition=self.task_definition,
             runs=self.runs,
@@ -151,7 +168,7 @@ def ask_guards(
     gates = evaluate_gates(guard_facts(plan, step, facts))
     changed = None
     if facts.live:
-        changed = find_surprise(plan, status, facts.live)
+        changed = find_surprise(plan, status, step, facts.live)
     return status.model_copy(update={"gates": gates}), changed
 
 
@@ -171,6 +188,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         frozen_by=facts.frozen_by,
         role_refused=facts.role_refused,
         deployment=facts.deployment,
+        scalable_target=facts.scalable_target,
         tasks=facts.tasks,
         stack_status=facts.stack_status,
     )

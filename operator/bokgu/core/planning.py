@@ -13,6 +13,7 @@ from bokgu.api.meta import API_VERSION, NameReference, ObjectMeta, UidReference
 from bokgu.api.recovery_plan import (
     FINALIZER,
     MOST_ROLES,
+    MOST_STEPS,
     ClassificationSnapshot,
     Preconditions,
     RecoveryPlan,
@@ -32,6 +33,7 @@ from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch,
 from bokgu.core.support import find_unsupported
 from bokgu.core.templates import fill_template
 from bokgu.core.track_record import TrackRecord
+from bokgu.core.writes.write import record_range
 
 PLAN_LIFETIME = timedelta(minutes=60)
 """A plan that nobody approved within this time is made for a world that is gone (DESIGN default)."""
@@ -221,7 +223,8 @@ def _try_rung(rung: Runbook, gave_way: tuple[GaveWay, ...], facts: PlanningFacts
         if isinstance(built, NoPlan):
             return built
         steps.extend(built)
-    return _asked_before(tuple(steps), facts) or _assemble(rung, tuple(steps), gave_way, facts)
+    no_plan = _find_clash(steps) or _asked_before(tuple(steps), facts)
+    return no_plan or _assemble(rung, tuple(steps), gave_way, facts)
 
 
 def _asked_before(steps: tuple[Step, ...], facts: PlanningFacts) -> NoPlan | None:
@@ -233,6 +236,18 @@ def _asked_before(steps: tuple[Step, ...], facts: PlanningFacts) -> NoPlan | Non
             return NoPlan("PlanGone", message, wait=False)
         if all(write in tried.writes for write in wanted):
             return NoPlan(TRIED, f"plan {tried.plan} did the same, and {tried.ended}", wait=False)
+    return None
+
+
+def _find_clash(steps: list[Step]) -> NoPlan | None:
+    """Why the steps that were added to the runbook's own do not fit beside them, or None."""
+    names = [step.name for step in steps]
+    if len(names) > MOST_STEPS:
+        added = f"the runbook and what gives back the minimum of Application Auto Scaling have {len(names)} steps"
+        return NoPlan("TooManySteps", f"{added}, and a plan at most {MOST_STEPS}", wait=False)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return NoPlan("StepNameTaken", f"the plan adds a step {twice}: give the runbook's own another name", wait=False)
     return None
 
 
@@ -329,6 +344,7 @@ def _assemble(
             service_revision_arn=service.service_revision_arn,
             service_deployment_arn=service.current_service_deployment,
             desired_count=service.desired_count,
+            scalable_target=record_range(facts.scalable_target),
             root_cause=classification.root_cause,
         ),
         steps=steps,

@@ -20,7 +20,9 @@ def build_risks(runbook: Runbook, steps: tuple[Step, ...], facts: PlanningFacts)
 def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
     match step.action:
         case Action.SCALE_OUT:
-            return [_more_connections(step, facts), _count_set_again(facts)]
+            return [_more_connections(step, facts), *_maximum_raised(step, facts), _count_set_again(facts)]
+        case Action.SCALE_IN:
+            return [_scaled_in_too_early(facts)]
         case Action.SERVICE_RESTART:
             return [_interruption("a restart", facts), _other_code(), *_waits_at_hook("a restart", facts)]
         case Action.ROLLBACK:
@@ -30,7 +32,7 @@ def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
             return [_one_task_less(facts), _traces_lost()]
         case Action.REGISTER:
             return _moved_tags(facts)
-        case Action.HEALTH_CHECK | Action.RUN_TASK | Action.AUTOMATION:
+        case Action.HEALTH_CHECK | Action.WAIT | Action.RUN_TASK | Action.AUTOMATION:
             return []
 
 
@@ -119,13 +121,36 @@ def _more_connections(step: Step, facts: PlanningFacts) -> Risk:
 
 
 def _count_set_again(facts: PlanningFacts) -> Risk:
-    owner = find_owner(facts.service)
-    if owner is None:
-        said = "an autoscaler or an infrastructure pipeline may set the count again"
-    else:
-        said = f"{owner.name} may set the count again, {owner.reverts}"
+    owner, what = find_owner(facts.service), "count"
+    anybody = "an autoscaler or an infrastructure pipeline"
+    if facts.scalable_target is not None:
+        anybody, what = "a scheduled action or an infrastructure pipeline", "range"
+    said = f"{owner.name} may set the {what} again, {owner.reverts}" if owner else f"{anybody} may set the {what} again"
     return _risk(
         said, owner.likely if owner else Level.MEDIUM, Level.LOW, f"{_WATCHED}; a foreign change is not fought"
+    )
+
+
+def _maximum_raised(step: Step, facts: PlanningFacts) -> list[Risk]:
+    wanted, target = step.parameters.max_capacity if step.parameters else None, facts.scalable_target
+    if wanted is None or target is None:
+        return []
+    said = (
+        f"the maximum of Application Auto Scaling is raised from {target.maximum} to {wanted}, its minimum from"
+        f" {target.minimum}, and both stay so until people lower them: {wanted} tasks are paid for meanwhile"
+    )
+    return [
+        _risk(said, Level.HIGH, Level.MEDIUM, "approved for exactly these numbers; lower both when the load is gone")
+    ]
+
+
+def _scaled_in_too_early(facts: PlanningFacts) -> Risk:
+    watch = facts.protected_service.spec.detection.relapse_watch
+    return _risk(
+        "with its old minimum Application Auto Scaling may scale in while load comes back",
+        Level.LOW,
+        Level.MEDIUM,
+        f"only after {watch} of calm; the incident is watched for {watch} more",
     )
 
 

@@ -3,23 +3,30 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from bokgu.api.fields import bounded, format_decimal, parse_duration
-from bokgu.api.recovery_plan import Intent, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
+from bokgu.api.fields import bounded, parse_duration
+from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.allow_lists import find_own_role
+from bokgu.core.deadlines import begins_by, validation_timeout
+from bokgu.core.giving_back import find_raised
 from bokgu.core.guards import first_blocking
 from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
+from bokgu.core.proof import metrics_after, verify_step
 from bokgu.core.support import SERVICE_GONE
 from bokgu.core.task_health import find_needless
 from bokgu.core.undo import next_undo
-from bokgu.core.verification import parse_expression, verify_window
+from bokgu.core.waiting import wait_on
 from bokgu.core.writes.token import carry_token
 from bokgu.core.writes.write import observe_before, summarise, took_effect
 
 NOT_NEEDED = "NotNeeded"
 """Reason of a step whose work is done already, by ECS or by somebody else."""
+
+_BESIDE = frozenset({Action.STOP_UNHEALTHY_TASKS, Action.REGISTER, Action.RUN_TASK, Action.AUTOMATION})
+"""Actions that mend a part of the service, or do something beside it: while nothing is to be proven after them, it need
+not serve with all its tasks."""
 
 
 def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
@@ -37,17 +44,21 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         return Outcome(with_step(status, index, failed), requeue_after=timedelta())
     if step.action is Action.HEALTH_CHECK:
         return _check_health(plan, status, index, facts)
+    if step.action is Action.WAIT:
+        return _wait(step, status, index, facts)
     if operation.intent is None:
         return _write_intent(plan, status, index, facts)
-    grace = parse_duration(step.validation.timeout) if step.validation else timedelta()
-    moved = follow_operation(operation, parse_duration(step.timeout), grace, facts)
+    serves = step.action not in _BESIDE or step.validation is not None
+    moved = follow_operation(
+        operation, parse_duration(step.timeout), validation_timeout(step, facts), facts, serves=serves
+    )
     if moved.complete:
-        moved = Move(_verify(step, moved.operation, facts))
+        moved = Move(verify_step(step, moved.operation, facts))
     status = with_step(status, index, moved.operation)
     phase = PlanPhase.VERIFYING if moved.operation.phase is OperationPhase.VERIFYING else PlanPhase.IN_PROGRESS
     status = status.model_copy(update={"phase": phase, "reason": None})
     if moved.operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED}:
-        status = status.model_copy(update={"metrics": _metrics_after(status, step, facts)})
+        status = status.model_copy(update={"metrics": metrics_after(status, step, facts)})
     return Outcome(status, moved.effect, pace(moved.operation, facts))
 
 
@@ -99,9 +110,17 @@ def _check_health(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         readings = ", ".join(f"{m.name} was {m.before}" for m in status.metrics)
         output = "; ".join(filter(None, (summarise(facts.service), readings)))
         operation = succeed(operation, facts, output)
-    elif facts.now >= started + parse_duration(plan.spec.steps[index].timeout):
+    elif facts.now >= begins_by(plan.spec.steps[index], status, index):
         operation = fail(operation, facts.problem.code if facts.problem else "Timeout", facts)
     return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
+
+
+def _wait(step: Step, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Let time pass. While it is calm, that is watched."""
+    operation = wait_on(step, status.steps[index], facts)
+    phase = PlanPhase.VERIFYING if step.parameters and step.parameters.calm else PlanPhase.IN_PROGRESS
+    status = with_step(status, index, operation).model_copy(update={"phase": phase, "reason": None})
+    return Outcome(status, requeue_after=pace(operation, facts))
 
 
 def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
@@ -113,10 +132,11 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         skipped = operation.model_copy(update={"phase": OperationPhase.SKIPPED})
         return Outcome(with_step(status, index, skipped), requeue_after=timedelta())
     status, changed = ask_guards(plan, status, step, facts)
-    waits_since = max(t for t in (status.started_at, *(s.finished_at for s in status.steps[:index])) if t)
-    late = facts.now >= (operation.started_at or waits_since) + parse_duration(step.timeout)
+    late = facts.now >= begins_by(step, status, index)
     if changed:
-        operation = fail(operation, "PreconditionChanged", facts, changed)
+        gives_back = find_raised(plan, status, step) is not None
+        reason = "ForeignChange" if gives_back else "PreconditionChanged"
+        operation = fail(operation, reason, facts, f"not given back: {changed}" if gives_back else changed)
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     if not facts.tally.approved and not facts.tally.undecided:
         operation = fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")
@@ -169,45 +189,6 @@ def _find_copies(plan: RecoveryPlan, status: RecoveryPlanStatus) -> dict[str, st
         if step.action is Action.REGISTER and copied and took_effect(done) and done.answer and done.answer.made:
             copies[copied] = done.answer.made[0]
     return copies
-
-
-def _verify(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStatus:
-    """Judge a step whose effect is complete. ECS agrees already; the metric must hold for its whole `for`."""
-    validation, since = step.validation, operation.effective_at
-    if validation is None or since is None:
-        return succeed(operation.model_copy(update={"verdict": Verdict.PASSED}), facts, operation.output or "")
-    deadline = since + parse_duration(validation.timeout)
-    last_chance = (operation.started_at or since) + parse_duration(step.timeout) + parse_duration(validation.timeout)
-    measured = facts.measurement
-    expression = parse_expression(validation.expression)
-    result = verify_window(
-        expression,
-        measured.points if measured else (),
-        period=measured.period if measured else timedelta(minutes=1),
-        since=since,
-        hold=parse_duration(validation.for_),
-        deadline=min(deadline, last_chance),
-        now=facts.now,
-    )
-    output = bounded(f"{(operation.output or '').split('; verified', 1)[0]}; verified: {result.message}", 2048)
-    if result.verdict is None:
-        return operation.model_copy(update={"output": output})
-    operation = operation.model_copy(update={"verdict": result.verdict})
-    if result.verdict is Verdict.PASSED:
-        return succeed(operation, facts, output)
-    return fail(operation, f"Verification{result.verdict}", facts, output)
-
-
-def _metrics_after(status: RecoveryPlanStatus, step: Step, facts: PlanFacts) -> tuple[MetricReading, ...]:
-    """The value that the verification ended with, beside the one that the plan started with."""
-    values = [value for _, value in facts.measurement.points if value is not None] if facts.measurement else []
-    if step.validation is None or not values:
-        return status.metrics
-    name = parse_expression(step.validation.expression).name
-    after = format_decimal(values[-1])
-    if all(m.name != name for m in status.metrics):
-        return (*status.metrics, MetricReading(name=name, after=after))[:16]
-    return tuple(m.model_copy(update={"after": after}) if m.name == name else m for m in status.metrics)
 
 
 def _after_failure(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:

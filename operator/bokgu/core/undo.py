@@ -7,6 +7,7 @@ from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan, RecoveryPlanS
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.action import AlreadyOver
 from bokgu.core.actions.table import AWS_ACTIONS
+from bokgu.core.deadlines import effect_by
 from bokgu.core.operation import fail, follow_operation, may_be_stale, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, finish, with_undo
 from bokgu.core.writes.automation import AUTOMATION_FAILED
@@ -37,7 +38,7 @@ def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
             with_undo(status, index, undo),
             requeue_after=timedelta() if undo.intent or undo.phase in _UNDO_OVER else facts.timing.poll,
         )
-    moved = follow_operation(undo, parse_duration(step.timeout), timedelta(), facts)
+    moved = follow_operation(undo, parse_duration(step.timeout), timedelta(), facts, serves=False)
     undo = moved.operation
     if moved.complete:
         undo = succeed(undo.model_copy(update={"verdict": Verdict.PASSED}), facts, undo.output or "")
@@ -68,7 +69,7 @@ def _write_undo_intent(
     started = undo.started_at or facts.now
     if intent is None or target is None:
         return fail(undo, "NothingToUndo", facts)
-    if facts.now >= started + parse_duration(step.timeout):
+    if facts.now >= effect_by(undo, parse_duration(step.timeout), timedelta(), facts.now):
         return fail(undo, "Timeout" if live else "ServiceUnreadable", facts)
     if live is None:
         return undo

@@ -1,7 +1,10 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
+import asyncio
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import structlog
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
@@ -11,24 +14,29 @@ from bokgu.api.observed import (
     AwsError,
     DescribedDeployment,
     EcsService,
+    LogMetric,
+    ScalableTarget,
     ServiceRevision,
     Task,
     TaskDefinition,
 )
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, RootCause
+from bokgu.api.recovery_plan import RecoveryPlan, Step, StepStatus, Validation
+from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, RootCause, ValidationType
+from bokgu.aws.autoscaling import fetch_scalable_target
 from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions, fetch_task_definition
+from bokgu.aws.elb import count_healthy_targets
 from bokgu.aws.series import fetch_series
 from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.allow_lists import find_own_role
 from bokgu.core.approval.digest import plan_digest
-from bokgu.core.detection import join_halves, measure_condition
+from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
+from bokgu.core.scaling_limits import scales
 from bokgu.core.task_health import named_tasks
-from bokgu.core.verification import parse_expression
+from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
@@ -37,6 +45,8 @@ from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.runs import fetch_runs
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
+
+log = structlog.get_logger()
 
 SEND_WITHIN = 10.0
 """Seconds after storing an intent in which this process may send it. A process that slept longer (SIGSTOP, swap) treats
@@ -63,8 +73,8 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
-    service, problem, revisions, measurement, deployment, tasks = None, None, {}, None, None, None
-    stack_status, definition = None, None
+    service, problem, revisions, measurement, deployment, scalable = None, None, {}, None, None, None
+    stack_status, healthy_targets, tasks, definition = None, None, None, None
     runs: dict[str, Task] = {}
     executions: dict[str, AutomationExecution] = {}
     target = plan.status.target or (protected.spec.target if protected else None)
@@ -72,11 +82,14 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     if target and (running or tally.approved):
         try:
             measurement = await _measure(context, plan, target)
-            service = await fetch_service(context.aws, target, context.clock())
+            service, scalable = await asyncio.gather(
+                fetch_service(context.aws, target, context.clock()), _scalable_target(context, plan, target)
+            )
             deployment = await _deployment(context, plan, target, service)
             tasks = await find_tasks(context, plan, target, service, protected)
             definition = await _task_definition(context, plan, target)
             runs, executions = await fetch_runs(context.aws, plan, target)
+            healthy_targets = await _healthy_targets(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
             # An undo asks no gates, and nothing may hold it up.
@@ -100,17 +113,19 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,
-        timing=Timing(context.settings.consistency_delay, context.settings.step_poll),
+        timing=Timing(context.settings.consistency_delay, context.settings.step_poll, context.settings.hour),
         clock_ahead=context.kube.clock_ahead,
         frozen_by=find_freeze(
             context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
         deployment=deployment,
+        scalable_target=scalable,
         stack_status=stack_status,
         tasks=tasks,
         task_definition=definition,
         runs=runs,
         executions=executions,
+        healthy_targets=healthy_targets,
     )
 
 
@@ -119,6 +134,11 @@ def _refused(context: Context, plan: RecoveryPlan, target: Target, protected: Pr
     roles = dict.fromkeys((target.role_arn, *(find_own_role(s.action, protected) for s in plan.spec.steps)))
     refusals = (find_refusal(context, plan.metadata.namespace, role) for role in roles)
     return next((refusal for refusal in refusals if refusal), None)
+
+
+async def _scalable_target(context: Context, plan: RecoveryPlan, target: Target) -> ScalableTarget | None:
+    """What Application Auto Scaling owns of the service, for plans that scale."""
+    return await fetch_scalable_target(context.aws, target) if scales(plan) else None
 
 
 def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:
@@ -198,33 +218,82 @@ async def find_deployment(context: Context, target: Target, arn: str) -> Describ
         raise
 
 
+def _under_verification(plan: RecoveryPlan) -> tuple[Step, StepStatus] | None:
+    """The step that has been sent and is not over, as planned and as it stands; none while the plan rolls back."""
+    if plan.status.phase is PlanPhase.ROLLING_BACK:
+        return None
+    going = {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING}
+    steps = zip(plan.spec.steps, plan.status.steps, strict=False)
+    return next(((spec, status) for spec, status in steps if status.phase in going and status.answer), None)
+
+
+async def _healthy_targets(
+    context: Context, plan: RecoveryPlan, target: Target, service: EcsService
+) -> dict[str, int] | None:
+    """How many targets are healthy in each target group of the service, while a step is verified. None where nobody
+    asks, and where the load balancer does not say."""
+    if not service.target_groups or not service.steady or _under_verification(plan) is None:
+        return None
+    try:
+        return {
+            arn: await count_healthy_targets(
+                context.aws, arn, region=target.region, role_arn=target.role_arn, bulk=False
+            )
+            for arn in service.target_groups
+        }
+    except AwsError as error:
+        log.warning("target health not read", plan=plan.metadata.name, error=str(error))
+        return None
+
+
 async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Measurement | None:
     """The values that the step under verification is judged by, since its effect was complete."""
-    step = next(
-        (
-            (spec, status)
-            for spec, status in zip(plan.spec.steps, plan.status.steps, strict=False)
-            if status.phase in {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING} and status.answer
-        ),
-        None,
-    )
-    if step is None or step[0].validation is None or plan.status.phase is PlanPhase.ROLLING_BACK:
+    found = _under_verification(plan)
+    if found is None or found[0].validation is None or found[0].validation.expression is None:
         return None
+    validation, since = found[0].validation, found[1].effective_at
+    if validation.type is ValidationType.LOG:
+        return await _count_log(context, plan, target, validation, since)
     now = context.clock()
-    name = parse_expression(step[0].validation.expression).name
+    name = parse_expression(validation.expression or "").name
     for measured in find_measured(context, plan.metadata.namespace, plan.spec.service_ref.name):
         watch, condition = measured.watch, measured.condition
         if condition.name != name:
             continue
-        start = step[1].effective_at or now - watch.settle - parse_duration(step[0].validation.for_)
+        start = since or now - watch.settle - parse_duration(validation.for_ or "0s")
         series = await fetch_series(
             context.aws, watch.sources, region=target.region, role_arn=target.role_arn, start=start, end=now
         )
         points = measure_condition(watch, condition, series, start, now - watch.settle)
+        volumes, enough = measure_volume(condition, series)
         if half := next((c for c in watch.conditions if c.name == watch.halves.get(name)), None):
             points = join_halves(points, measure_condition(watch, half, series, start, now - watch.settle))
-        return Measurement(points, watch.period(condition), watch.settle)
+            others, _ = measure_volume(half, series)
+            volumes = {t: volumes.get(t, 0.0) + others.get(t, 0.0) for t in {*volumes, *others}}
+        return Measurement(points, watch.period(condition), watch.settle, volumes, enough)
     return None
+
+
+async def _count_log(
+    context: Context, plan: RecoveryPlan, target: Target, validation: Validation, since: datetime | None
+) -> Measurement | None:
+    """How many events of the service's log match, window by window. None where the log does not say: that is no word
+    about the service."""
+    protected = context.find(ProtectedService, plan.metadata.namespace, plan.spec.service_ref.name)
+    if protected is None or protected.spec.log_group is None or validation.pattern is None or since is None:
+        return None
+    detection, window, now = protected.spec.detection, parse_duration(validation.for_ or "0s"), context.clock()
+    period, end = parse_duration(detection.period), now - parse_duration(detection.settle)
+    source = LogMetric(protected.spec.log_group, validation.pattern, int(period.total_seconds()))
+    try:
+        series = await fetch_series(
+            context.aws, {"log": source}, region=target.region, role_arn=target.role_arn, start=since, end=now
+        )
+    except AwsError as error:
+        log.warning("log not read", plan=plan.metadata.name, log_group=source.log_group, error=str(error))
+        return None
+    # One point says all about a whole window, so a window is the period of these points.
+    return Measurement(count_in_windows(series["log"], since, end, window), window, now - end)
 
 
 def find_corruption(context: Context, namespace: str, service: str, incident_uid: str) -> str | None:

@@ -10,6 +10,7 @@ from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, Servic
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, RootCause
+from bokgu.aws.autoscaling import fetch_scalable_target
 from bokgu.aws.ecs import fetch_service_revisions, fetch_task_definition
 from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.building.rollback import needs_comparison
@@ -17,6 +18,7 @@ from bokgu.core.building.stop_unhealthy_tasks import TASKS_UNKNOWN
 from bokgu.core.next_rung import Tried, read_tried
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.scaling_limits import scales
 from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
@@ -68,8 +70,10 @@ async def plan_incident(
     begun = dict(facts.last_begun)
     for runbook, at in past.last_begun.items():
         begun[runbook] = max(at, begun.get(runbook, at))
-    decision, _ = await _decide(context, replace(facts, track_records=past.track_records, last_begun=begun))
-    return decision
+    decision, facts = await _decide(context, replace(facts, track_records=past.track_records, last_begun=begun))
+    if not isinstance(decision.outcome, RecoveryPlan) or not scales(decision.outcome):
+        return decision
+    return decide_plan(await _with_scaling(context, facts))
 
 
 async def _decide(context: Context, facts: PlanningFacts) -> tuple[Decision, PlanningFacts]:
@@ -111,6 +115,15 @@ async def _with_tasks(context: Context, facts: PlanningFacts) -> PlanningFacts:
     except AwsError as error:
         return replace(facts, tasks_problem=str(error))
     return replace(facts, tasks=tuple(found.values()))
+
+
+async def _with_scaling(context: Context, facts: PlanningFacts) -> PlanningFacts:
+    """The facts with what Application Auto Scaling owns of the service, or with why that is not known."""
+    try:
+        found = await fetch_scalable_target(context.aws, facts.protected_service.spec.target)
+    except AwsError as error:
+        return replace(facts, scaling_unread=f"{error.operation}: {error.code}: {error.message}")
+    return replace(facts, scalable_target=found)
 
 
 async def _in_flight(context: Context, protected: ProtectedService, service: EcsService) -> DescribedDeployment | None:

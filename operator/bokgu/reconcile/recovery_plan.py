@@ -155,17 +155,13 @@ async def _let_go(context: Context, raw: Raw, plan: RecoveryPlan) -> None:
     """A plan that is over and being deleted may go."""
     if plan.metadata.deletion_timestamp and FINALIZER in plan.metadata.finalizers:
         finalizers = [f for f in plan.metadata.finalizers if f != FINALIZER]
-        await context.replace(RecoveryPlan.plural, _with_finalizers(raw, finalizers))
+        await context.write_finalizers(RecoveryPlan.plural, raw, finalizers)
 
 
 async def _hold(context: Context, raw: Raw) -> None:
     """Put the finalizer on."""
     finalizers = [*raw["metadata"].get("finalizers", ()), FINALIZER]
-    await context.replace(RecoveryPlan.plural, _with_finalizers(raw, finalizers))
-
-
-def _with_finalizers(raw: Raw, finalizers: list[str]) -> Raw:
-    return {**raw, "metadata": {**raw["metadata"], "finalizers": finalizers}}
+    await context.write_finalizers(RecoveryPlan.plural, raw, finalizers)
 
 
 def _tokens(status: RecoveryPlanStatus) -> set[str]:

@@ -7,6 +7,7 @@ from bokgu.core.actions.action import AwsAction
 from bokgu.core.actions.register_task_definition import RegisterTaskDefinition
 from bokgu.core.actions.rollback import Rollback
 from bokgu.core.actions.run_task import RunTask
+from bokgu.core.actions.scale_in import ScaleIn
 from bokgu.core.actions.scale_out import ScaleOut
 from bokgu.core.actions.service_restart import ServiceRestart
 from bokgu.core.actions.ssm_automation import SsmAutomation
@@ -14,6 +15,7 @@ from bokgu.core.actions.stop_unhealthy_tasks import StopUnhealthyTasks
 
 AWS_ACTIONS: Mapping[Action, AwsAction] = {
     Action.SCALE_OUT: ScaleOut(),
+    Action.SCALE_IN: ScaleIn(),
     Action.SERVICE_RESTART: ServiceRestart(),
     Action.ROLLBACK: Rollback(),
     Action.STOP_UNHEALTHY_TASKS: StopUnhealthyTasks(),

@@ -4,11 +4,11 @@ import re
 from datetime import timedelta
 
 from bokgu.api.fields import bounded, format_duration, parse_duration
-from bokgu.api.recovery_plan import Step, StepParameters, Undo, Validation
-from bokgu.api.runbook import RunbookStep
-from bokgu.api.vocabulary import Comparison, OnFailure, ValidationType
+from bokgu.api.recovery_plan import LOG_MATCHES, Step, StepParameters, Undo, Validation
+from bokgu.api.runbook import RunbookStep, RunbookValidation
+from bokgu.api.vocabulary import Action, Comparison, OnFailure, ValidationType
 from bokgu.core.building.count import wanted_count
-from bokgu.core.building.usual import USUAL
+from bokgu.core.building.usual import CONFIRMATION_TIMEOUT, USUAL
 from bokgu.core.detection import lowest_threshold
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.templates import fill_template
@@ -68,31 +68,52 @@ def concrete_step(
     return Step(
         name=step.name,
         action=step.action,
-        description=bounded(" ".join((text, *filter(None, (remark,)), *_left_out(step, undo))), 2048),
+        description=bounded(" ".join((text, *filter(None, (remark,)), *_left_out(step, undo, facts))), 2048),
         parameters=parameters,
         estimated_duration=format_duration(estimate_step(step)),
         timeout=step.timeout or format_duration(USUAL[step.action].timeout),
-        required_resources=step.required_resources or ("ecs_service",),
+        required_resources=step.required_resources or (() if step.action is Action.WAIT else ("ecs_service",)),
         on_failure=step.on_failure or (OnFailure.ROLL_BACK if undo else OnFailure.STOP),
         rollback=undo,
         validation=_validation(step, facts),
     )
 
 
-def _left_out(step: RunbookStep, undo: Undo | None) -> list[str]:
+def _left_out(step: RunbookStep, undo: Undo | None, facts: PlanningFacts) -> list[str]:
     """What the runbook asks for that the plan does not do, said plainly."""
     found = []
     if step.rollback and undo is None:
         found.append("A restart changes no revision: nothing takes it back, so the runbook's rollback is left out.")
-    if step.validation and step.validation.type is ValidationType.LOG:
+    if step.validation and step.validation.type is ValidationType.LOG and not _reads_log(step, facts):
         criteria = step.validation.criteria or "log"
-        found.append(f"The runbook's check {criteria} of logs is left out: the incident quotes the log lines.")
+        why = "it names no pattern" if step.validation.pattern is None else "the service names no spec.logGroup"
+        found.append(f"The runbook's check {criteria} of logs is left out: {why}.")
     return found
 
 
-def _validation(step: RunbookStep, facts: PlanningFacts) -> Validation | None:
-    """The incident's own metric must be on the right side of its lowest threshold; windows follow its period."""
+def _reads_log(step: RunbookStep, facts: PlanningFacts) -> bool:
+    """Whether the step is proven by the service's log."""
     asked = step.validation
+    return (
+        asked is not None
+        and asked.type is ValidationType.LOG
+        and asked.pattern is not None
+        and facts.protected_service.spec.log_group is not None
+    )
+
+
+def _validation(step: RunbookStep, facts: PlanningFacts) -> Validation | None:
+    """The incident's own metric must be on the right side of its lowest threshold; windows follow its period. Or what
+    the runbook asks for instead: a log, or a person."""
+    asked = step.validation
+    if asked and asked.type is ValidationType.MANUAL and step.action.writes:
+        return Validation(
+            type=ValidationType.MANUAL,
+            criteria=asked.criteria or "confirmed",
+            timeout=asked.timeout or format_duration(CONFIRMATION_TIMEOUT),
+        )
+    if asked and step.action.writes and _reads_log(step, facts):
+        return _log_validation(step, asked, facts)
     if not USUAL[step.action].clean_periods or facts.watch is None or facts.condition is None:
         return None
     metric = asked if asked and asked.type is ValidationType.METRIC else None
@@ -115,6 +136,23 @@ def _validation(step: RunbookStep, facts: PlanningFacts) -> Validation | None:
     )
 
 
+def _log_validation(step: RunbookStep, asked: RunbookValidation, facts: PlanningFacts) -> Validation:
+    """The windows follow period and delay that the ProtectedService is watched with."""
+    detection = facts.protected_service.spec.detection
+    hold = USUAL[step.action].clean_periods * parse_duration(detection.period)
+    hold = max(hold, parse_duration(asked.for_ or "0s"))
+    least = hold + parse_duration(detection.settle)
+    wait = max(least, parse_duration(asked.timeout)) if asked.timeout else hold + least
+    return Validation(
+        type=ValidationType.LOG,
+        criteria=asked.criteria or "log",
+        expression=asked.expression or f"{LOG_MATCHES} <= 0",
+        pattern=asked.pattern,
+        for_=format_duration(hold),
+        timeout=format_duration(wait),
+    )
+
+
 def wait_for_deployment(why: str = "what to do is decided when that has ended") -> NoPlan:
     """There is no plan while ECS is deploying."""
     return NoPlan("DeploymentInProgress", f"ECS is deploying: {why}", wait=True)
@@ -122,6 +160,8 @@ def wait_for_deployment(why: str = "what to do is decided when that has ended") 
 
 def estimate_step(step: RunbookStep) -> timedelta:
     """How long the step usually takes."""
+    if step.parameters and step.parameters.duration and not step.estimated_duration:
+        return parse_duration(step.parameters.duration)
     return parse_duration(step.estimated_duration) if step.estimated_duration else USUAL[step.action].estimate
 
 

@@ -10,6 +10,7 @@ from bokgu.core.building.scale_out import build_scale_out
 from bokgu.core.building.service_restart import build_restart
 from bokgu.core.building.step import concrete_step, wait_for_deployment
 from bokgu.core.building.stop_unhealthy_tasks import build_stops
+from bokgu.core.building.wait import build_wait
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 
 
@@ -20,6 +21,8 @@ def _refuse(step: RunbookStep, _: PlanningFacts) -> NoPlan:
 _BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ...] | NoPlan]] = {
     Action.HEALTH_CHECK: lambda step, facts: (concrete_step(step, facts),),
     Action.SCALE_OUT: build_scale_out,
+    Action.SCALE_IN: lambda *_: NoPlan("NoScaleIn", "a runbook has no scale_in of its own", wait=False),
+    Action.WAIT: build_wait,
     Action.SERVICE_RESTART: build_restart,
     Action.ROLLBACK: build_rollback,
     Action.STOP_UNHEALTHY_TASKS: build_stops,

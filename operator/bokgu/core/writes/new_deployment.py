@@ -42,11 +42,25 @@ class NewDeployment:
 
     def complete(self, operation: OperationStatus, live: LiveState) -> bool:
         """The deployment is complete and runs all tasks, and no task of another one is left."""
-        return live.service.steady
+        return live.service.steady and operation.intent is not None and _runs_new(operation.intent, live)
 
     def describe(self, operation: OperationStatus, live: LiveState) -> str:
         """The task definition before and now."""
         return describe_revision(operation, live)
+
+
+def _runs_new(intent: Intent, live: LiveState) -> bool:
+    """Whether all tasks are of the revision that the deployment brought. ECS does not name it in its answer: it is none
+    that was there before, and the one that the service deployment is about, where that is described."""
+    service = live.service
+    if not service.current_service_revisions:
+        return True  # ECS says none, as of services older than service revisions.
+    running, rollout = service.busy_revisions, live.deployment
+    if running == (intent.before.service_revision_arn,):
+        return False
+    if rollout is None or rollout.arn != service.current_service_deployment or rollout.target_revision_arn is None:
+        return True
+    return running == (rollout.target_revision_arn,)
 
 
 def describe_revision(operation: OperationStatus, live: LiveState) -> str:

@@ -7,6 +7,7 @@ from bokgu.core.writes.desired_count import DesiredCount
 from bokgu.core.writes.new_deployment import NewDeployment
 from bokgu.core.writes.register_task_definition import RegisterTaskDefinition
 from bokgu.core.writes.run_task import RunTask
+from bokgu.core.writes.scalable_target import RegisteredRange
 from bokgu.core.writes.stop_deployment import StopDeployment
 from bokgu.core.writes.stop_task import StopTask
 from bokgu.core.writes.write import Change, Write, request_arguments
@@ -18,6 +19,7 @@ _WRITES: dict[str, Write] = {
     "RunTask": RunTask(),
     "StartAutomationExecution": StartAutomation(),
     "StopAutomationExecution": StopAutomation(),
+    "RegisterScalableTarget": RegisteredRange(),
 }
 
 _COUNT = DesiredCount()
