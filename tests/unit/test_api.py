@@ -125,7 +125,7 @@ def test_severities_are_ranked() -> None:
 
 
 def test_only_health_check_changes_nothing() -> None:
-    assert [a for a in Action if not a.writes] == [Action.HEALTH_CHECK]
+    assert [a for a in Action if not a.writes] == [Action.HEALTH_CHECK, Action.MANUAL]
 
 
 def test_a_plan_is_over_in_the_phases_that_say_so() -> None:

@@ -211,6 +211,11 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
         },
         {
+            "rule": "self.steps.all(s, s.action != 'manual' || (has(s.description) && !has(s.validation)))",
+            "message": "spec.steps: a manual step is what a person confirms: its description says what, and it has no"
+            " validation",
+        },
+        {
             "rule": "self.steps.all(s, !has(s.rollback) || (s.action == 'rollback_to_previous_version'"
             " && s.rollback.action == 'rollback_to_previous_version'))",
             "message": "spec.steps: only rollback_to_previous_version has a rollback, and it is of the same action",
@@ -324,6 +329,9 @@ class StepStatus(OperationStatus):
     """One step as it stands."""
 
     name: Word = Field(description="Name of the step.")
+    confirmation: CountedApproval | None = Field(
+        default=None, description="Who confirmed it, where a person had to: the PlanApproval that names the step."
+    )
     rollback: OperationStatus | None = Field(default=None, description="Its undo, once that began.")
 
 
@@ -333,6 +341,7 @@ class ApprovalStatus(ApiModel):
     role: RoleName = Field(description="As which role.")
     approver: PersonName = Field(description="Who.")
     decision: Decision = Field(description="What they said.")
+    step: Label | None = Field(default=None, description="The step that it is about; absent: the whole plan.")
     at: Timestamp = Field(description="When it was created.")
     ref: ObjectName = Field(description="Name of the PlanApproval.")
     uid: Uid = Field(description="Its uid.")
@@ -375,7 +384,8 @@ class RecoveryPlanStatus(ApiModel):
     )
     approval_request: Text | None = Field(
         default=None,
-        description="The PlanApproval to commit, while the plan waits for one. `bokgu approve` completes it.",
+        description="The PlanApproval to commit, while the plan waits for one, or a step of it for a confirmation."
+        " `bokgu approve` completes it.",
     )
     gates: Annotated[tuple[Gate, ...], Field(max_length=24)] = Field(
         default=(), description="The guards that were asked before the next write."

@@ -161,9 +161,13 @@ class RunbookStep(ApiModel):
             "message": "parameters.minimumHealthyPercent is for service_restart",
         },
         {
+            "rule": "self.action != 'manual' || (has(self.description) && !has(self.validation))",
+            "message": "a manual step is what a person confirms: its description says what, and it has no validation",
+        },
+        {
             "rule": "!has(self.rollback) || self.action in ['service_restart', 'rollback_to_previous_version']",
-            "message": "health_check changes nothing, and a scale_out is not taken back while the trouble lasts:"
-            " neither has a rollback",
+            "message": "health_check and manual change nothing, and a scale_out is not taken back while the trouble"
+            " lasts: none of them has a rollback",
         },
         {
             "rule": "!has(self.rollback) || self.rollback.action == 'rollback_to_previous_version'",
@@ -221,19 +225,20 @@ class RunbookSpec(ApiModel):
             "message": "spec.steps: every name must be unique",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action == 'health_check')"
+            "rule": "!has(self.steps) || self.steps.all(s, s.action in ['health_check', 'manual'])"
             " || (has(self.rootCauses) && size(self.rootCauses) > 0) || has(self.serviceSelector)"
             " || (has(self.onlyByName) && self.onlyByName)",
             "message": "spec: a runbook that changes something whatever the root cause must name its services: give"
             " rootCauses, serviceSelector, or onlyByName",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action == 'health_check'"
+            "rule": "!has(self.steps) || self.steps.all(s, s.action in ['health_check', 'manual']"
             " || self.steps.exists_one(t, t.action == s.action))",
             "message": "spec.steps: at most one step of each action that changes something",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action == 'health_check') || !has(self.rootCauses)"
+            "rule": "!has(self.steps) || self.steps.all(s, s.action in ['health_check', 'manual'])"
+            " || !has(self.rootCauses)"
             f" || self.rootCauses.all(c, !(c in [{', '.join(f'{c!r}' for c in map(str, NO_CAUSE))}]))"
             " || has(self.serviceSelector) || (has(self.onlyByName) && self.onlyByName)",
             "message": f"spec: a runbook that changes something against {', '.join(NO_CAUSE)} must name its services:"

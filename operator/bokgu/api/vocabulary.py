@@ -44,11 +44,12 @@ class Action(StrEnum):
     SERVICE_RESTART = "service_restart"
     SCALE_OUT = "scale_out"
     ROLLBACK = "rollback_to_previous_version"
+    MANUAL = "manual"
 
     @property
     def writes(self) -> bool:
         """Whether the action changes something in AWS."""
-        return self is not Action.HEALTH_CHECK
+        return self not in {Action.HEALTH_CHECK, Action.MANUAL}
 
 
 class Role(StrEnum):

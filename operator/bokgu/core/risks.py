@@ -30,7 +30,7 @@ def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
             return [_interruption("a restart", facts), _other_code()]
         case Action.ROLLBACK:
             return [_interruption("the rollback", facts), _what_was_new(), *_revision_set_again(facts)]
-        case Action.HEALTH_CHECK:
+        case Action.HEALTH_CHECK | Action.MANUAL:
             return []
 
 

@@ -60,7 +60,7 @@ def last_begun(records: Iterable[IncidentRecord], service: str) -> dict[str, dat
 
 def was_tried(plan: PlanRecord) -> bool:
     """Whether the plan is over and got as far as doing something: reading the service helps nobody."""
-    begun = [s for s in plan.steps if s.started_at and s.action != Action.HEALTH_CHECK]
+    begun = [s for s in plan.steps if s.started_at and s.action not in {Action.HEALTH_CHECK, Action.MANUAL}]
     return plan.started_at is not None and plan.outcome.terminal and (bool(begun) or not plan.steps)
 
 

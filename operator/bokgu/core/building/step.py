@@ -6,7 +6,7 @@ from datetime import timedelta
 from bokgu.api.fields import bounded, format_duration, parse_duration
 from bokgu.api.recovery_plan import LOG_MATCHES, Step, StepParameters, Undo, Validation
 from bokgu.api.runbook import RunbookStep, RunbookValidation
-from bokgu.api.vocabulary import Comparison, OnFailure, ValidationType
+from bokgu.api.vocabulary import Action, Comparison, OnFailure, ValidationType
 from bokgu.core.building.count import wanted_count
 from bokgu.core.building.usual import CONFIRMATION_TIMEOUT, USUAL
 from bokgu.core.detection import lowest_threshold
@@ -72,7 +72,7 @@ def concrete_step(
         parameters=parameters,
         estimated_duration=format_duration(estimate_step(step)),
         timeout=step.timeout or format_duration(USUAL[step.action].timeout),
-        required_resources=step.required_resources or ("ecs_service",),
+        required_resources=step.required_resources or (() if step.action is Action.MANUAL else ("ecs_service",)),
         on_failure=step.on_failure or (OnFailure.ROLL_BACK if undo else OnFailure.STOP),
         rollback=undo,
         validation=_validation(step, facts),

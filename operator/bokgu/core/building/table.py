@@ -13,6 +13,7 @@ from bokgu.core.planning_facts import NoPlan, PlanningFacts
 
 _BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ...] | NoPlan]] = {
     Action.HEALTH_CHECK: lambda step, facts: (concrete_step(step, facts),),
+    Action.MANUAL: lambda step, facts: (concrete_step(step, facts),),
     Action.SCALE_OUT: build_scale_out,
     Action.SERVICE_RESTART: build_restart,
     Action.ROLLBACK: build_rollback,

@@ -45,5 +45,8 @@ USUAL: Mapping[Action, Usual] = {
         10,
         "Restore the service revision that served before: {targetRevision} instead of {currentRevision}.",
     ),
+    Action.MANUAL: Usual(
+        timedelta(minutes=15), CONFIRMATION_TIMEOUT, 0, "A person looks at the service and confirms that it is well."
+    ),
 }
 """By action; every action has a row."""
