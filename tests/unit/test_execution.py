@@ -719,12 +719,12 @@ def test_s9_traffic_that_comes_late_is_judged() -> None:
         assert world.status.steps[0].verdict is verdict
 
 
-GROUPS = {"target_groups": ("tg/a", "tg/b")}
+GROUPS = ("tg/a", "tg/b")
 
 
 def balanced(counts: dict[str, int] | None, *, pairs: dict[str, str] | None = None) -> World:
     """A service behind two target groups whose scale_out is complete as far as ECS knows."""
-    world = World(plan(scale_out(validation=VALIDATION)), ecs=service(**GROUPS, target_pairs=pairs or {}))
+    world = World(plan(scale_out(validation=VALIDATION)), ecs=service(target_groups=GROUPS, target_pairs=pairs or {}))
     world.until_sent()
     world.settle()
     world.healthy_targets = counts
@@ -777,7 +777,7 @@ def test_s9_targets_that_stay_unhealthy_fail_the_step_and_unreadable_ones_prove_
 
 
 def test_an_undo_returns_to_a_service_whose_targets_were_never_healthy() -> None:
-    world = World(plan(roll_back(validation=VALIDATION)), ecs=service(**GROUPS))
+    world = World(plan(roll_back(validation=VALIDATION)), ecs=service(target_groups=GROUPS))
     world.until_sent()
     world.settle()
     world.healthy_targets = {"tg/a": 0, "tg/b": 0}

@@ -45,6 +45,7 @@ from tests.unit.small_world import World, mid_deployment, open_tokens, operation
 ON_FAILURE = st.sampled_from(["RollBack", "Stop", "Continue"])
 BY_PERSON = {"type": "manual", "criteria": "looks_well", "timeout": "20m"}
 VALIDATIONS = st.sampled_from([{}, {"validation": VALIDATION}, {"validation": BY_PERSON}])
+LOOKING = {health_check, manual}
 BUILDERS = (roll_back, roll_back, scale_out, restart, health_check, manual)
 
 

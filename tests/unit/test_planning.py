@@ -278,7 +278,7 @@ def test_the_metric_must_be_on_the_right_side_of_the_lowest_threshold(
     validation = built(watch=one).spec.steps[-1].validation
     assert validation
     assert validation.expression == expression
-    assert parse_expression(validation.expression).name == "error_rate"
+    assert parse_expression(validation.expression or "").name == "error_rate"
 
 
 @pytest.mark.parametrize("comparison", list(Comparison))
@@ -288,7 +288,7 @@ def test_a_step_is_good_exactly_where_the_detector_sees_no_breach(comparison: Co
     one = watch(condition={"comparison": comparison, "thresholds": {"high": "0"}})
     validation = built(watch=one).spec.steps[-1].validation
     assert validation
-    good = parse_expression(validation.expression).holds(value)
+    good = parse_expression(validation.expression or "").holds(value)
     assert good is not breaches(one.conditions[0], value, "0")
 
 
@@ -297,7 +297,7 @@ def test_a_step_is_good_only_where_the_detector_lets_the_trouble_end() -> None:
     one = watch(condition={"clearThreshold": "0.02"})
     validation = built(watch=one).spec.steps[-1].validation
     assert validation
-    assert parse_expression(validation.expression).limit == 0.02
+    assert parse_expression(validation.expression or "").limit == 0.02
 
 
 @pytest.mark.parametrize(
