@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-gitops test-fidelity lint type crds docs verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-gitops test-fidelity lint type crds docs verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ test: controlplane ## run all tests on the real control plane and the simulator
 
 test-unit: $(LOCKED) ## run the tests of the pure core, which need nothing else
 	@$(PY) -m pytest tests/unit
+
+test-faults: controlplane ## kill the operator at every call and let everything fail once (docs/faults.md); under an hour on 2 cores
+	@BOKGU_TEST_FAULTS=1 $(PY) -m pytest tests/faults tests/unit/test_execution_histories.py --timeout 3600
 
 test-gitops: controlplane ## run Flux's kustomize-controller on what docs/gitops.md shows; builds it once, about 4 minutes
 	@$(PY) -m tests.gitops >/dev/null

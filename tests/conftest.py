@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.diagnosis import corpus
+from tests.faults import tally as faults
 from tests.scenarios import tally
 from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
@@ -16,11 +17,14 @@ from tests.world.roles import FIRST_ACCOUNT
 from tests.world.scene import Scene
 from tests.world.world import World
 
+pytest_runtest_makereport = faults.pytest_runtest_makereport
+
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """A hook. In a conftest of its own folder it would be unknown to the process that hands out tests and sums up."""
     tally.pytest_terminal_summary(terminalreporter)
     corpus.pytest_terminal_summary(terminalreporter)
+    faults.pytest_terminal_summary(terminalreporter)
     sequences.pytest_terminal_summary(terminalreporter)
 
 

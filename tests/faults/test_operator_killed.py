@@ -87,6 +87,15 @@ def test_throttled_update_is_sent_later_once(scene: Scene) -> None:
     assert len(scene.updates()) == 1
 
 
+def test_update_with_expired_credentials_is_sent_later_once(scene: Scene) -> None:
+    plan = scene.surge()
+    scene.world.simulator.expire_token("UpdateService", resource=f'"{scene.service}"', count=2)
+    scene.approve(plan)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 40)
+    assert scene.plan_is("Completed")
+    assert len(scene.updates()) == 1
+
+
 def test_refused_update_fails_the_plan_and_escalates(scene: Scene) -> None:
     plan = scene.surge()
     scene.world.simulator.add_fault("UpdateService", resource=f'"{scene.service}"', code="AccessDeniedException")

@@ -152,3 +152,95 @@ def test_s12_preset_that_lacks_what_it_needs_is_refused_at_admission(
     wrong = protected_service("any", **spec)
     refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(wrong), check=False)
     assert message in refused.stderr
+
+
+def _plan(*steps: dict[str, object]) -> dict[str, object]:
+    """A RecoveryPlan that a person writes."""
+    whole = [{"name": f"step-{n}", "timeout": "30m", "onFailure": "Stop", **step} for n, step in enumerate(steps)]
+    return {
+        "apiVersion": "bokgu.dev/v1alpha1",
+        "kind": "RecoveryPlan",
+        "metadata": {"name": "by-hand", "namespace": NAMESPACE},
+        "spec": {
+            "incidentRef": {"name": "any", "uid": "any"},
+            "serviceRef": {"name": "any"},
+            "preconditions": {"desiredCount": 3, "rootCause": "TrafficSurge"},
+            "steps": whole,
+            "expiresAt": "2030-01-01T00:00:00Z",
+        },
+    }
+
+
+def _step(action: str, **parameters: object) -> dict[str, object]:
+    return {"action": action, "parameters": parameters}
+
+
+NO_RANGE_OF_THAT = "minCapacity of a scale_out must be its desiredCount"
+NO_MAXIMUM = "maxCapacity is for a scale_out with minCapacity, and not below that"
+NEEDS_COUNT = "scale_in needs parameters.desiredCount, or minCapacity to give a minimum back"
+NOT_FOR_THIS = "desiredCount and minCapacity are for scale_out and scale_in"
+NEEDS_DURATION = "wait needs parameters.duration, from 1s to 24h, and a timeout that is not shorter"
+ONLY_WAITS = "duration and calm are for wait, which has no validation"
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (_step("scale_out", desiredCount=5, minCapacity=4), NO_RANGE_OF_THAT),
+        (_step("scale_out", desiredCount=5, maxCapacity=9), NO_MAXIMUM),
+        (_step("scale_out", desiredCount=5, minCapacity=5, maxCapacity=4), NO_MAXIMUM),
+        (_step("scale_in", minCapacity=3, maxCapacity=4), NO_MAXIMUM),
+        ({"action": "scale_in"}, NEEDS_COUNT),
+        (_step("scale_in", desiredCount=3, minCapacity=3), NEEDS_COUNT),
+        (_step("scale_in", desiredCount=0), "should be greater than or equal to 1"),
+        (_step("service_restart", desiredCount=3), NOT_FOR_THIS),
+        (_step("wait", calm=True), NEEDS_DURATION),
+        (_step("wait", duration="0s"), NEEDS_DURATION),
+        (_step("wait", duration="25h") | {"timeout": "26h"}, NEEDS_DURATION),
+        (_step("wait", duration="31m"), NEEDS_DURATION),
+        (_step("scale_out", desiredCount=5, calm=True), ONLY_WAITS),
+        (_step("scale_in", minCapacity=0) | {"rollback": {"action": "scale_out"}}, "only rollback_to_previous_version"),
+    ],
+)
+def test_s12_step_that_cannot_be_meant_is_refused_at_admission(
+    world: World, step: dict[str, object], message: str
+) -> None:
+    refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(_plan(step)), check=False)
+    assert message in refused.stderr
+
+
+def test_a_plan_that_gives_a_minimum_back_is_admitted(world: World) -> None:
+    raised = _step("scale_out", desiredCount=5, minCapacity=5, maxCapacity=14)
+    manifest = _plan(raised, _step("wait", duration="30m", calm=True), _step("scale_in", minCapacity=0))
+    taken = world.control_plane.kubectl(
+        "create", "--dry-run=server", "-f", "-", input=json.dumps(manifest), check=False
+    )
+    assert taken.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (_step("scale_in"), "a Runbook has no scale_in"),
+        (_step("wait"), "needs parameters.duration"),
+        (_step("wait", duration="25h"), "needs parameters.duration, from 1s to 24h"),
+        (_step("wait", duration="1h") | {"timeout": "5m"}, "its timeout is not shorter"),
+        (_step("wait", duration="1h") | {"validation": {"type": "metric"}}, "it has no validation"),
+        (_step("scale_out", duration="1h"), "wait, and nothing else"),
+        (_step("wait", duration="1h", calm=True), ""),
+    ],
+)
+def test_s12_runbook_that_waits_or_scales_in_wrongly_is_refused_at_admission(
+    world: World, step: dict[str, object], message: str
+) -> None:
+    manifest = {
+        "apiVersion": "bokgu.dev/v1alpha1",
+        "kind": "Runbook",
+        "metadata": {"name": "waits", "namespace": NAMESPACE},
+        "spec": {"steps": [{"name": "step", **step}]},
+    }
+    refused = world.control_plane.kubectl(
+        "create", "--dry-run=server", "-f", "-", input=json.dumps(manifest), check=False
+    )
+    assert message in refused.stderr
+    assert bool(message) == bool(refused.stderr)

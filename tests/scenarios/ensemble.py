@@ -27,10 +27,10 @@ PATIENCE = float(os.environ.get("SCENARIO_PATIENCE", "2"))
 class FastWorld(World):
     """A world whose operator may call AWS as often in a simulated minute as it may outside in a real one."""
 
-    def start_operator(self, settings: Mapping[str, str] | None = None) -> None:
+    def start_operator(self, settings: Mapping[str, str] | None = None, name: str = "operator") -> None:
         """Start it with quotas at the pace of the world."""
         quotas = ",".join(f"{name}={quota.rate * SPEED:g}" for name, quota in DEFAULT_QUOTAS.items())
-        super().start_operator({"BOKGU_AWS_QUOTAS": quotas, "BOKGU_RESYNC": "60s", **(settings or {})})
+        super().start_operator({"BOKGU_AWS_QUOTAS": quotas, "BOKGU_RESYNC": "60s", **(settings or {})}, name)
 
 
 @contextmanager

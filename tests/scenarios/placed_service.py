@@ -79,7 +79,7 @@ class PlacedService:
 
     def concerns(self, parameters: str) -> bool:
         """Whether an AWS call with these parameters (JSON text) is about the service."""
-        return f'"{self.name}"' in parameters or f"/{self.name}/" in parameters or f"/{self.name}-" in parameters
+        return any(f"{before}{self.name}{after}" in parameters for before, after in ('""', '/"', "//", "/-"))
 
     def names_cluster(self, parameters: str) -> bool:
         """Whether an AWS call with these parameters (JSON text) is about something in its cluster."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bokgu.api.incident import IncidentPlan
 from bokgu.api.meta import UidReference
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget, ServiceRevision
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
@@ -32,6 +32,7 @@ class World:
     plan: RecoveryPlan
     now: datetime = NOW
     ecs: EcsService = field(default_factory=facts.service)
+    scalable: ScalableTarget | None = None
     tally: Tally = facts.APPROVED
     lag: timedelta = timedelta()
     readable: bool = True
@@ -123,6 +124,14 @@ class World:
             )
         )
 
+    def register(self, minimum: int, maximum: int | None = None) -> None:
+        """Application Auto Scaling gets another range, and brings the count into it."""
+        was = self.scalable or ScalableTarget(minimum, maximum or minimum)
+        self.scalable = replace(was, minimum=minimum, maximum=was.maximum if maximum is None else maximum)
+        wanted = min(max(self.ecs.desired_count, self.scalable.minimum), self.scalable.maximum)
+        if wanted != self.ecs.desired_count:
+            self.scale(wanted)
+
     def stop_rollout(self, arn: str) -> None:
         """StopServiceDeployment with ROLLBACK."""
         if self.rollout and self.rollout.arn == arn and self.rollout.status == "IN_PROGRESS":
@@ -170,6 +179,7 @@ class World:
             problem=None if self.readable else UNREACHABLE,
             revisions=self.revisions if self.readable else {},
             measurement=measurement,
+            scalable_target=self.scalable,
             unsent=frozenset(self.unsent),
             known_since=self.known_since,
             deployment=self._seen().deployment if self.readable else None,
@@ -252,6 +262,8 @@ class World:
         arguments = json.loads(send.request.arguments)
         if "desiredCount" in arguments:
             self.scale(arguments["desiredCount"])
+        if "MinCapacity" in arguments:
+            self.register(arguments["MinCapacity"], arguments.get("MaxCapacity"))
         if "taskDefinition" in arguments or arguments.get("forceNewDeployment"):
             self.deploy(arguments.get("taskDefinition", self.ecs.task_definition))
         if "serviceDeploymentArn" in arguments:

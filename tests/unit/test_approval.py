@@ -40,8 +40,10 @@ from tests.unit.facts import (
     approval,
     judged,
     plan,
+    revision_arn,
     roll_back,
     scale_out,
+    service_deployment_arn,
     tally,
 )
 from tests.world.people import Person
@@ -59,7 +61,28 @@ def full_plan() -> dict[str, Any]:
     """A plan as a GET returns it, with every field of the spec."""
     one = plan(
         roll_back(description="d", estimatedDuration="15m", requiredResources=["ecs_service"], validation=VALIDATION),
-        scale_out(name="more"),
+        scale_out(name="more", parameters={"desiredCount": 5, "minCapacity": 5, "maxCapacity": 14}),
+        {
+            "name": "calm",
+            "action": "wait",
+            "parameters": {"duration": "30m", "calm": True},
+            "timeout": "75m",
+            "onFailure": "Stop",
+        },
+        {
+            "name": "back",
+            "action": "scale_in",
+            "parameters": {"minCapacity": 3},
+            "timeout": "30m",
+            "onFailure": "Stop",
+        },
+        preconditions={
+            "serviceRevisionArn": revision_arn(2),
+            "serviceDeploymentArn": service_deployment_arn(2),
+            "desiredCount": 3,
+            "scalableTarget": {"minCapacity": 3, "maxCapacity": 12, "suspended": ["DynamicScalingIn"]},
+            "rootCause": "BadDeployment",
+        },
         runbookRef={"name": "bad-deployment"},
         chosenBecause="it is against BadDeployment",
         trackRecord="helped 1 of 2 times here",

@@ -283,6 +283,18 @@ def test_a_deployment_that_ecs_takes_back_itself_is_said_so() -> None:
     assert Trait.ROLLED_BACK_BY_ECS in diagnose(evidence(service=service(), deployments=ended[::-1])).traits
 
 
+def test_a_change_of_the_count_is_no_end_of_the_deployment() -> None:
+    """ECS moves updatedAt of a deployment whose desired count changes, however long it has been complete."""
+    first = service_deployment(1, NOW - 25 * MINUTE)
+    scaled = deployment(1, created_at=NOW - 25 * MINUTE, updated_at=NOW - 5 * MINUTE)
+    surge = evidence(
+        requests=SURGE, service=service(1, deployments=(scaled,)), deployments=(first,), task_definitions=NEW_IMAGE[1:]
+    )
+    assert diagnose(surge).root_cause is RootCause.TRAFFIC_SURGE
+    taking_over = replace(first, finished_at=ONSET - MINUTE)
+    assert diagnose(replace(surge, deployments=(taking_over,))).root_cause is not RootCause.TRAFFIC_SURGE
+
+
 @pytest.mark.parametrize(("ago", "given_up"), [(119, True), (121, False)])
 def test_a_revision_that_was_given_up_explains_trouble_for_two_hours(ago: float, given_up: bool) -> None:
     new, old = NEW_IMAGE

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from bokgu.api.observed import AwsError
 from bokgu.api.recovery_plan import Answer, RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
 from bokgu.core.approval.tally import Tally
@@ -823,6 +824,42 @@ def test_a_service_that_is_gone_for_good_does_not_hold_the_plan_for_ever(moment:
         if world.over:
             break
     assert world.status.phase in {PlanPhase.FAILED, PlanPhase.ROLLBACK_FAILED}
+
+
+def deleted(world: World, how: str) -> PlanFacts:
+    """The facts of the next pass, once somebody has deleted the service."""
+    facts_ = world.facts()
+    if how == "MISSING":
+        missing = AwsError("DescribeServices", "MISSING", "no service api in cluster shop", sent=False)
+        return replace(facts_, service=None, problem=missing, revisions={})
+    assert facts_.service
+    return replace(facts_, service=replace(facts_.service, status=how, desired_count=0))
+
+
+@pytest.mark.parametrize("how", ["DRAINING", "INACTIVE", "MISSING"])
+@pytest.mark.parametrize("moment", ["started", "stored", "in doubt", "in progress", "verifying", "undo"])
+def test_s4_a_plan_whose_service_is_deleted_ends_and_sends_nothing_more(moment: str, how: str) -> None:
+    """Who deletes a service means it, and an undo would bring nothing back."""
+    rollback = roll_back(validation=VALIDATION)
+    world = verifying(rollback) if moment == "verifying" else running(rollback)
+    match moment:
+        case "stored":
+            world.until_intent()
+        case "in doubt" | "in progress" | "undo":
+            unreadable_from(world, moment)
+            world.readable = True
+    gone = deleted(world, how)
+    outcome = decide(world.plan, gone)
+    assert outcome.effect is None
+    status = outcome.status
+    assert (status.phase, status.reason, status.finished_at) == (PlanPhase.CANCELLED, "ServiceGone", gone.now)
+    assert {c.type: c.status for c in status.conditions}["Succeeded"] == "False"
+    assert any("deleted" in str(gate.message) for gate in status.gates)
+    begun = [o for step in status.steps for o in (step, step.rollback) if o and o.started_at]
+    assert all(o.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED} for o in begun), "nothing goes on"
+    assert moment == "started" or begun[-1].reason == "ServiceGone"
+    after = world.plan.model_copy(update={"status": status})
+    assert decide(after, gone).status == status
 
 
 def test_a_service_that_never_becomes_steady_again_times_out() -> None:

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from bokgu.api.history import MAX_SIGNATURE, IncidentRecord, Outcome
 from bokgu.api.incident import EvidenceItem, SimilarIncidents
+from bokgu.api.meta import NameReference
 from bokgu.api.vocabulary import IncidentType, OperationPhase, PlanPhase, RootCause
 from bokgu.core.history import build_record, build_signature, find_similar, rank_similar
-from tests.unit.facts import MINUTE, NOW, PLAN_UID, incident
+from bokgu.core.track_record import TrackRecord, track_records
+from tests.unit.facts import DIGEST, MINUTE, NOW, PLAN_UID, incident
 from tests.unit.history_facts import finished_plan, record, records, resolved
 
 SURGE = RootCause.TRAFFIC_SURGE
@@ -63,6 +65,34 @@ def test_of_a_plan_that_is_gone_the_incident_says_what_is_known() -> None:
 )
 def test_the_outcome_tells_recovery_from_relapse(reason: str, plan: str | None, outcome: Outcome) -> None:
     assert build_record(resolved(reason, outcome=plan), [], "production").outcome == outcome
+
+
+def relapsed(reason: str, *, next_one: str = "Completed") -> IncidentRecord:
+    """The record of an incident whose first plan completed and did not end it."""
+    first = {"name": "plan-1", "uid": PLAN_UID, "digest": DIGEST, "startedAt": NOW - 30 * MINUTE}
+    entries = [
+        {**first, "outcome": "Completed", "relapsedAt": NOW - 16 * MINUTE},
+        {**first, "name": "plan-2", "uid": "uid-2", "startedAt": NOW - 15 * MINUTE, "outcome": next_one},
+    ]
+    earlier, later = finished_plan(), finished_plan(next_one)
+    meta = later.metadata.model_copy(update={"name": "plan-2", "uid": "uid-2"})
+    more = later.spec.model_copy(update={"runbook_ref": NameReference(name="traffic-surge-more")})
+    later = later.model_copy(update={"metadata": meta, "spec": more})
+    return build_record(resolved(reason, plans=entries), [earlier, later], "production")
+
+
+def test_of_several_plans_only_the_one_that_ended_the_incident_has_helped() -> None:
+    kept = relapsed("Recovered")
+    assert kept.outcome == Outcome.RECOVERED
+    found = {runbook: known for (runbook, _, _), known in track_records([kept]).items()}
+    assert found == {"traffic-surge": TrackRecord(0, 1), "traffic-surge-more": TrackRecord(1, 1)}
+
+
+def test_where_none_of_several_plans_ended_the_incident_it_has_relapsed() -> None:
+    kept = relapsed("Cleared", next_one="Expired")
+    assert kept.outcome == Outcome.RELAPSED
+    found = {runbook: known for (runbook, _, _), known in track_records([kept]).items()}
+    assert found["traffic-surge"] == TrackRecord(0, 1)
 
 
 def test_an_incident_that_is_open_is_escalated_and_took_no_time_yet() -> None:

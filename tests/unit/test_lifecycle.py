@@ -11,13 +11,14 @@ from bokgu.api.meta import UidReference, find_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.correlation import Suppression
-from bokgu.core.lifecycle import Standing, build_status, cleared, freezes_service, is_over
+from bokgu.core.lifecycle import Standing, build_status, cleared, is_over
 from bokgu.core.planning_facts import NoPlan
 from bokgu.core.timeline import MAX_TIMELINE
 from tests.unit.facts import (
     DIGEST,
     MINUTE,
     NOW,
+    OTHER_DIGEST,
     PLAN_UID,
     classification,
     detection,
@@ -243,28 +244,97 @@ def test_trouble_that_comes_back_in_the_watch_is_the_same_incident() -> None:
     assert life.look(50, "Clear", 20).phase is IncidentPhase.RESOLVED
 
 
-def test_trouble_that_is_back_after_a_completed_plan_is_escalated() -> None:
+def test_trouble_that_is_back_after_a_completed_plan_reopens_the_incident() -> None:
     life, done = Life(planned()), ended(PlanPhase.COMPLETED)
     life.look(2, "Clear", 2, plan=done)
     status = life.look(10, "Firing", 10, plan=done)
-    assert (status.phase, status.reason) == (IncidentPhase.ESCALATED, "Relapsed")
-    assert status.occurrences == 2
-    assert status.resolved_at is None
-    assert flag(status, "Mitigated") == "False"
+    assert (status.phase, status.reason) == (IncidentPhase.CLASSIFIED, "Relapsed")
+    assert (status.occurrences, status.resolved_at) == (2, None)
+    assert status.plans[-1].relapsed_at == NOW + 10 * MINUTE
+    assert [flag(status, type_) for type_ in ("Mitigated", "Verified", "Planned", "Resolved")] == ["False"] * 4
+    (told,) = [e for e in status.timeline if e.event == "Relapsed"]
+    assert told.message == "plan plan-1 completed, and the trouble has come back since"
 
 
-def test_trouble_that_never_went_away_is_escalated_when_the_watch_ends() -> None:
+def test_trouble_that_never_went_away_has_relapsed_when_the_watch_ends() -> None:
     life, done = Life(planned()), ended(PlanPhase.COMPLETED)
     assert life.look(5, "Firing", -20, plan=done).phase is IncidentPhase.VERIFYING
     status = life.look(30, "Firing", -20, plan=done)
-    assert (status.phase, status.reason, status.occurrences) == (IncidentPhase.ESCALATED, "Relapsed", 1)
+    assert (status.phase, status.reason, status.occurrences) == (IncidentPhase.CLASSIFIED, "Relapsed", 1)
+    assert status.plans[-1].relapsed_at == NOW + 30 * MINUTE
 
 
 def test_trouble_that_comes_back_before_it_was_clear_does_not_wait_for_the_end_of_the_watch() -> None:
     """Clear takes five calm minutes and the settle time: errors that return in the third keep the state Firing."""
     life, done = Life(planned()), ended(PlanPhase.COMPLETED)
     assert life.look(11, "Firing", -20, plan=done, clears_within=12 * MINUTE).phase is IncidentPhase.VERIFYING
-    assert life.look(15, "Firing", -20, plan=done, clears_within=12 * MINUTE).phase is IncidentPhase.ESCALATED
+    assert life.look(15, "Firing", -20, plan=done, clears_within=12 * MINUTE).reason == "Relapsed"
+
+
+# The next rung
+
+
+NEXT = IncidentPlan(name="plan-2", uid="plan-2-uid", digest=OTHER_DIGEST, runbook="traffic-surge-more")
+BETTER_NOT = NoPlan("NoSafeAction", "page the owner", wait=False)
+
+
+def relapsed() -> tuple[Life, RecoveryPlan]:
+    life, done = Life(planned()), ended(PlanPhase.COMPLETED)
+    life.look(2, "Clear", 2, plan=done)
+    life.look(10, "Firing", 10, plan=done)
+    return life, done
+
+
+def test_the_next_rung_is_another_plan_of_the_same_incident() -> None:
+    life, done = relapsed()
+    status = life.look(10.1, "Firing", 10, plan=done, entry=NEXT)
+    assert (status.phase, status.reason) == (IncidentPhase.AWAITING_APPROVAL, "ApprovalsMissing")
+    assert [(p.name, p.outcome) for p in status.plans] == [("plan-1", "Completed"), ("plan-2", None)]
+    assert [flag(status, type_) for type_ in ("Mitigated", "Verified", "Planned")] == ["False", "Unknown", "True"]
+    assert status.timeline[-1].message == "plan-2: next rung traffic-surge-more"
+
+
+def test_an_incident_is_recovered_by_the_plan_that_ended_it() -> None:
+    life, done = relapsed()
+    life.look(10.1, "Firing", 10, plan=done, entry=NEXT)
+    meta = {"name": "plan-2", "uid": "plan-2-uid"}
+    again = plan(meta=meta, status={"phase": "Completed", "startedAt": NOW, "finishedAt": NOW + 20 * MINUTE})
+    assert life.look(21, "Clear", 19, plan=again).reason == "RelapseWatch"
+    status = life.look(50, "Clear", 19, plan=again)
+    assert (status.phase, status.reason) == (IncidentPhase.RESOLVED, "Recovered")
+    assert [p.relapsed_at is not None for p in status.plans] == [True, False]
+
+
+def test_where_nothing_follows_a_relapse_a_person_is_called() -> None:
+    life, done = relapsed()
+    status = life.look(11, "Firing", 10, plan=done, no_plan=BETTER_NOT)
+    assert (status.phase, status.reason) == (IncidentPhase.ESCALATED, "Relapsed")
+    assert status.timeline[-1].message.endswith("come back since. Nothing follows: page the owner")
+    wait = NoPlan("DeploymentInProgress", "ECS is deploying", wait=True)
+    status = life.look(12, "Firing", 10, plan=done, no_plan=wait)
+    assert (status.phase, status.reason) == (IncidentPhase.CLASSIFIED, "DeploymentInProgress")
+
+
+def test_an_incident_whose_plans_are_used_up_says_what_was_tried() -> None:
+    entries = [{"name": f"plan-{n}", "uid": f"u{n}", "digest": DIGEST, "outcome": "Completed"} for n in (7, 8)]
+    one = incident(status={"plans": [*entries, ENTRY.to_dict() | {"runbook": "ours"}]})
+    status = settled(one, standing(plan=ended(PlanPhase.COMPLETED), detection=detection(since=NOW + MINUTE)))
+    assert (status.phase, status.reason) == (IncidentPhase.ESCALATED, "Relapsed")
+    said = "3 plans were tried: plan-7 (Completed), plan-8 (Completed), plan-1 (ours, Completed)"
+    assert any(said in e.message for e in status.timeline)
+
+
+@pytest.mark.parametrize("phase", [PlanPhase.FAILED, PlanPhase.ROLLED_BACK])
+def test_a_plan_that_was_measured_not_to_help_may_be_followed(phase: PlanPhase) -> None:
+    """It is Classified until the next rung is there."""
+    did_not_help = ended(phase, reason="VerificationFailed")
+    status = settled(planned(), standing(plan=did_not_help))
+    assert (status.phase, status.reason) == (IncidentPhase.CLASSIFIED, f"Plan{phase}")
+    assert status.plans[-1].outcome is phase
+    status = settled(planned(), standing(plan=did_not_help, no_plan=BETTER_NOT))
+    assert (status.phase, status.reason) == (IncidentPhase.ESCALATED, f"Plan{phase}")
+    silent = settled(planned(), standing(plan=did_not_help, detection=detection("Unknown")))
+    assert silent.phase is IncidentPhase.ESCALATED
 
 
 def test_corrupted_data_does_not_heal_by_silence() -> None:
@@ -279,28 +349,6 @@ def test_a_plan_that_ended_the_corruption_leaves_the_data_to_a_person() -> None:
     life, done = Life(incident(type="data_corruption", status=planned().status.to_dict())), ended(PlanPhase.COMPLETED)
     status = life.look(50, "Clear", 2, plan=done)
     assert (status.phase, status.reason) == (IncidentPhase.ESCALATED, "DataToCheck")
-
-
-@pytest.mark.parametrize(
-    ("type_", "found", "freezes"),
-    [
-        ("data_corruption", None, True),
-        ("data_corruption", {"rootCause": "DataCorruption"}, True),
-        ("data_corruption", {"rootCause": "Unknown"}, True),
-        ("data_corruption", {"rootCause": "CpuSaturation"}, False),
-        ("data_corruption", {"rootCause": "CpuSaturation", "confidence": "low"}, True),
-        ("high_error_rate", {"rootCause": "DataCorruption"}, False),
-    ],
-)
-def test_corrupted_data_freezes_its_service_but_for_its_own_plan_against_a_known_cause(
-    type_: str, found: dict[str, Any] | None, freezes: bool
-) -> None:
-    status = {"classification": classification(**found).to_dict()} if found else {}
-    trouble = incident(type=type_, status=status)
-    assert freezes_service(trouble, trouble.metadata.uid) is freezes
-    assert freezes_service(trouble, "another") is (type_ == "data_corruption"), "plans of other incidents always wait"
-    over = incident(type=type_, status={**status, "phase": "Resolved"})
-    assert not freezes_service(over, "another")
 
 
 def test_after_a_relapse_that_went_away_by_itself_the_watch_begins_anew() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.history import HistoryError, IncidentRecord, PlanRecord, Question
-from bokgu.api.observed import AwsError, ServiceRevision
+from bokgu.api.observed import AwsError, ScalableTarget, ServiceRevision
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentType, PlanPhase, Severity, Verdict
 from bokgu.config import Settings
@@ -108,6 +108,21 @@ def decide(one: Context, **changes: Any) -> Decision:
         **changes,
     }
     return asyncio.run(plan_incident(one, incident(), **facts))
+
+
+@pytest.fixture(autouse=True)
+def scaling(monkeypatch: pytest.MonkeyPatch) -> list[ScalableTarget | AwsError]:
+    """What Application Auto Scaling answers, once each; none is left, and it owns nothing."""
+    answers: list[ScalableTarget | AwsError] = []
+
+    async def describe(_aws: Any, _target: Any) -> ScalableTarget | None:
+        answer = answers.pop() if answers else None
+        if isinstance(answer, AwsError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(planning, "fetch_scalable_target", describe)
+    return answers
 
 
 FAILED = tuple(tried(n, "Escalated", PlanPhase.FAILED) for n in (1, 2, 3))
@@ -225,3 +240,25 @@ def test_s12_a_runbook_that_cannot_be_read_leaves_nothing_in_its_place() -> None
     broken["spec"]["steps"][0]["action"] = "action_of_a_later_release"
     one.objects.put("runbooks", broken | {"metadata": runbook("traffic-surge").metadata.to_dict()})
     assert "traffic-surge" not in {r.metadata.name for r in find_runbooks(one, "shop")}
+
+
+def test_a_plan_that_scales_asks_who_owns_the_count(scaling: list[ScalableTarget | AwsError]) -> None:
+    scaling.append(ScalableTarget(3, 12))
+    made = decide(context(Past())).outcome
+    assert isinstance(made, RecoveryPlan)
+    assert made.spec.preconditions.scalable_target
+    assert (made.spec.preconditions.scalable_target.min_capacity, len(made.spec.steps)) == (3, 4)
+
+
+def test_s4_where_nobody_says_who_owns_the_count_nothing_is_scaled(scaling: list[ScalableTarget | AwsError]) -> None:
+    scaling.append(AwsError("DescribeScalableTargets", "AccessDeniedException", "no", sent=False))
+    no = decide(context(Past())).outcome
+    assert isinstance(no, NoPlan)
+    assert (no.reason, no.wait) == ("ScalingUnknown", True)
+    assert "DescribeScalableTargets: AccessDeniedException" in no.message
+
+
+def test_a_plan_that_does_not_scale_does_not_ask(scaling: list[ScalableTarget | AwsError]) -> None:
+    scaling.append(ScalableTarget(3, 12))
+    assert isinstance(decide(context(Past()), classification=LEAK).outcome, RecoveryPlan)
+    assert len(scaling) == 1

@@ -45,6 +45,9 @@ def good(number: int = 1, **fields: Any) -> dict[str, Any]:
     return {"lastKnownGood": known}
 
 
+FEWER = [{"name": "scale-out", "action": "scale_out", "parameters": {"scaleStepPercent": 20}}]
+"""Steps that do something else than those of `runbook()`."""
+
 BAD_DEPLOYMENT = classification(rootCause="BadDeployment", newRevisionAtFault=True)
 
 
@@ -213,7 +216,7 @@ def test_s1_nothing_is_changed_on_a_guess(found: Any, changes: dict[str, Any], r
 
 def test_a_next_rung_changes_nothing_on_a_guess_either() -> None:
     first = runbook(serviceSelector={"environment": "production"}, escalatesTo="next")
-    books = (first, runbook("next", rootCauses=["TrafficSurge"]))
+    books = (first, runbook("next", rootCauses=["TrafficSurge"], steps=FEWER))
     no = build_plan(
         planning(
             classification=classification(confidence="low"), runbooks=books, track_records={"ours": TrackRecord(0, 3)}
@@ -288,7 +291,8 @@ def test_a_step_is_good_exactly_where_the_detector_sees_no_breach(comparison: Co
     one = watch(condition={"comparison": comparison, "thresholds": {"high": "0"}})
     validation = built(watch=one).spec.steps[-1].validation
     assert validation
-    good = parse_expression(validation.expression or "").holds(value)
+    assert validation.expression
+    good = parse_expression(validation.expression).holds(value)
     assert good is not breaches(one.conditions[0], value, "0")
 
 
@@ -297,7 +301,8 @@ def test_a_step_is_good_only_where_the_detector_lets_the_trouble_end() -> None:
     one = watch(condition={"clearThreshold": "0.02"})
     validation = built(watch=one).spec.steps[-1].validation
     assert validation
-    assert parse_expression(validation.expression or "").limit == 0.02
+    assert validation.expression
+    assert parse_expression(validation.expression).limit == 0.02
 
 
 @pytest.mark.parametrize(
@@ -503,7 +508,7 @@ def test_a_rung_against_other_trouble_is_passed_over() -> None:
 
 @pytest.mark.parametrize(("environment", "planned"), [("production", True), ("staging", False)])
 def test_a_rung_for_other_services_is_passed_over(environment: str, planned: bool) -> None:
-    rung = runbook("rung", onlyByName=True, serviceSelector={"environment": environment})
+    rung = runbook("rung", onlyByName=True, serviceSelector={"environment": environment}, steps=FEWER)
     books = (runbook("ours", escalatesTo="rung"), rung)
     plan = build_plan(planning(runbooks=books, track_records={"ours": TrackRecord(0, 3)}))
     assert isinstance(plan, RecoveryPlan) is planned

@@ -22,6 +22,7 @@ from tests.unit.facts import (
     task_definition,
     watch,
 )
+from tests.unit.test_drift import SCALED
 from tests.unit.test_plan_incident import Past, context
 
 DEPLOYED = tuple(service_deployment(n, NOW - ago * MINUTE) for n, ago in ((3, 10), (2, 2400), (1, 3000)))
@@ -33,11 +34,15 @@ class Kube:
 
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []
+        self.events: list[tuple[str, str, str, bool]] = []
 
     async def replace_status(self, _plural: str, raw: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
         self.written.append(status)
         metadata = {**raw["metadata"], "resourceVersion": str(len(self.written) + 1)}
         return {**raw, "metadata": metadata, "status": status}
+
+    async def create_event(self, about: Any, *, reason: str, note: str, warning: bool, **_: Any) -> None:
+        self.events.append((about.metadata.name, reason, note, warning))
 
 
 def world(*objects: Any) -> tuple[Context, Kube]:
@@ -46,13 +51,13 @@ def world(*objects: Any) -> tuple[Context, Kube]:
     return one, kube
 
 
-def look(one: Context, at: datetime = NOW) -> ProtectedServiceStatus:
+def look(one: Context, at: datetime = NOW, seen: ServiceLook = SEEN) -> ProtectedServiceStatus:
     """A pass after a look at the service; what it wrote."""
     (raw,) = one.objects.all(ProtectedService.plural)
     protected = ProtectedService.model_validate(raw)
     one.clock = lambda: at
     metadata = protected.metadata
-    one.looks[protected.key] = Look(at, metadata.generation, watch(), state=SEEN, uid=metadata.uid)
+    one.looks[protected.key] = Look(at, metadata.generation, watch(), state=seen, uid=metadata.uid)
     asyncio.run(passes.reconcile(one, protected.key))
     (raw,) = one.objects.all(ProtectedService.plural)
     return ProtectedService.model_validate(raw).status
@@ -90,3 +95,24 @@ def test_what_was_at_fault_is_no_good_revision_though_incident_and_plan_are_dele
     written = len(kube.written)
     look(one, NOW + 2 * MINUTE)
     assert len(kube.written) == written  # What is remembered costs no write a look.
+
+
+def test_what_is_set_back_is_told_once_and_stands_in_the_status_while_it_is(monkeypatch: Any) -> None:
+    monkeypatch.setattr(passes, "fetch_service_revisions", describe)
+    one, kube = world(incident(status={"phase": "Verifying"}), SCALED)
+
+    def look_at(desired: int, minutes: int) -> ProtectedServiceStatus:
+        at = NOW + minutes * MINUTE
+        return look(one, at, ServiceLook(service(2, desired=desired, read_at=at), at, DEPLOYED))
+
+    assert look_at(5, 0).reversal is None
+    assert kube.events == []
+    found = look_at(3, 1).reversal
+    assert found
+    assert (found.plan.name, found.at) == ("plan-1", NOW + MINUTE)
+    told = [("plan-1", "Reverted", found.message, True)]
+    assert kube.events == told
+    assert look_at(3, 2).reversal == found
+    assert kube.events == told
+    assert look_at(5, 3).reversal is None
+    assert kube.events == told

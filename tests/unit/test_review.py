@@ -331,6 +331,19 @@ def test_s8_nothing_of_the_spec_can_change_without_a_change_of_what_is_shown(pat
     assert tried
 
 
+def test_a_plan_that_moves_the_range_of_auto_scaling_reads_well() -> None:
+    text = text_of(full_plan()["spec"])
+    for expected in (
+        "minCapacity 5",
+        "maxCapacity 14",
+        "duration 30m",
+        "calm true",
+        "given up after 75m, on failure Stop; changes nothing",
+        "  unknown   range of Application Auto Scaling: 3 to 12, suspended: DynamicScalingIn then; not known now",
+    ):
+        assert expected in text
+
+
 def test_the_text_fits_and_tells_what_is_asked_for() -> None:
     one = changed_review(
         review(

@@ -4,8 +4,8 @@ import pytest
 
 from bokgu.api.recovery_plan import RecoveryPlan, Risk
 from bokgu.api.vocabulary import Level
+from bokgu.core.owners import ACK_NAMESPACE_TAG, ACK_TAG, STACK_ID_TAG, STACK_NAME_TAG
 from bokgu.core.planning import build_plan
-from bokgu.core.risks import ACK_TAG, STACK_TAG
 from tests.unit.facts import classification, protected_service, runbook, service
 from tests.unit.test_planning import BAD_DEPLOYMENT, LEAK, good, planning
 
@@ -51,8 +51,10 @@ def test_more_tasks_open_connections_to_what_the_service_depends_on() -> None:
 @pytest.mark.parametrize(
     ("tags", "owner", "probability"),
     [
-        ({STACK_TAG: "shop-prod"}, "CloudFormation stack shop-prod", Level.HIGH),
+        ({STACK_NAME_TAG: "shop-prod"}, "CloudFormation stack shop-prod", Level.MEDIUM),
+        ({STACK_NAME_TAG: "shop", STACK_ID_TAG: "arn:1"}, "CloudFormation stack shop", Level.MEDIUM),
         ({ACK_TAG: "ecs-1.0"}, "the ACK controller", Level.HIGH),
+        ({ACK_TAG: "ecs-1.0", ACK_NAMESPACE_TAG: "shop"}, "the ACK controller of namespace shop", Level.HIGH),
         ({}, "an autoscaler or an infrastructure pipeline", Level.MEDIUM),
     ],
 )
@@ -63,6 +65,33 @@ def test_who_else_sets_the_service_may_set_it_again(tags: dict[str, str], owner:
     old = protected_service(status=good())
     rolled_back = risks(classification=BAD_DEPLOYMENT, protected_service=old, service=service(tags=tags))
     assert any(owner in risk.description for risk in rolled_back) is bool(tags)
+
+
+def test_what_ack_sets_again_comes_at_its_next_look() -> None:
+    """ACK, "Recovering from Drift": every 10 hours, and when the spec changes."""
+    risk = find(risks(service=service(tags={ACK_TAG: "ecs-1.0"})), "may set the count again")
+    assert "every 10 hours" in risk.description
+    assert "watched" in risk.mitigation
+
+
+@pytest.mark.parametrize("cause", [LEAK, BAD_DEPLOYMENT])
+def test_fact_08_a_deployment_of_ours_waits_at_a_pause_hook_too(cause: Any) -> None:
+    """Also of a ROLLING service; unanswered, ECS rolls it back after 24 hours (API_DeploymentLifecycleHook)."""
+    paused = service(pauses=("POST_SCALE_UP",))
+    risk = find(
+        risks(classification=cause, service=paused, protected_service=protected_service(status=good())), "PAUSE"
+    )
+    assert risk.probability is Level.HIGH
+    assert "POST_SCALE_UP" in risk.description
+    assert all("PAUSE" not in one.description for one in risks(classification=cause))
+
+
+@pytest.mark.parametrize("strategy", ["BLUE_GREEN", "LINEAR", "CANARY"])
+def test_fact_08_a_restart_of_a_blue_green_service_runs_a_second_set_of_tasks(strategy: str) -> None:
+    """minimumHealthyPercent is of rolling updates only (API_DeploymentConfiguration)."""
+    found = risks(classification=LEAK, service=service(strategy=strategy))
+    assert strategy in find(found, "a second set of 3 tasks").mitigation
+    assert all("may interrupt" not in risk.description for risk in found)
 
 
 def test_a_restart_may_bring_other_code() -> None:

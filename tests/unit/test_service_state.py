@@ -216,6 +216,17 @@ def test_a_deployment_is_judged_by_its_own_state(
     assert judged(look(one, deployments=history(status))) == found
 
 
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [("ROLLBACK_REQUESTED", NOTHING), ("ROLLBACK_IN_PROGRESS", NOTHING), ("ROLLBACK_FAILED", HIGH)],
+)
+def test_a_rollback_that_a_plan_asked_for_is_no_news_unless_it_fails(
+    status: str, found: tuple[DetectionState, Severity | None]
+) -> None:
+    one = service(deployments=(deployment(2, state="IN_PROGRESS", created_at=NOW - 5 * MINUTE),))
+    assert judged(replace(look(one, deployments=history(status)), recovered_by="plan-1")) == found
+
+
 def test_a_deployment_that_was_stopped_says_nothing_about_the_one_that_follows_it() -> None:
     following = service(deployments=(deployment(2, state="IN_PROGRESS", created_at=NOW - MINUTE),))
     assert judged(look(following, deployments=history("STOPPED", number=1))) == NOTHING

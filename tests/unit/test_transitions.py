@@ -1,6 +1,7 @@
 """The table of the state machine: every transition in it happens in some history, and no other one in any."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,11 @@ def with_deployment(world: World) -> World:
     return end(world)
 
 
+def deleted(world: World) -> World:
+    world.change(replace(world.ecs, status="DRAINING"))
+    return end(world)
+
+
 def looked_late() -> World:
     world = running(health_check())
     world.readable = False
@@ -182,12 +188,25 @@ HISTORIES: tuple[Callable[[], World], ...] = (
     lambda: end(with_fate(running(), "throttled")),
     lambda: end(blind(running())),
     lambda: settled(with_fate(running(), "accepted")),
+    lambda: deleted(running()),
+    lambda: deleted(verifying()),
+    lambda: deleted(undoing()),
 )
 
 
 def test_every_transition_of_the_table_happens() -> None:
     seen = set().union(*(history().moves for history in HISTORIES))
     assert sorted(set(ALL) - seen) == []
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_wait_for_calm_ends_the_plan_whether_it_comes_or_not(gone: bool) -> None:
+    calm = {"name": "calm", "action": "wait", "parameters": {"duration": "5m", "calm": True}, "timeout": "30m"}
+    world = running({**calm, "onFailure": "Continue"})
+    status = world.incident.status.model_copy(update={"mitigated_at": world.now if gone else None})
+    world.incident = world.incident.model_copy(update={"status": status})
+    world.until(PlanPhase.VERIFYING)
+    end(world)
 
 
 def test_a_move_that_is_not_in_the_table_is_a_defect_and_never_written() -> None:

@@ -59,7 +59,10 @@ Raw = dict[str, Any]
 
 
 class World:
-    """Control plane, simulator and operator, all on loopback, all in one folder. `tell` is told what is being done."""
+    """Control plane, simulator and operator, all on loopback, all in one folder. `tell` is told what is being done.
+
+    Several operators can run in it, each under a name of its own, if the settings keep each to its own objects.
+    """
 
     def __init__(
         self,
@@ -68,9 +71,11 @@ class World:
         detached: bool = False,
         tell: Callable[[str], None] = lambda _: None,
         programs: Programs | None = None,
+        operator: bool = True,
     ) -> None:
+        """Without `operator` none starts with the world."""
         self.directory = directory
-        self._detached, self._tell = detached, tell
+        self._detached, self._tell, self._with_operator = detached, tell, operator
         directory.mkdir(parents=True, exist_ok=True)
         self.control_plane = ControlPlane(directory / "controlplane", detached=detached, programs=programs)
         self._state_path = directory / "world.json"
@@ -108,30 +113,33 @@ class World:
         self._tell("CRDs, admission policies, accounts")
         self.control_plane.apply(ROOT / "crds", ROOT / "charts/bokgu/templates")
         self._install()
-        self._tell("the operator, under its own account")
-        self.start_operator()
+        if self._with_operator:
+            self._tell("the operator, under its own account")
+            self.start_operator()
 
     def stop(self) -> None:
-        """Stop everything that was started, the operator first. The folder stays."""
-        for name in ("operator", "simulator"):
-            process = self._processes.pop(name, None)
-            if process is not None:
-                process.stop()
+        """Stop everything that was started, the operators first. The folder stays."""
+        for name in sorted(self._processes, key="simulator".__eq__):
+            self._processes.pop(name).stop()
         self.control_plane.stop()
         self._state_path.unlink(missing_ok=True)
 
-    def start_operator(self, settings: Mapping[str, str] | None = None) -> None:
-        """Start the operator's process and wait until it is ready."""
-        if self._running("operator"):
+    def operator_kubeconfig(self) -> Path:
+        """A kubeconfig of the operator's own account."""
+        return self.control_plane.kubeconfig_for_service_account("bokgu-system", "bokgu", TOKEN_LIFETIME)
+
+    def start_operator(self, settings: Mapping[str, str] | None = None, name: str = "operator") -> None:
+        """Start the operator's process and wait until it is ready. `settings` are environment variables."""
+        if self.runs(name):
             return
-        port = self._ports.setdefault("operator", free_port())
-        kubeconfig = self.control_plane.kubeconfig_for_service_account("bokgu-system", "bokgu", TOKEN_LIFETIME)
+        settings = settings or {}
+        port = self._ports.setdefault(name, free_port())
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.directory),
             "PYTHONPATH": str(ROOT / "operator"),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "KUBECONFIG": str(kubeconfig),
+            "KUBECONFIG": settings.get("KUBECONFIG") or str(self.operator_kubeconfig()),
             "AWS_ACCESS_KEY_ID": "operator",
             "AWS_SECRET_ACCESS_KEY": "simulated",
             "BOKGU_AWS_ENDPOINT_URL": self.aws_url,
@@ -140,18 +148,18 @@ class World:
             "BOKGU_WEBHOOK_PORT": str(self._ports.setdefault("webhook", free_port())),
             "BOKGU_WEBHOOK_TOKEN_FILE": str(self.webhook_token),
             **OPERATOR_SETTINGS,
-            **(settings or {}),
+            **settings,
         }
-        self._launch("operator", [sys.executable, "-m", "bokgu", "run"], environment)
-        self._wait_ready(f"http://127.0.0.1:{port}/readyz", "operator")
+        self._launch(name, [sys.executable, "-m", "bokgu", "run"], environment)
+        self._wait_ready(f"http://127.0.0.1:{port}/readyz", name)
 
-    def kill_operator(self) -> None:
+    def kill_operator(self, name: str = "operator") -> None:
         """SIGKILL, as a crash would."""
-        self._processes.pop("operator").kill()
+        self._processes.pop(name).kill()
 
-    def stop_operator(self) -> int | None:
+    def stop_operator(self, name: str = "operator") -> int | None:
         """SIGTERM, as Kubernetes would; the exit code."""
-        process = self._processes.pop("operator")
+        process = self._processes.pop(name)
         process.stop(timeout=30)
         return process.exit_code
 
@@ -160,13 +168,13 @@ class World:
         """Process id of the operator; KeyError while it does not run."""
         return self._processes["operator"].pid
 
-    def operator_log_tail(self, lines: int = 20) -> str:
+    def operator_log_tail(self, lines: int = 20, name: str = "operator") -> str:
         """The last lines that the operator logged."""
-        log = self.directory / "operator.log"
+        log = self.directory / f"{name}.log"
         return "\n".join(log.read_text().splitlines()[-lines:]) if log.exists() else ""
 
     def _start_simulator(self) -> None:
-        if self._running("simulator"):
+        if self.runs("simulator"):
             return
         port = self._ports.setdefault("simulator", free_port())
         arguments = ["--port", str(port), "--speed", str(SPEED), "--region", REGION]
@@ -179,7 +187,8 @@ class World:
         self._processes[name] = Process.start(argv, log_path=log, env=environment, detached=self._detached)
         self._save()
 
-    def _running(self, name: str) -> bool:
+    def runs(self, name: str) -> bool:
+        """Whether a process of that name runs: `simulator`, or an operator's."""
         return name in self._processes and self._processes[name].alive
 
     def _wait_ready(self, url: str, name: str, seconds: float = 30) -> None:
@@ -206,7 +215,7 @@ class World:
                 self._processes[name] = process
 
     def _save(self) -> None:
-        processes = {n: {"pid": p.pid, "start_mark": p.start_mark} for n, p in self._processes.items()}
+        processes = {n: {"pid": p.pid, "start_mark": p.start_mark} for n, p in dict(self._processes).items()}
         self._state_path.write_text(json.dumps({"ports": self._ports, "processes": processes}))
 
     def _install(self) -> None:

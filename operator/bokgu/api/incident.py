@@ -118,6 +118,10 @@ class Classification(ApiModel):
         description="The deployment of the service that this was told about. Once another one has ended, and there is"
         " no plan, it is told anew.",
     )
+    told_at: Timestamp | None = Field(
+        default=None,
+        description="When it was told: while there is no plan, or after one that did not help, it is told anew.",
+    )
     environment: Word | None = Field(
         default=None, description="Environment of the ProtectedService, where its history is kept."
     )
@@ -145,11 +149,15 @@ class IncidentPlan(ApiModel):
     name: ObjectName = Field(description="Name of the RecoveryPlan.")
     uid: Uid = Field(description="Its uid.")
     digest: Digest = Field(description="Its digest, which approvals name.")
+    runbook: ObjectName | None = Field(default=None, description="The Runbook that it was made from.")
     made_by_operator: bool = Field(
         default=False, description="Whether the operator itself made it: only such a plan may start without approvals."
     )
     started_at: Timestamp | None = Field(default=None, description="When its execution began.")
     outcome: PlanPhase | None = Field(default=None, description="How it ended.")
+    relapsed_at: Timestamp | None = Field(
+        default=None, description="When it showed that the trouble was back, or still there, after it had completed."
+    )
 
 
 class Report(ApiModel):

@@ -160,6 +160,11 @@ class Target(ApiModel):
     cluster: Annotated[str, StringConstraints(max_length=255)] = Field(description="ECS cluster, by name or ARN.")
     service: Annotated[str, StringConstraints(max_length=255)] = Field(description="ECS service, by name.")
 
+    @property
+    def scaling_resource(self) -> str:
+        """Id of the service as a scalable target (Application Auto Scaling, API_RegisterScalableTarget, ResourceId)."""
+        return f"service/{self.cluster.rpartition('/')[2]}/{self.service}"
+
 
 class TimelineEntry(ApiModel):
     """One thing that happened."""

@@ -28,8 +28,12 @@ class Deployment:
 
 @dataclass(frozen=True)
 class EcsService:
-    """What DescribeServices says of one service (API_Service of Amazon ECS). `running_by_revision` is the
-    runningTaskCount of each of its currentServiceRevisions, by ARN; empty where ECS says none."""
+    """What DescribeServices says of one service (API_Service of Amazon ECS).
+
+    `strategy` is that of its deployments, `pauses` the lifecycle stages at which they wait for somebody to go on.
+    `resource_management_type` is ECS for an Express Mode service, else CUSTOMER. `running_by_revision` is the
+    runningTaskCount of each of its currentServiceRevisions, by ARN; empty where ECS says none.
+    """
 
     arn: str
     status: str
@@ -49,6 +53,9 @@ class EcsService:
     target_groups: tuple[str, ...] = ()
     target_pairs: Mapping[str, str] = field(default_factory=dict)
     minimum_healthy_percent: int | None = None
+    strategy: str = "ROLLING"
+    pauses: tuple[str, ...] = ()
+    resource_management_type: str = "CUSTOMER"
     running_by_revision: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -198,6 +205,19 @@ class ServiceRevision:
     task_definition: str
     created_at: datetime
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScalableTarget:
+    """A service whose desired count Application Auto Scaling owns (API_ScalableTarget).
+
+    Its policies and scheduled actions keep the count from `minimum` to `maximum`. `suspended` names what it does not do
+    for now, in AWS's words: DynamicScalingIn, DynamicScalingOut, ScheduledScaling.
+    """
+
+    minimum: int
+    maximum: int
+    suspended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

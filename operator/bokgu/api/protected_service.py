@@ -316,6 +316,14 @@ class RecentStop(ApiModel):
     zone: Word | None = Field(default=None, description="Its Availability Zone.")
 
 
+class Reversal(ApiModel):
+    """Somebody has set back what a completed plan had set."""
+
+    plan: UidReference = Field(description="The plan.")
+    at: Timestamp = Field(description="When that was first seen.")
+    message: Line = Field(description="What was set back, and who may have done it.")
+
+
 class ProtectedServiceStatus(ApiModel):
     """What is known of the service."""
 
@@ -335,6 +343,10 @@ class ProtectedServiceStatus(ApiModel):
     active_plan: UidReference | None = Field(
         default=None,
         description="The one plan that may change the service now. Freed when that plan is over, never by time.",
+    )
+    reversal: Reversal | None = Field(
+        default=None,
+        description="What is set back of the last plan that completed, while its incident is open; absent: nothing.",
     )
     detections: Annotated[tuple[Detection, ...], Field(max_length=128)] = Field(
         default=(), description="What the presets say; written when it changes."

@@ -58,12 +58,36 @@ MOST_PEOPLE = 16
 MOST_APPROVALS = 32
 """Approvals that the status of a plan lists. Junk hides none that counts."""
 
+MOST_STEPS = 16
+"""Steps of a plan."""
+
+
+WAIT_BOUNDS = "duration({0}) >= duration('1s') && duration({0}) <= duration('24h')"
+"""Rule for how long a step may wait; a plan that waits holds its service."""
+
 
 class StepParameters(ApiModel):
     """What a step needs to know. Which fields count depends on the action."""
 
     desired_count: int | None = Field(
-        default=None, ge=1, le=10000, description="scale_out: the number of tasks to run, absolute."
+        default=None, ge=1, le=10000, description="scale_out, scale_in: the number of tasks to run, absolute."
+    )
+    min_capacity: int | None = Field(
+        default=None,
+        ge=0,
+        le=10000,
+        description="scale_out, scale_in: the minimum to set in Application Auto Scaling, where that owns the count.",
+    )
+    max_capacity: int | None = Field(
+        default=None,
+        ge=1,
+        le=10000,
+        description="scale_out: the maximum to set there; absent: it stays as it is.",
+    )
+    duration: Duration | None = Field(default=None, description="wait: how long.")
+    calm: bool | None = Field(
+        default=None,
+        description="wait: the trouble of the incident must stay away for that long. If it comes back, the step fails.",
     )
     service_revision_arn: Arn | None = Field(
         default=None, description="rollback_to_previous_version: the service revision to restore."
@@ -146,12 +170,27 @@ class Risk(ApiModel):
     mitigation: Line = Field(description="What softens it.")
 
 
+class ScalableRange(ApiModel):
+    """What Application Auto Scaling keeps the desired count of a service within."""
+
+    min_capacity: int = Field(ge=0, description="The minimum.")
+    max_capacity: int = Field(ge=0, description="The maximum.")
+    suspended: Annotated[tuple[Word, ...], Field(max_length=3)] = Field(
+        default=(),
+        description="What it does not do for now: DynamicScalingIn, DynamicScalingOut, ScheduledScaling.",
+    )
+
+
 class Preconditions(ApiModel):
     """The world that the plan was made for. If it has changed when the plan starts, the plan is cancelled."""
 
     service_revision_arn: Arn | None = Field(default=None, description="Service revision that was running.")
     service_deployment_arn: Arn | None = Field(default=None, description="Service deployment that brought it.")
     desired_count: int = Field(ge=0, description="Desired count of the service.")
+    scalable_target: ScalableRange | None = Field(
+        default=None,
+        description="What Application Auto Scaling kept the count within; absent: it was not asked, or none.",
+    )
     root_cause: RootCause = Field(description="Root cause that the plan answers.")
 
 
@@ -206,6 +245,37 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: scale_out needs parameters.desiredCount",
         },
         {
+            "rule": "self.steps.all(s, s.action != 'scale_out' || !has(s.parameters) || !has(s.parameters.minCapacity)"
+            " || (has(s.parameters.desiredCount) && s.parameters.minCapacity == s.parameters.desiredCount))",
+            "message": "spec.steps: minCapacity of a scale_out must be its desiredCount",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.parameters) || !has(s.parameters.maxCapacity) || (s.action == 'scale_out'"
+            " && has(s.parameters.minCapacity) && s.parameters.maxCapacity >= s.parameters.minCapacity))",
+            "message": "spec.steps: maxCapacity is for a scale_out with minCapacity, and not below that",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'scale_in' || (has(s.parameters)"
+            " && has(s.parameters.desiredCount) != has(s.parameters.minCapacity)))",
+            "message": "spec.steps: scale_in needs parameters.desiredCount, or minCapacity to give a minimum back",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.parameters) || s.action in ['scale_out', 'scale_in']"
+            " || !has(s.parameters.desiredCount) && !has(s.parameters.minCapacity))",
+            "message": "spec.steps: desiredCount and minCapacity are for scale_out and scale_in",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'wait' || (has(s.parameters) && has(s.parameters.duration)"
+            f" && {WAIT_BOUNDS.format('s.parameters.duration')}"
+            " && duration(s.timeout) >= duration(s.parameters.duration)))",
+            "message": "spec.steps: wait needs parameters.duration, from 1s to 24h, and a timeout that is not shorter",
+        },
+        {
+            "rule": "self.steps.all(s, s.action == 'wait' ? !has(s.validation)"
+            " : !has(s.parameters) || !has(s.parameters.duration) && !has(s.parameters.calm))",
+            "message": "spec.steps: duration and calm are for wait, which has no validation: calm is its proof",
+        },
+        {
             "rule": "self.steps.all(s, s.action != 'rollback_to_previous_version'"
             " || (has(s.parameters) && has(s.parameters.serviceRevisionArn)))",
             "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
@@ -232,7 +302,8 @@ class RecoveryPlanSpec(ApiModel):
     classification: ClassificationSnapshot | None = Field(default=None, description="What was known then.")
     preconditions: Preconditions = Field(description="The world that the plan was made for.")
     steps: Annotated[
-        tuple[Step, ...], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+        tuple[Step, ...],
+        Field(min_length=1, max_length=MOST_STEPS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = Field(description="What is done, in order.")
     estimated_total_duration: Duration | None = Field(default=None, description="Sum of the steps' estimates.")
     required_approvals: Annotated[tuple[RoleName, ...], Field(max_length=MOST_ROLES)] = Field(
@@ -262,6 +333,10 @@ class Before(ApiModel):
     task_definition: Arn = Field(description="Task definition of the service.")
     deployment_ids: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
         default=(), description="Ids of its deployments."
+    )
+    scalable_target: ScalableRange | None = Field(
+        default=None,
+        description="What Application Auto Scaling kept the count within; absent: it was not asked, or none.",
     )
 
 
@@ -395,7 +470,7 @@ class RecoveryPlanStatus(ApiModel):
     )
     started_at: Timestamp | None = Field(default=None, description="When the execution began.")
     finished_at: Timestamp | None = Field(default=None, description="When it ended.")
-    steps: Annotated[tuple[StepStatus, ...], Field(max_length=16)] = Field(default=(), description="The steps.")
+    steps: Annotated[tuple[StepStatus, ...], Field(max_length=MOST_STEPS)] = Field(default=(), description="The steps.")
     metrics: Annotated[tuple[MetricReading, ...], Field(max_length=16)] = Field(
         default=(), description="What was measured before and after."
     )

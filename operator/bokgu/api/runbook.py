@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, Text, Word
 from bokgu.api.meta import Conditions, Resource
-from bokgu.api.recovery_plan import LOG_EXPRESSION, LOG_MATCHES
+from bokgu.api.recovery_plan import LOG_EXPRESSION, LOG_MATCHES, WAIT_BOUNDS
 from bokgu.api.vocabulary import Action, IncidentType, OnFailure, RootCause, Trait, ValidationType
 
 TEMPLATE_FIELDS = (
@@ -37,6 +37,9 @@ _KNOWN = f"the only braces are {' '.join(f'{{{field}}}' for field in TEMPLATE_FI
 def _template_rule(field: str) -> dict[str, str]:
     return {"rule": f"!has(self.{field}) || self.{field}.matches('{_TEMPLATE}')", "message": f"{field}: {_KNOWN}"}
 
+
+_HARMLESS = f"s.action in [{', '.join(repr(str(action)) for action in Action if not action.writes)}]"
+"""Rule of a step that changes nothing."""
 
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 
@@ -85,6 +88,11 @@ class RunbookParameters(ApiModel):
         le=100,
         description="service_restart: restart only a service whose deployments keep at least this percentage of its"
         " tasks running.",
+    )
+    duration: Duration | None = Field(default=None, description="wait: how long.")
+    calm: bool | None = Field(
+        default=None,
+        description="wait: the trouble of the incident must stay away for that long. If it comes back, the step fails.",
     )
 
 
@@ -165,6 +173,20 @@ class RunbookStep(ApiModel):
             "message": "a manual step is what a person confirms: its description says what, and it has no validation",
         },
         {
+            "rule": "self.action == 'wait' ? has(self.parameters) && has(self.parameters.duration)"
+            f" && {WAIT_BOUNDS.format('self.parameters.duration')}"
+            " && (!has(self.timeout) || duration(self.timeout) >= duration(self.parameters.duration))"
+            " && !has(self.validation)"
+            " : !has(self.parameters) || !has(self.parameters.duration) && !has(self.parameters.calm)",
+            "message": "wait, and nothing else, needs parameters.duration, from 1s to 24h; its timeout is not shorter,"
+            " and it has no validation: calm is its proof",
+        },
+        {
+            "rule": "self.action != 'scale_in'",
+            "message": "a Runbook has no scale_in: a plan that raises the minimum of Application Auto Scaling gives it"
+            " back by itself once the trouble has stayed away",
+        },
+        {
             "rule": "!has(self.rollback) || self.action in ['service_restart', 'rollback_to_previous_version']",
             "message": "health_check and manual change nothing, and a scale_out is not taken back while the trouble"
             " lasts: none of them has a rollback",
@@ -225,20 +247,19 @@ class RunbookSpec(ApiModel):
             "message": "spec.steps: every name must be unique",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action in ['health_check', 'manual'])"
+            "rule": f"!has(self.steps) || self.steps.all(s, {_HARMLESS})"
             " || (has(self.rootCauses) && size(self.rootCauses) > 0) || has(self.serviceSelector)"
             " || (has(self.onlyByName) && self.onlyByName)",
             "message": "spec: a runbook that changes something whatever the root cause must name its services: give"
             " rootCauses, serviceSelector, or onlyByName",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action in ['health_check', 'manual']"
+            "rule": f"!has(self.steps) || self.steps.all(s, {_HARMLESS}"
             " || self.steps.exists_one(t, t.action == s.action))",
             "message": "spec.steps: at most one step of each action that changes something",
         },
         {
-            "rule": "!has(self.steps) || self.steps.all(s, s.action in ['health_check', 'manual'])"
-            " || !has(self.rootCauses)"
+            "rule": f"!has(self.steps) || self.steps.all(s, {_HARMLESS}) || !has(self.rootCauses)"
             f" || self.rootCauses.all(c, !(c in [{', '.join(f'{c!r}' for c in map(str, NO_CAUSE))}]))"
             " || has(self.serviceSelector) || (has(self.onlyByName) && self.onlyByName)",
             "message": f"spec: a runbook that changes something against {', '.join(NO_CAUSE)} must name its services:"

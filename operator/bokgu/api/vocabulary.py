@@ -43,13 +43,15 @@ class Action(StrEnum):
     HEALTH_CHECK = "health_check"
     SERVICE_RESTART = "service_restart"
     SCALE_OUT = "scale_out"
+    SCALE_IN = "scale_in"
     ROLLBACK = "rollback_to_previous_version"
+    WAIT = "wait"
     MANUAL = "manual"
 
     @property
     def writes(self) -> bool:
         """Whether the action changes something in AWS."""
-        return self not in {Action.HEALTH_CHECK, Action.MANUAL}
+        return self not in {Action.HEALTH_CHECK, Action.WAIT, Action.MANUAL}
 
 
 class Role(StrEnum):
@@ -158,6 +160,9 @@ class Trait(StrEnum):
 
     SLOW_START = "SlowStart"
     """Tasks are killed before they are ready: the grace period ends before their start does."""
+
+    START_FAILS = "StartFails"
+    """No task of a revision that served well starts any more: those that run cannot be replaced."""
 
     ZONAL = "Zonal"
     """Only tasks of one Availability Zone fail."""

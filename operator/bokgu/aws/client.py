@@ -44,11 +44,14 @@ PASSING = frozenset(
         "Throttling",
         "TooManyRequestsException",
         "RequestLimitExceeded",
+        "ExpiredToken",
+        "ExpiredTokenException",
         "Unreachable",
         "TooLate",
     }
 )
-"""Codes of calls that were not carried out and may be made again later."""
+"""Codes of calls that were not carried out and may be made again later. A write opens a session of its own, so that
+credentials that have expired are others the next time."""
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
 """Codes by which AWS refuses a role's credentials before their time, such as after "revoke sessions" (IAM)."""

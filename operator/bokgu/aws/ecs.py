@@ -98,6 +98,7 @@ def _no_service(reason: str, service: str, cluster: str) -> AwsError:
 
 def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
     """A service from its API_Service, read at `now`."""
+    configuration = raw.get("deploymentConfiguration", {})
     return EcsService(
         arn=raw["serviceArn"],
         status=raw["status"],
@@ -117,8 +118,17 @@ def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
         target_groups=_target_groups(raw),
         target_pairs=_target_pairs(raw),
         running_by_revision={r["arn"]: r.get("runningTaskCount", 0) for r in raw.get("currentServiceRevisions", ())},
-        minimum_healthy_percent=raw.get("deploymentConfiguration", {}).get("minimumHealthyPercent"),
+        minimum_healthy_percent=configuration.get("minimumHealthyPercent"),
+        strategy=configuration.get("strategy", "ROLLING"),
+        pauses=_pauses(configuration),
+        resource_management_type=raw.get("resourceManagementType", "CUSTOMER"),
     )
+
+
+def _pauses(configuration: dict[str, Any]) -> tuple[str, ...]:
+    """Lifecycle stages at which a deployment waits for ContinueServiceDeployment (API_DeploymentLifecycleHook)."""
+    hooks = (h for h in configuration.get("lifecycleHooks", ()) if h.get("targetType") == "PAUSE")
+    return tuple(stage for hook in hooks for stage in hook.get("lifecycleStages", ()))
 
 
 def _target_groups(raw: dict[str, Any]) -> tuple[str, ...]:

@@ -44,5 +44,6 @@ async def send_request(
 _READERS: dict[str, Callable[[dict[str, Any], datetime], Accepted]] = {
     "UpdateService": lambda answer, now: Accepted(service=parse_service(answer["service"], now)),
     "StopServiceDeployment": lambda _, __: Accepted(),
+    "RegisterScalableTarget": lambda _, __: Accepted(),
 }
 """By operation. One that is missing here cannot be sent."""

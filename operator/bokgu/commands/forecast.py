@@ -15,6 +15,7 @@ from bokgu.aws.client import AwsClient
 from bokgu.aws.ecs import fetch_service_deployments
 from bokgu.config import Settings
 from bokgu.core.approval.tally import tally_approvals
+from bokgu.core.freeze import find_freeze
 from bokgu.core.guards import GuardFacts, evaluate_gates
 from bokgu.core.lifecycle import cleared, is_over
 from bokgu.history.opening import open_history
@@ -22,7 +23,7 @@ from bokgu.kube.client import KubeClient, KubeError
 from bokgu.reconcile.approvals import gather_requirement, read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
-from bokgu.reconcile.plan_facts import find_at_work, find_corruption
+from bokgu.reconcile.plan_facts import find_at_work
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
@@ -143,7 +144,9 @@ def _notes(context: Context, incident: Incident, around: Around) -> tuple[str, .
     plan = context.find(RecoveryPlan, incident.metadata.namespace, entry.name) if entry else None
     if entry:
         phase = plan.status.phase if plan else entry.outcome or "gone"
-        notes.append(f"it has plan {entry.name} already ({phase}): this is what would be planned if it had none")
+        over = plan is None or plan.status.phase.terminal
+        otherwise = "would follow, if that one does not help" if over else "would be planned if it had none"
+        notes.append(f"it has plan {entry.name} already ({phase}): this is what {otherwise}")
     if is_over(incident):
         notes.append("it is resolved: nothing is planned any more")
     elif cleared(incident, around.detection, plan):
@@ -175,8 +178,9 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
         at_work=find_at_work(context, plan),
         now=context.clock(),
         mitigated=incident.status.mitigated_at is not None,
-        frozen_by=find_corruption(
-            context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
+        frozen_by=find_freeze(
+            context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name),
+            plan.spec.incident_ref.uid,
         ),
     )
     return evaluate_gates(facts)

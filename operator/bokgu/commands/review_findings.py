@@ -205,6 +205,11 @@ def compare(review: Review) -> tuple[Difference, ...]:
     if then.service_deployment_arn:
         rollout = f"; the newest one is {observed.rollout_state}" if observed and observed.rollout_state else ""
         found.insert(1, Difference("service deployment", then.service_deployment_arn, f"not known{rollout}", None))
+    if then.scalable_target:
+        kept = then.scalable_target
+        range_ = f"{kept.min_capacity} to {kept.max_capacity}"
+        suspended = f", suspended: {', '.join(kept.suspended)}" if kept.suspended else ""
+        found.append(Difference("range of Application Auto Scaling", f"{range_}{suspended}", "not known", None))
     return tuple(found)
 
 

@@ -195,7 +195,7 @@ def _write_step(page: Page, number: int, step: Step) -> None:
     page.line(f"  step {number}", f"{step.name} ({step.action}): {step.description or 'no description'}", BOLD)
     parameters = step.parameters.to_dict() if step.parameters else {}
     for name, value in parameters.items():
-        page.line("", f"{name} {value}")
+        page.line("", f"{name} {str(value).lower() if isinstance(value, bool) else value}")
     if step.required_resources:
         page.line("", f"uses {', '.join(step.required_resources)}")
     if step.validation:

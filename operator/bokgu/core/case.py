@@ -210,7 +210,15 @@ class Case:
             return Rollout(failed, failed.created_at, None, gone_back=True)
         if not others and len(self.evidence.task_definitions) < 2 and len(self.evidence.deployments) < 2:
             return None
-        return Rollout(primary, primary.created_at, (primary.updated_at or primary.created_at) if done else None)
+        return Rollout(primary, primary.created_at, self._completed_at(primary) if done else None)
+
+    def _completed_at(self, deployment: Deployment) -> datetime:
+        """When the deployment was complete. Its updatedAt is that too, until a change of the count moves it."""
+        updated = deployment.updated_at or deployment.created_at
+        last = max(self.evidence.deployments, key=lambda d: d.created_at, default=None)
+        if last is None or last.finished_at is None or last.finished_at < deployment.created_at:
+            return updated
+        return min(last.finished_at, updated)
 
     def _went_back(self, service: EcsService, primary: Deployment) -> bool:
         """Whether the primary deployment is a return to an older revision: by ECS, or by a person."""
@@ -294,7 +302,7 @@ class Case:
         deployment = self.rollout.deployment if self.rollout else service.primary if service else None
         if deployment is None:
             return ()
-        ended = deployment.updated_at if deployment.rollout_state == "COMPLETED" else None
+        ended = self._completed_at(deployment) if deployment.rollout_state == "COMPLETED" else None
         return (Start(deployment.created_at, _last(deployment.task_definition), deployment.rollout_state, ended),)
 
     def start_behind(self, moment: datetime | None) -> Start | None:

@@ -1,14 +1,14 @@
 """Classification: a diagnosis and the state of the service to impact, priority and what can help."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bokgu.api.fields import bounded, format_duration
 from bokgu.api.incident import Classification, Incident, SimilarIncidents
 from bokgu.api.observed import EcsService
-from bokgu.api.protected_service import ProtectedService
+from bokgu.api.protected_service import ProtectedService, RecentStop
 from bokgu.api.runbook import Runbook
-from bokgu.api.vocabulary import RootCause, Severity
+from bokgu.api.vocabulary import Confidence, IncidentType, RootCause, Severity
 from bokgu.core.diagnosis import Diagnosis
 from bokgu.core.runbooks import choose_runbook, estimate_resolution, first_write
 
@@ -47,6 +47,13 @@ PRIORITIES = {Severity.CRITICAL: 1, Severity.HIGH: 2, Severity.MEDIUM: 3, Severi
 PERSON_ESTIMATE = timedelta(hours=1)
 """What an incident usually takes when only a person can help [experience]."""
 
+TELL_AGAIN = 5
+"""Minutes after which a cause may be told anew, and each time for twice as long: metrics and logs that were late are
+there by then, and few calls go to trouble that stays [experience]."""
+UNSURE = 30
+"""Minutes from the beginning of the trouble for which a cause that is not known or not sure is told again: by then all
+sources have spoken, and what they show later may be another matter [experience]."""
+
 
 def classify_incident(
     incident: Incident,
@@ -57,10 +64,11 @@ def classify_incident(
     *,
     runbooks: Iterable[Runbook],
     dependents: int = 0,
+    told_at: datetime | None = None,
 ) -> Classification:
     """Combine what is wrong with how much it matters. Deterministic: same facts, same classification.
 
-    `dependents` counts the ProtectedServices that depend on this one.
+    `dependents` counts the ProtectedServices that depend on this one. `told_at` is now.
     """
     environment = protected_service.spec.environment
     runbook = choose_runbook(
@@ -83,6 +91,7 @@ def classify_incident(
         new_revision_at_fault=diagnosis.new_revision_at_fault,
         confidence=diagnosis.confidence,
         deployment_id=service.primary.id if service and service.primary else None,
+        told_at=told_at,
         environment=environment,
         traits=diagnosis.traits,
         evidence=diagnosis.evidence,
@@ -99,6 +108,33 @@ def is_outdated(classification: Classification, service: EcsService) -> bool:
     """Whether ECS has begun another deployment since: what is true of one revision is not of the next. Where ECS names
     no deployment that cannot be told."""
     return service.primary is not None and classification.deployment_id != service.primary.id
+
+
+def tell_again_at(
+    classification: Classification, incident: Incident, stops: Iterable[RecentStop], minute: timedelta
+) -> datetime | None:
+    """From when on the cause is told anew though no deployment has begun since; None: not as it is now.
+
+    That is where there is more to know: a task has ended by itself since it was told (a leak shows when one is killed,
+    long after memory was short), or it was not known, or not sure. Corrupted data is not told away: a person looks.
+    `minute` is how long a minute is.
+    """
+    told_at = classification.told_at
+    if told_at is None or incident.spec.type is IncidentType.DATA_CORRUPTION:
+        return None
+    begun = seen_at(incident) or told_at
+    due = told_at + max(TELL_AGAIN * minute, told_at - begun)
+    if any(stop.at > told_at for stop in stops):
+        return due
+    unsure = classification.root_cause is RootCause.UNKNOWN or classification.confidence is Confidence.LOW
+    return due if unsure and due <= begun + UNSURE * minute else None
+
+
+def seen_at(incident: Incident) -> datetime | None:
+    """When the trouble was seen; where it came back, when it last did."""
+    begun = incident.spec.detected_at or incident.metadata.creation_timestamp
+    last = incident.status.last_seen_at
+    return max(begun, last) if begun and last else begun
 
 
 def classify_impact(

@@ -15,7 +15,8 @@ from bokgu.core.guards import APPROVED, SUSPENDED, first_blocking, list_holders
 from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.start import await_start
-from bokgu.core.steps import behind, run_steps
+from bokgu.core.steps import behind, end_with_service, run_steps
+from bokgu.core.support import is_gone
 from bokgu.core.transitions import check_moves
 from bokgu.core.undo import roll_back
 
@@ -28,6 +29,10 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
     if plan.status.phase.terminal:
         return Outcome(plan.status)
     status = _take_note(plan, facts)
+    if status.started_at and (gone := is_gone(facts.service, facts.problem)) is not None:
+        ended = end_with_service(status, gone, facts)
+        check_moves(plan.status, ended)
+        return Outcome(_summarise(plan, ended, facts))
     protected = facts.protected_service
     if status.started_at and protected is not None and protected.status.active_plan is None:
         return Outcome(status, ClaimService())  # The lock went with the object that it stood on.

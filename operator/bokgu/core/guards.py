@@ -9,17 +9,29 @@ from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import Gate
-from bokgu.api.observed import DescribedDeployment, EcsService
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import OperationStatus, Preconditions, RecoveryPlan, RecoveryPlanStatus, Step
+from bokgu.api.recovery_plan import (
+    OperationStatus,
+    Preconditions,
+    RecoveryPlan,
+    RecoveryPlanStatus,
+    ScalableRange,
+    Step,
+)
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
 from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.actions.rollback import returns_elsewhere
 from bokgu.core.approval.tally import Tally
+from bokgu.core.freeze import Freeze
+from bokgu.core.giving_back import allowed_by, find_raised
 from bokgu.core.live_state import LiveState
+from bokgu.core.owners import STACK_NAME_TAG, find_stack, is_updating
+from bokgu.core.scaling_limits import SCALING, find_floor, find_misfit, find_other_owner, most_wanted
+from bokgu.core.support import find_unsupported, kind_of
 from bokgu.core.writes.stop_deployment import IN_FLIGHT
 from bokgu.core.writes.table import find_change, write_of
-from bokgu.core.writes.write import Touches, took_effect
+from bokgu.core.writes.write import Touches, record_range, request_arguments, took_effect
 
 SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
@@ -27,6 +39,15 @@ SUSPEND_TAG = "bokgu:suspend"
 
 SUSPENDED = "Suspended"
 """Reason of a plan, and type of the condition, while people hold it before its next step."""
+
+NOT_ROLLING_BACK = "EcsNotRollingBack"
+"""The gate that is closed while ECS itself takes a deployment back."""
+
+OWNER_IDLE = "OwnerIdle"
+"""The gate that is closed while the CloudFormation stack of the service is being updated."""
+
+ROLLING_BACK = frozenset({"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"})
+"""Service deployments that ECS takes back now (ServiceDeploymentStatus of Amazon ECS)."""
 
 TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
 """Reason of a ProtectedService that is the younger of two for one ECS service."""
@@ -36,11 +57,13 @@ TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
 class GuardFacts:
     """What the checks look at.
 
-    `service` is the live read, `problem` why there is none, `deployment` the service deployment in flight. `elder` is
-    an older ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not
-    over. `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` names an open incident of
-    corrupted data on the service. `role_refused` says why configuration does not let the namespace assume the service's
-    role.
+    `service` is the live read, `problem` why there is none, `deployment` the service deployment in flight,
+    `scalable_target` what Application Auto Scaling owns of it, where the plan scales. `elder` is an older
+    ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not over.
+    `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` is an open incident that keeps
+    plans from changing the service. `role_refused` says why configuration does not let the namespace assume the
+    service's role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could
+    not be read, None where it was not asked for.
     """
 
     plan: RecoveryPlan
@@ -54,8 +77,10 @@ class GuardFacts:
     at_work: str | None
     now: datetime
     mitigated: bool = False
-    frozen_by: str | None = None
+    frozen_by: Freeze | None = None
     deployment: DescribedDeployment | None = None
+    scalable_target: ScalableTarget | None = None
+    stack_status: str | AwsError | None = None
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
@@ -149,7 +174,7 @@ def _mode(facts: GuardFacts) -> Gate:
 
 def _action_allowed(facts: GuardFacts) -> Gate:
     allowed = facts.protected_service.spec.allowed_actions if facts.protected_service else ()
-    action = facts.step.action
+    action = allowed_by(facts.plan, facts.step)
     return _gate(
         "ActionAllowed",
         "ActionNotAllowed",
@@ -177,20 +202,17 @@ def _still_needed(facts: GuardFacts) -> Gate:
     return _gate(
         "StillNeeded",
         "Mitigated",
-        begun or not facts.mitigated,
+        begun or not facts.mitigated or facts.step.action is Action.SCALE_IN,
         message="the trouble has gone away; should it come back while the plan is valid, the plan goes on",
     )
 
 
 def _not_frozen(facts: GuardFacts) -> Gate:
-    """Corrupted data: whatever is changed now may make it worse or destroy the traces (KNOWLEDGE, DataCorruption)."""
-    return _gate(
-        "NotFrozen",
-        "DataCorruption",
-        facts.frozen_by is None or not facts.step.action.writes,
-        value=facts.frozen_by or "",
-        message=f"{facts.frozen_by} reports corrupted data: a person must look before anything is changed",
-    )
+    """What an open incident forbids, whatever people approve (KNOWLEDGE, DataCorruption and SecretOrConfigFailure)."""
+    freeze, running = facts.frozen_by, facts.service.running_count if facts.service else 1
+    if freeze is None or not freeze.holds(facts.step.action, running):
+        return _gate("NotFrozen", "Frozen", True)
+    return _gate("NotFrozen", freeze.reason, False, value=freeze.incident, message=freeze.message)
 
 
 def _lock_free(facts: GuardFacts) -> Gate:
@@ -221,22 +243,82 @@ def _supported(facts: GuardFacts) -> Gate:
         return _gate(
             "ServiceSupported", "ServiceUnsupported", False, message="not known while ECS does not describe the service"
         )
-    found = find_unsupported(service)
+    found = find_unsupported(service, facts.step.action)
     if found is None:
-        return _gate("ServiceSupported", "ServiceUnsupported", True, value=service.scheduling_strategy, limit="REPLICA")
-    return _gate("ServiceSupported", "ServiceUnsupported", False, **found)
+        return _gate("ServiceSupported", "ServiceUnsupported", True, value=kind_of(service))
+    return _gate(
+        "ServiceSupported",
+        "ServiceUnsupported",
+        False,
+        value=found.value,
+        limit=found.limit,
+        message=found.message,
+    )
 
 
-def find_unsupported(service: EcsService) -> dict[str, str] | None:
-    """Why the service is of a kind that is not driven, as value, limit and message of a gate; None where it is."""
-    if service.status != "ACTIVE":
-        return {"value": service.status, "message": f"the service is {service.status}"}
-    if service.controller != "ECS":
-        message = f"its deployment controller is {service.controller}: only ECS is driven"
-        return {"value": service.controller, "limit": "ECS", "message": message}
-    if service.scheduling_strategy == "DAEMON":
-        return {"value": "DAEMON", "limit": "REPLICA", "message": "a DAEMON service is not driven"}
-    return None
+def _owner_idle(facts: GuardFacts) -> Gate:
+    """What is changed while CloudFormation updates a stack, it does not expect: the stack fails, or fights it back."""
+    service, status = facts.service, facts.stack_status
+    if service is None:
+        message = "not known while ECS does not describe the service"
+        return _gate(OWNER_IDLE, "OwnerUnreadable", False, message=message)
+    stack = find_stack(service)
+    if stack is None or not facts.step.action.writes:
+        return _gate(OWNER_IDLE, "OwnerUpdating", True)
+    owner = f"CloudFormation stack {service.tags.get(STACK_NAME_TAG) or stack}"
+    if isinstance(status, str):
+        return _gate(
+            OWNER_IDLE,
+            "OwnerUpdating",
+            not is_updating(status),
+            value=status,
+            limit="nothing in progress",
+            message=f"{owner} owns the service and is {status}: the plan goes on when that is done",
+        )
+    said = "it was not asked" if status is None else f"{status.code}: {status.message}"
+    message = (
+        f"{owner} owns the service, and whether it is being updated cannot be read:"
+        f" allow cloudformation:DescribeStacks on it. {said}"
+    )
+    return _gate(OWNER_IDLE, "OwnerUnreadable", False, value=owner, message=message)
+
+
+def _not_rolling_back(facts: GuardFacts) -> Gate:
+    """ECS rolls back by itself: what it does is seen first, and nothing is done against it."""
+    deployment, action = facts.deployment, facts.step.action
+    if deployment is None:
+        # Every other write waits for the end of a deployment anyway.
+        unknown = facts.service is None or (facts.service.deploying and action is Action.ROLLBACK)
+        message = "ECS is deploying, and does not describe that deployment: whether it rolls back is not known"
+        return _gate(NOT_ROLLING_BACK, "DeploymentUnreadable", not unknown, message=message)
+    rolling = deployment.status in ROLLING_BACK and not _asked_for(facts.plan, deployment)
+    why = deployment.rollback_reason or deployment.status_reason
+    return _gate(
+        NOT_ROLLING_BACK,
+        "EcsRollsBack",
+        not rolling or not action.writes,
+        value=deployment.status,
+        message=f"ECS is already rolling back: what to do is decided when that has ended. {why}".rstrip(),
+    )
+
+
+def _asked_for(plan: RecoveryPlan, deployment: DescribedDeployment) -> bool:
+    """Whether the plan itself has asked ECS for this rollback (StopServiceDeployment)."""
+    requests = (o.intent.request for s in plan.status.steps for o in (s, s.rollback) if o and o.intent)
+    stops = (request_arguments(r) for r in requests if r.operation == "StopServiceDeployment")
+    return any(arguments["serviceDeploymentArn"] == deployment.arn for arguments in stops)
+
+
+def _no_hook(facts: GuardFacts) -> Gate:
+    """A deployment that waits for a person: only the way back does not take the decision from them."""
+    hook, action = facts.deployment.waiting_hook if facts.deployment else None, facts.step.action
+    return _gate(
+        "NoHookWaiting",
+        "HookWaiting",
+        hook is None or action is Action.ROLLBACK or not action.writes,
+        value=hook or "",
+        message=f"the deployment waits at {hook}: continue it or roll it back there (ContinueServiceDeployment)",
+    )
 
 
 def _no_deployment(facts: GuardFacts) -> Gate:
@@ -257,12 +339,53 @@ def _no_deployment(facts: GuardFacts) -> Gate:
     )
 
 
+def _trouble_gone(facts: GuardFacts) -> Gate:
+    """Fewer tasks while the trouble lasts would be the second incident."""
+    return _gate(
+        "TroubleGone",
+        "TroubleLasts",
+        facts.mitigated or facts.step.action is not Action.SCALE_IN,
+        message="the trouble is there, or nobody says that it has gone: nothing is scaled in meanwhile",
+    )
+
+
+def _find_scaling_problem(facts: GuardFacts, find: Callable[[EcsService], str | None]) -> str | None:
+    if facts.step.action not in SCALING:
+        return None
+    return "not known while AWS does not describe the service" if facts.service is None else find(facts.service)
+
+
+def _count_owner(facts: GuardFacts) -> Gate:
+    problem = _find_scaling_problem(facts, lambda _: find_other_owner(facts.step, facts.scalable_target))
+    owner = "Application Auto Scaling" if facts.scalable_target else "the service"
+    return _gate("CountOwner", "AnotherOwner", problem is None, value=owner, message=problem or "")
+
+
+def _count_in_range(facts: GuardFacts) -> Gate:
+    target = facts.scalable_target
+    problem = _find_scaling_problem(facts, lambda service: find_misfit(facts.step, service, target))
+    return _gate(
+        "CountInRange",
+        "OutsideRange",
+        problem is None,
+        value=str(facts.service.desired_count) if facts.service else "",
+        limit=f"{target.minimum} to {target.maximum}" if target else "",
+        message=problem or "",
+    )
+
+
+def _scale_in_floor(facts: GuardFacts) -> Gate:
+    problem = _find_scaling_problem(facts, lambda service: find_floor(facts.plan, facts.step, service))
+    return _gate("ScaleInFloor", "BelowFloor", problem is None, message=problem or "")
+
+
 def _within_limits(facts: GuardFacts) -> Gate:
-    wanted = facts.step.parameters.desired_count if facts.step.parameters else None
+    wanted = most_wanted(facts.step)
     if facts.step.action is not Action.SCALE_OUT or wanted is None:
         return _gate("WithinLimits", "LimitExceeded", True)
     limit = facts.protected_service.spec.limits.max_desired_count if facts.protected_service else None
-    more = facts.service is not None and wanted > facts.service.desired_count
+    count = facts.step.parameters.desired_count if facts.step.parameters else None
+    more = facts.service is not None and count is not None and count > facts.service.desired_count
     return _gate(
         "WithinLimits",
         "LimitExceeded",
@@ -286,28 +409,50 @@ LIVE_CHECKS: tuple[Check, ...] = (
     _lock_free,
     _readable,
     _supported,
+    _owner_idle,
+    _not_rolling_back,
+    _no_hook,
     _no_deployment,
     _within_limits,
+    _trouble_gone,
+    _count_owner,
+    _count_in_range,
+    _scale_in_floor,
 )
 """What the service itself must be asked; asked once it was read, or could not be."""
 
 
-def changed_precondition(preconditions: Preconditions, service: EcsService) -> str | None:
+def changed_precondition(preconditions: Preconditions, live: LiveState) -> str | None:
     """What is not as it was when the plan was made, or None (S4)."""
+    service, scalable = live.service, record_range(live.scalable_target)
     found = [
-        f"{name} was {then}, is {now}"
+        f"{name} was {_shown(then)}, is {_shown(now)}"
         for name, then, now in (
             ("the service revision", preconditions.service_revision_arn, service.service_revision_arn),
             ("the service deployment", preconditions.service_deployment_arn, service.current_service_deployment),
             ("desiredCount", preconditions.desired_count, service.desired_count),
+            ("the range of Application Auto Scaling", preconditions.scalable_target, scalable),
         )
         if then is not None and then != now
     ]
     return bounded("; ".join(found)) if found else None
 
 
-def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, live: LiveState) -> str | None:
-    """What is neither as the plan was made for nor as its own steps left it, or None (S4)."""
+def _shown(found: object) -> str:
+    if not isinstance(found, ScalableRange):
+        return str(found)
+    suspended = f" without {', '.join(found.suspended)}" if found.suspended else ""
+    return f"{found.min_capacity} to {found.max_capacity}{suspended}"
+
+
+def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, step: Step, live: LiveState) -> str | None:
+    """What is neither as the plan was made for nor as its own steps left it, or None (S4).
+
+    Where the step gives a raised minimum back, only that must still be as it was set.
+    """
+    if (raised := find_raised(plan, status, step)) is not None:
+        change = find_change(raised, live)
+        return change.message if change else None
     expected = plan.spec.preconditions
     latest: dict[Touches, OperationStatus] = {}
     for operation in status.steps:
@@ -317,13 +462,13 @@ def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, live: LiveStat
         latest[touches] = operation
         expected = expected.model_copy(update=_no_more_expected(touches, live.service))
     changes = (find_change(operation, live) for operation in latest.values())
-    return changed_precondition(expected, live.service) or next((c.message for c in changes if c), None)
+    return changed_precondition(expected, live) or next((c.message for c in changes if c), None)
 
 
 def _no_more_expected(touches: Touches, service: EcsService) -> dict[str, object]:
     """What the plan itself has changed, so that it need not be as it was before."""
     match touches:
         case Touches.COUNT:
-            return {"desired_count": service.desired_count}
+            return {"desired_count": service.desired_count, "scalable_target": None}
         case Touches.REVISION:
             return {"service_revision_arn": None, "service_deployment_arn": None}

@@ -6,32 +6,27 @@ from datetime import datetime, timedelta
 from bokgu.api.detector import Detection
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentStatus
 from bokgu.api.meta import Condition, find_condition, is_true, set_condition
+from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import (
-    Confidence,
     DetectionState,
     IncidentPhase,
     IncidentType,
     PlanPhase,
-    RootCause,
     SourceKind,
     Verdict,
 )
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
 from bokgu.core.finding import fingerprint
+from bokgu.core.next_rung import describe_plans, has_relapsed, may_follow, used_up
 from bokgu.core.planning_facts import NoPlan
-from bokgu.core.timeline import RECURRED, build_timeline
-
-RELAPSED = "Relapsed"
-"""Reason of an incident whose trouble came back after a plan that had completed."""
+from bokgu.core.timeline import RECURRED, RELAPSED, REVERTED, build_timeline
 
 RECORDED = "Recorded"
 """Condition of an incident whose history is stored."""
 
 FLAPPING = 3
 """Beginnings of the trouble within two relapse watches from where on it flaps."""
-
-_FREEZING = frozenset({RootCause.DATA_CORRUPTION, RootCause.UNKNOWN})
 
 _PHASE_OF_PLAN = {
     PlanPhase.PENDING: IncidentPhase.AWAITING_APPROVAL,
@@ -51,7 +46,8 @@ class Standing:
     `problem` is (reason, message) of what keeps the incident from being classified; `no_plan` why there is no plan.
     `plan` is the current plan as the API server has it, `entry` its line in `status.plans[]` when it was just created.
     `suppression` names the incident that this one is folded into; `relapse_watch` is how long the trouble must stay
-    away until the incident is resolved, `clears_within` how long a detection needs to say that it is away.
+    away until the incident is resolved, `clears_within` how long a detection needs to say that it is away. `reversal`
+    is what somebody has set back of the plan.
     """
 
     now: datetime
@@ -64,6 +60,7 @@ class Standing:
     suppression: Suppression | None = None
     relapse_watch: timedelta = timedelta()
     clears_within: timedelta | None = None
+    reversal: Reversal | None = None
 
     @property
     def patience(self) -> timedelta:
@@ -74,17 +71,6 @@ class Standing:
 def is_over(incident: Incident) -> bool:
     """Whether nothing will change the incident any more."""
     return incident.status.phase is IncidentPhase.RESOLVED
-
-
-def freezes_service(incident: Incident, plan_of: str) -> bool:
-    """Whether the incident keeps a plan from changing anything on its service: data was corrupted, and what is changed
-    now may destroy more of it, or the traces. `plan_of` is the uid of the plan's incident: only a plan of this very
-    incident may act, where the mechanism behind it is known and sure."""
-    if incident.spec.type is not IncidentType.DATA_CORRUPTION or is_over(incident):
-        return False
-    found = incident.status.classification
-    known = found is not None and found.root_cause not in _FREEZING and found.confidence is not Confidence.LOW
-    return not (known and incident.metadata.uid == plan_of)
 
 
 def cleared(incident: Incident, detection: Detection | None, plan: RecoveryPlan | None) -> bool:
@@ -114,11 +100,6 @@ def calm_since(incident: Incident, standing: Standing) -> datetime | None:
             return None
         return max(plan.status.finished_at, gone or plan.status.finished_at)
     return gone if cleared(incident, detection, plan) else None
-
-
-def has_relapsed(incident: Incident) -> bool:
-    """Whether the trouble came back after a plan that had completed."""
-    return any(e.event == "Escalated" and e.message.startswith(RELAPSED) for e in incident.status.timeline)
 
 
 def find_relapse(standing: Standing) -> str | None:
@@ -155,7 +136,7 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
             **_occurrences(incident, standing),
         }
     )
-    timeline = build_timeline(incident, status, standing.plan, now=now, message=message)
+    timeline = build_timeline(incident, status, standing.plan, now=now, message=message, reversal=standing.reversal)
     status = status.model_copy(update={"timeline": timeline})
     return status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
 
@@ -165,8 +146,10 @@ def _phase(incident: Incident, standing: Standing) -> tuple[IncidentPhase, str |
     plans, plan, no_plan = incident.status.plans, standing.plan, standing.no_plan
     name, how = (plans[-1].name, plans[-1].outcome) if plans else ("", None)
     how = plan.status.phase if plan else how
+    if standing.entry is not None:
+        return IncidentPhase.AWAITING_APPROVAL, "ApprovalsMissing", ""
     if how is PlanPhase.COMPLETED and (relapse := find_relapse(standing)):
-        return IncidentPhase.ESCALATED, RELAPSED, f"plan {name} completed, and {relapse}"
+        return _after_plan(incident, standing, RELAPSED, f"plan {name} completed, and {relapse}")
     if (calm := calm_since(incident, standing)) is not None:
         reason, message = "Recovered", f"plan {name} completed"
         if how is not PlanPhase.COMPLETED or has_relapsed(incident):
@@ -189,22 +172,38 @@ def _phase(incident: Incident, standing: Standing) -> tuple[IncidentPhase, str |
         left = "what was written wrong before is still wrong: look at the data, then delete this incident"
         return IncidentPhase.ESCALATED, "DataToCheck", f"plan {name} completed; {left}"
     if how is PlanPhase.COMPLETED:
-        return IncidentPhase.ESCALATED, RELAPSED, "the trouble came back, and nobody says whether it has gone"
+        left = "the trouble came back, and nobody says whether it has gone"
+        return _after_plan(incident, standing, RELAPSED, left)
     if plans and how is not None:
         why = f": {plan.status.reason}" if plan else ""
-        return IncidentPhase.ESCALATED, f"Plan{how}", f"plan {name} ended as {how}{why}"
+        return _after_plan(incident, standing, f"Plan{how}", f"plan {name} ended as {how}{why}")
     if plans:
         return (
             IncidentPhase.ESCALATED,
             "PlanGone",
             f"plan {name} is gone, and how it ended is not known: look at the service",
         )
-    if standing.entry is not None:
-        return IncidentPhase.AWAITING_APPROVAL, "ApprovalsMissing", ""
     if no_plan is not None:
         phase = IncidentPhase.CLASSIFIED if no_plan.wait else IncidentPhase.ESCALATED
         return phase, no_plan.reason, no_plan.message
     return (IncidentPhase.CLASSIFIED if standing.classification else IncidentPhase.DETECTED), None, ""
+
+
+def _after_plan(
+    incident: Incident, standing: Standing, reason: str, story: str
+) -> tuple[IncidentPhase, str | None, str]:
+    """(phase, reason, message) after a plan that did not end the trouble: the next rung, or a person."""
+    no_plan = standing.no_plan
+    if not may_follow(incident, standing.plan, standing.detection):
+        tried = f". {describe_plans(_plans(incident.status.plans, standing))}" if used_up(incident) else ""
+        return IncidentPhase.ESCALATED, reason, f"{story}{tried}"
+    if standing.problem:
+        return IncidentPhase.CLASSIFIED, *standing.problem
+    if no_plan is None:
+        return IncidentPhase.CLASSIFIED, reason, story
+    if no_plan.wait:
+        return IncidentPhase.CLASSIFIED, no_plan.reason, f"{story}. Next: {no_plan.message}"
+    return IncidentPhase.ESCALATED, reason, f"{story}. Nothing follows: {no_plan.message}"
 
 
 def _plans(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPlan, ...]:
@@ -213,8 +212,17 @@ def _plans(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[Inciden
     plan = standing.plan
     if plan is None or not plan.status.phase.terminal:
         return plans
+    relapsed = plan.status.phase is PlanPhase.COMPLETED and find_relapse(standing) is not None
     return tuple(
-        p.model_copy(update={"outcome": plan.status.phase}) if p.uid == plan.metadata.uid else p for p in plans
+        p.model_copy(
+            update={
+                "outcome": plan.status.phase,
+                "relapsed_at": p.relapsed_at or (standing.now if relapsed else None),
+            }
+        )
+        if p.uid == plan.metadata.uid
+        else p
+        for p in plans
     )
 
 
@@ -236,15 +244,18 @@ def _occurrences(incident: Incident, standing: Standing) -> dict[str, object]:
 
 
 def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, message: str) -> tuple[Condition, ...]:
-    plan, detection, no_plan = standing.plan, standing.detection, standing.no_plan
+    detection, no_plan = standing.detection, standing.no_plan
+    plan = standing.plan if standing.entry is None else None  # The one that was just made is the current one.
     classification, problem = standing.classification, standing.problem
     state = detection.state if detection else None
     if detection is None and incident.spec.source.kind in {SourceKind.DETECTOR, SourceKind.PRESET}:
         state = DetectionState.FIRING  # It opened the incident and has not said anything else yet.
-    planned = bool(status.plans)
+    relapsed = bool(status.plans) and status.plans[-1].relapsed_at is not None
+    planned = bool(status.plans) and not relapsed
     verdict = next((s.verdict for s in reversed(plan.status.steps) if s.verdict), None) if plan else None
+    verified = None if verdict in {None, Verdict.INCONCLUSIVE} else verdict is Verdict.PASSED
     resolved = status.phase is IncidentPhase.RESOLVED
-    waiting = no_plan.reason if no_plan else "Pending"
+    waiting = no_plan.reason if no_plan else RELAPSED if relapsed else "Pending"
     blocked = None if resolved else _find_block(standing)
     rows: tuple[tuple[str, bool | None, str, str], ...] = (
         (
@@ -262,8 +273,8 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
         ),
         (
             "Verified",
-            None if verdict in {None, Verdict.INCONCLUSIVE} else verdict is Verdict.PASSED,
-            str(verdict or "NotYet"),
+            False if relapsed else verified,
+            RELAPSED if relapsed else str(verdict or "NotYet"),
             "",
         ),
         (
@@ -276,6 +287,8 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
         ("Resolved", resolved, (status.reason if resolved else str(status.phase)) or "Resolved", message),
     )
     conditions = status.conditions
+    if standing.reversal or find_condition(conditions, REVERTED):
+        rows = (*rows, _reverted(standing.reversal))
     for type_, value, reason, text in rows:
         conditions = set_condition(
             conditions, type_, value, reason, text, now=standing.now, generation=incident.metadata.generation
@@ -297,11 +310,17 @@ def _flapping(incident: Incident, status: IncidentStatus, standing: Standing) ->
     return ("Flapping", True, "ComesAndGoes", f"the trouble began {status.occurrences} times")
 
 
+def _reverted(reversal: Reversal | None) -> tuple[str, bool, str, str]:
+    """Whether somebody has set back what the plan had set: the trouble will probably be back."""
+    return (REVERTED, True, "SetBack", reversal.message) if reversal else (REVERTED, False, "Holds", "")
+
+
 def _find_block(standing: Standing) -> tuple[str, str] | None:
     """(reason, message) of what holds the recovery up: before there is a plan, or a gate of the plan."""
     if standing.problem:
         return standing.problem
     if standing.no_plan:
         return standing.no_plan.reason, standing.no_plan.message
-    gate = find_condition(standing.plan.status.conditions, "Blocked") if standing.plan else None
+    plan = standing.plan if standing.entry is None else None
+    gate = find_condition(plan.status.conditions, "Blocked") if plan else None
     return (gate.reason, gate.message) if gate and is_true((gate,), "Blocked") else None

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import Points
+from bokgu.core.freeze import Freeze
 from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
 from bokgu.core.live_state import LiveState
 from bokgu.core.moment import Moment
@@ -42,10 +43,10 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why; `deployment`, `revisions` and `healthy_targets` are as in LiveState. `elder`,
-    `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and
-    has not sent. `known_since` is when this process could first have seen the plan: doubt about an intent counts from
-    there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
+    not be: `problem` says why; `deployment`, `revisions`, `healthy_targets` and `scalable_target` are as in LiveState.
+    `elder`, `role_refused`, `at_work` and `stack_status` are as in GuardFacts. `unsent` are tokens of intents that this
+    very process stored and has not sent. `known_since` is when this process could first have seen the plan: doubt about
+    an intent counts from there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -65,19 +66,19 @@ class PlanFacts:
     known_since: datetime
     holder: str
     timing: Timing
-    frozen_by: str | None = None
+    frozen_by: Freeze | None = None
     clock_ahead: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
+    scalable_target: ScalableTarget | None = None
+    stack_status: str | AwsError | None = None
     healthy_targets: Mapping[str, int] | None = None
 
     @property
     def live(self) -> LiveState | None:
         """What AWS says now; None where it could not be read."""
-        return (
-            None
-            if self.service is None
-            else LiveState(self.service, self.deployment, self.revisions, self.healthy_targets)
-        )
+        if self.service is None:
+            return None
+        return LiveState(self.service, self.deployment, self.revisions, self.healthy_targets, self.scalable_target)
 
     @property
     def latest(self) -> datetime:
@@ -134,7 +135,7 @@ def ask_guards(
     gates = evaluate_gates(guard_facts(plan, step, facts))
     changed = None
     if facts.live:
-        changed = find_surprise(plan, status, facts.live)
+        changed = find_surprise(plan, status, step, facts.live)
     return status.model_copy(update={"gates": gates}), changed
 
 
@@ -154,6 +155,8 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         frozen_by=facts.frozen_by,
         role_refused=facts.role_refused,
         deployment=facts.deployment,
+        scalable_target=facts.scalable_target,
+        stack_status=facts.stack_status,
     )
 
 

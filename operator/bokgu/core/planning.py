@@ -13,24 +13,27 @@ from bokgu.api.meta import API_VERSION, NameReference, ObjectMeta, UidReference
 from bokgu.api.recovery_plan import (
     FINALIZER,
     MOST_ROLES,
+    MOST_STEPS,
     ClassificationSnapshot,
     Preconditions,
     RecoveryPlan,
     RecoveryPlanSpec,
     Step,
 )
-from bokgu.api.runbook import Runbook
-from bokgu.api.vocabulary import Confidence, IncidentType, Mode, RootCause, Trait
+from bokgu.api.runbook import Runbook, RunbookParameters
+from bokgu.api.vocabulary import Action, Confidence, IncidentType, Mode, RootCause, Trait
 from bokgu.core.approval.requirement import Stakes, required_roles
 from bokgu.core.building.step import template_values
 from bokgu.core.building.table import build_step
 from bokgu.core.classification import is_outdated
-from bokgu.core.guards import find_unsupported
+from bokgu.core.next_rung import find_writes
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
+from bokgu.core.support import find_unsupported
 from bokgu.core.templates import fill_template
 from bokgu.core.track_record import TrackRecord
+from bokgu.core.writes.write import record_range
 
 PLAN_LIFETIME = timedelta(minutes=60)
 """A plan that nobody approved within this time is made for a world that is gone (DESIGN default)."""
@@ -100,15 +103,16 @@ def decide_plan(facts: PlanningFacts) -> Decision:
 
 def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
     """What keeps every runbook from acting, and where the chosen one only has advice."""
-    if first_write(chosen) is None:
+    write = first_write(chosen)
+    if write is None:
         return NoPlan("NoSafeAction", _advice(chosen, facts) or _nothing_helps(facts), wait=False)
     if facts.incident.spec.type is IncidentType.DATA_CORRUPTION and facts.classification.confidence is Confidence.LOW:
         frozen = "corrupted data freezes the service while its cause is not sure: what is changed now may destroy more"
         return NoPlan("NoSafeAction", f"{frozen}. A person must look", wait=False)
     if (unsure := _not_sure(chosen, facts)) is not None:
         return unsure
-    if (unsupported := find_unsupported(facts.service)) is not None:
-        return NoPlan("ServiceUnsupported", f"{unsupported['message']}. {_advice(chosen, facts)}".rstrip(), wait=False)
+    if (unsupported := find_unsupported(facts.service, write)) is not None:
+        return NoPlan("ServiceUnsupported", f"{unsupported.message}. {_advice(chosen, facts)}".rstrip(), wait=False)
     if facts.frozen_by is not None:
         frozen = f"{facts.frozen_by} reports corrupted data: a person must look before anything is changed"
         return NoPlan("DataCorruption", frozen, wait=True)
@@ -139,8 +143,9 @@ def _climb(chosen: Runbook, facts: PlanningFacts) -> tuple[RecoveryPlan | NoPlan
     last."""
     gave_way: list[GaveWay] = []
     advice = ""
-    for rung in find_rungs(chosen, facts.runbooks):
-        because = _passes_over(rung, chosen, facts)
+    rungs = find_rungs(chosen, facts.runbooks)
+    for number, rung in enumerate(rungs):
+        because = _passes_over(rung, rungs[:number], facts)
         if because is None or because.reason != MISMATCH:
             advice = _advice(rung, facts) or advice
         if because is None:
@@ -157,11 +162,15 @@ def _climb(chosen: Runbook, facts: PlanningFacts) -> tuple[RecoveryPlan | NoPlan
 MISMATCH = "NotForThis"
 """Reason of a rung that is against other trouble."""
 
+TRIED = "Tried"
+"""Reason of a rung that a plan of this very incident has taken already, or that would ask the same of AWS."""
 
-def _passes_over(rung: Runbook, chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
-    """Why the rung is not even tried: it is against other trouble, did not help here before, or has just begun."""
+
+def _passes_over(rung: Runbook, below: tuple[Runbook, ...], facts: PlanningFacts) -> NoPlan | None:
+    """Why the rung is not even tried: it is against other trouble, was tried against this one, did not help here
+    before, or has just begun. `below` are those that it follows."""
     name, classification = rung.metadata.name, facts.classification
-    if rung is not chosen and (
+    if below and (
         mismatch := find_mismatch(
             rung,
             incident_type=facts.incident.spec.type,
@@ -173,8 +182,15 @@ def _passes_over(rung: Runbook, chosen: Runbook, facts: PlanningFacts) -> NoPlan
         )
     ):
         return NoPlan(MISMATCH, mismatch, wait=False)
+    same = (b.metadata.name for b in below if _writes(b) and _writes(b) == _writes(rung))
+    helped = {t.runbook for t in facts.tried if t.helped}
+    if useless := [other for other in same if other not in helped]:
+        message = f"it does the same as {useless[0]}, and is for trouble that comes back after that has helped"
+        return NoPlan(MISMATCH, message, wait=False)
     if (unsure := _not_sure(rung, facts)) is not None:
         return unsure
+    if (tried := next((t for t in facts.tried if t.runbook == name), None)) is not None:
+        return NoPlan(TRIED, f"plan {tried.plan} of {name} {tried.ended}", wait=False)
     record, begun = facts.track_records.get(name), facts.last_begun.get(name)
     if record and has_failed_here(record):
         return NoPlan("DidNotHelpHere", f"{name} {record.text}", wait=False)
@@ -182,6 +198,10 @@ def _passes_over(rung: Runbook, chosen: Runbook, facts: PlanningFacts) -> NoPlan
         message = f"{name} began at {format_timestamp(begun)}: at most once in {rung.spec.cooldown}"
         return NoPlan("TooSoon", message, wait=False)
     return None
+
+
+def _writes(runbook: Runbook) -> list[tuple[Action, RunbookParameters | None]]:
+    return [(step.action, step.parameters) for step in runbook.spec.steps if step.action.writes]
 
 
 def has_failed_here(record: TrackRecord) -> bool:
@@ -198,7 +218,32 @@ def _try_rung(rung: Runbook, gave_way: tuple[GaveWay, ...], facts: PlanningFacts
         if isinstance(built, NoPlan):
             return built
         steps.extend(built)
-    return _assemble(rung, tuple(steps), gave_way, facts)
+    no_plan = _find_clash(steps) or _asked_before(tuple(steps), facts)
+    return no_plan or _assemble(rung, tuple(steps), gave_way, facts)
+
+
+def _asked_before(steps: tuple[Step, ...], facts: PlanningFacts) -> NoPlan | None:
+    """What a plan of this incident has asked of AWS already, and what did not help, is not asked again."""
+    wanted = find_writes(steps)
+    for tried in facts.tried:
+        if tried.writes is None:
+            message = f"plan {tried.plan} is gone, and what it did is not known: look at the service"
+            return NoPlan("PlanGone", message, wait=False)
+        if all(write in tried.writes for write in wanted):
+            return NoPlan(TRIED, f"plan {tried.plan} did the same, and {tried.ended}", wait=False)
+    return None
+
+
+def _find_clash(steps: list[Step]) -> NoPlan | None:
+    """Why the steps that were added to the runbook's own do not fit beside them, or None."""
+    names = [step.name for step in steps]
+    if len(names) > MOST_STEPS:
+        added = f"the runbook and what gives back the minimum of Application Auto Scaling have {len(names)} steps"
+        return NoPlan("TooManySteps", f"{added}, and a plan at most {MOST_STEPS}", wait=False)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return NoPlan("StepNameTaken", f"the plan adds a step {twice}: give the runbook's own another name", wait=False)
+    return None
 
 
 def _nothing_helps(facts: PlanningFacts) -> str:
@@ -294,6 +339,7 @@ def _assemble(
             service_revision_arn=service.service_revision_arn,
             service_deployment_arn=service.current_service_deployment,
             desired_count=service.desired_count,
+            scalable_target=record_range(facts.scalable_target),
             root_cause=classification.root_cause,
         ),
         steps=steps,

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
+from bokgu.api.observed import DescribedDeployment, EcsService, ScalableTarget, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
+from bokgu.core.next_rung import Tried
 from bokgu.core.track_record import TrackRecord
 from bokgu.core.watch import Watch
 
@@ -33,7 +34,9 @@ class PlanningFacts:
     the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
     needs to say whether that has helped. `deployment` is the one in flight. `revisions` are the service revision in use
     and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy.
-    `frozen_by` names an open incident of corrupted data on the service.
+    `scalable_target` is what Application Auto Scaling owns of the service, asked where the plan scales;
+    `scaling_unread` why that could not be read. `frozen_by` names an open incident of corrupted data on the service.
+    `tried` are the incident's own plans that had begun.
     """
 
     incident: Incident
@@ -52,3 +55,6 @@ class PlanningFacts:
     policy: RecoveryPolicy | None = None
     track_records: Mapping[str, TrackRecord] = field(default_factory=dict)
     last_begun: Mapping[str, datetime] = field(default_factory=dict)
+    tried: tuple[Tried, ...] = ()
+    scalable_target: ScalableTarget | None = None
+    scaling_unread: str | None = None

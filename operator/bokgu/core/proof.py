@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.fields import bounded, format_decimal, format_timestamp, parse_duration
 from bokgu.api.recovery_plan import MetricReading, RecoveryPlanStatus, Step, StepStatus, Validation
-from bokgu.api.vocabulary import ValidationType, Verdict
+from bokgu.api.vocabulary import Action, ValidationType, Verdict
 from bokgu.core.deadlines import verified_by
 from bokgu.core.operation import fail, succeed
 from bokgu.core.plan_facts import PlanFacts
@@ -80,7 +80,8 @@ def verify_step(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStat
     operation = operation.model_copy(update={"verdict": result.verdict})
     if result.verdict is Verdict.PASSED:
         return succeed(operation, facts, output)
-    return fail(operation, f"Verification{result.verdict}", facts, output)
+    kept = "; not taken back while the incident is open" if step.action is Action.SCALE_OUT else ""
+    return fail(operation, f"Verification{result.verdict}", facts, output + kept)
 
 
 def metrics_after(status: RecoveryPlanStatus, step: Step, facts: PlanFacts) -> tuple[MetricReading, ...]:

@@ -6,13 +6,8 @@ from bokgu.api.fields import bounded
 from bokgu.api.recovery_plan import Risk, Step
 from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import Action, Confidence, Level
+from bokgu.core.owners import find_owner
 from bokgu.core.planning_facts import PlanningFacts
-
-STACK_TAG = "aws:cloudformation:stack-name"
-"""Tag that CloudFormation puts on what it owns (CloudFormation User Guide, "Resource tags")."""
-
-ACK_TAG = "services.k8s.aws/controller-version"
-"""Tag that AWS Controllers for Kubernetes put on what they own (ACK, "Default resource tags")."""
 
 
 def build_risks(runbook: Runbook, steps: tuple[Step, ...], facts: PlanningFacts) -> tuple[Risk, ...]:
@@ -25,18 +20,26 @@ def build_risks(runbook: Runbook, steps: tuple[Step, ...], facts: PlanningFacts)
 def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
     match step.action:
         case Action.SCALE_OUT:
-            return [_more_connections(step, facts), _count_set_again(facts)]
+            return [_more_connections(step, facts), *_maximum_raised(step, facts), _count_set_again(facts)]
+        case Action.SCALE_IN:
+            return [_scaled_in_too_early(facts)]
         case Action.SERVICE_RESTART:
-            return [_interruption("a restart", facts), _other_code()]
+            return [_interruption("a restart", facts), _other_code(), *_waits_at_hook("a restart", facts)]
         case Action.ROLLBACK:
-            return [_interruption("the rollback", facts), _what_was_new(), *_revision_set_again(facts)]
-        case Action.HEALTH_CHECK | Action.MANUAL:
+            hooks = _waits_at_hook("the rollback", facts)
+            return [_interruption("the rollback", facts), _what_was_new(), *hooks, *_revision_set_again(facts)]
+        case Action.HEALTH_CHECK | Action.WAIT | Action.MANUAL:
             return []
 
 
 def _interruption(what: str, facts: PlanningFacts) -> Risk:
     """How many tasks a rolling deployment keeps (minimumHealthyPercent of the desired count, rounded up)."""
     desired, percent = facts.service.desired_count, facts.service.minimum_healthy_percent
+    if facts.service.strategy != "ROLLING":
+        mitigation = (
+            f"the {facts.service.strategy} deployment keeps all old tasks until traffic has moved and it has baked"
+        )
+        return _risk(f"{what} runs a second set of {desired} tasks", Level.LOW, Level.MEDIUM, mitigation)
     if percent is None:
         probability = Level.HIGH if desired <= 1 else Level.MEDIUM
         mitigation = "a rolling deployment; how many tasks it keeps running is not known"
@@ -83,30 +86,57 @@ def _more_connections(step: Step, facts: PlanningFacts) -> Risk:
 
 
 def _count_set_again(facts: PlanningFacts) -> Risk:
-    owner = _owner(facts)
+    owner, what = find_owner(facts.service), "count"
+    anybody = "an autoscaler or an infrastructure pipeline"
+    if facts.scalable_target is not None:
+        anybody, what = "a scheduled action or an infrastructure pipeline", "range"
+    said = f"{owner.name} may set the {what} again, {owner.reverts}" if owner else f"{anybody} may set the {what} again"
     return _risk(
-        f"{owner or 'an autoscaler or an infrastructure pipeline'} may set the count again",
-        Level.HIGH if owner else Level.MEDIUM,
+        said, owner.likely if owner else Level.MEDIUM, Level.LOW, f"{_WATCHED}; a foreign change is not fought"
+    )
+
+
+def _maximum_raised(step: Step, facts: PlanningFacts) -> list[Risk]:
+    wanted, target = step.parameters.max_capacity if step.parameters else None, facts.scalable_target
+    if wanted is None or target is None:
+        return []
+    said = (
+        f"the maximum of Application Auto Scaling is raised from {target.maximum} to {wanted}, its minimum from"
+        f" {target.minimum}, and both stay so until people lower them: {wanted} tasks are paid for meanwhile"
+    )
+    return [
+        _risk(said, Level.HIGH, Level.MEDIUM, "approved for exactly these numbers; lower both when the load is gone")
+    ]
+
+
+def _scaled_in_too_early(facts: PlanningFacts) -> Risk:
+    watch = facts.protected_service.spec.detection.relapse_watch
+    return _risk(
+        "with its old minimum Application Auto Scaling may scale in while load comes back",
         Level.LOW,
-        "the change is watched while it is verified; a foreign change is not fought",
+        Level.MEDIUM,
+        f"only after {watch} of calm; the incident is watched for {watch} more",
     )
 
 
 def _revision_set_again(facts: PlanningFacts) -> list[Risk]:
-    owner = _owner(facts)
+    owner = find_owner(facts.service)
     if owner is None:
         return []
-    mitigation = "put the old revision there too, before its next update"
-    return [
-        _risk(f"{owner} still names the new revision and may deploy it again", Level.MEDIUM, Level.HIGH, mitigation)
-    ]
+    said = f"{owner.name} still names the new revision and may deploy it again, {owner.reverts}"
+    return [_risk(said, owner.likely, Level.HIGH, f"put the old revision there too; {_WATCHED}")]
 
 
-def _owner(facts: PlanningFacts) -> str | None:
-    """Who else sets the service, as its tags say."""
-    if stack := facts.service.tags.get(STACK_TAG):
-        return f"CloudFormation stack {stack}"
-    return "the ACK controller" if ACK_TAG in facts.service.tags else None
+_WATCHED = "the service is watched for that until the incident is resolved"
+
+
+def _waits_at_hook(what: str, facts: PlanningFacts) -> list[Risk]:
+    """A deployment of ours waits like any other (API_DeploymentLifecycleHook, PAUSE)."""
+    if not facts.service.pauses:
+        return []
+    said = f"{what} waits at the PAUSE hook in {', '.join(facts.service.pauses)} until somebody lets it go on"
+    mitigation = "continue it (ContinueServiceDeployment); after its timeout, 24 hours by default, ECS rolls it back"
+    return [_risk(said, Level.HIGH, Level.MEDIUM, mitigation)]
 
 
 def _cause_risks(runbook: Runbook, facts: PlanningFacts) -> list[Risk]:

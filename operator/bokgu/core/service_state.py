@@ -44,7 +44,8 @@ class ServiceLook:
 
     `deployments` are the latest service deployments, newest first; `waits_at` names the lifecycle hook that a
     deployment waits at, "" for none; it and `stopped_tasks` are None where nobody has asked. `minute` is how long a
-    minute of the windows and of ECS's own grace period is: shorter only in a world that runs faster.
+    minute of the windows and of ECS's own grace period is: shorter only in a world that runs faster. `recovered_by`
+    names the plan that is changing the service now.
     """
 
     service: EcsService
@@ -53,6 +54,7 @@ class ServiceLook:
     waits_at: str | None = None
     stopped_tasks: tuple[StoppedTask, ...] | None = None
     minute: timedelta = timedelta(minutes=1)
+    recovered_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,8 @@ def _missing_severities(running: int, desired: int) -> tuple[Severity, ...]:
 
 
 def evaluate_deployment(look: ServiceLook, _memory: Memory, was_firing: bool) -> Judgement:
-    """A deployment that failed is high; one that ECS rolls back, or that does not end, is medium.
+    """A deployment that failed is high; one that ECS rolls back, or that does not end, is medium. A rollback while a
+    plan of ours is at work is no news.
 
     Whether one that does not end waits at a hook must have been asked; until then it stays as it was.
     """
@@ -182,6 +185,8 @@ def evaluate_deployment(look: ServiceLook, _memory: Memory, was_firing: bool) ->
         why = primary.rollout_state_reason or (latest.status if latest else "")
         return Judgement(Reading(DetectionState.FIRING, Severity.HIGH, None, f"the deployment failed: {why}"))
     if latest and latest.status in {"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"}:
+        if look.recovered_by:
+            return Judgement(Reading(DetectionState.CLEAR, None, None, f"plan {look.recovered_by} is at work"))
         message = f"ECS is rolling back: {primary.rollout_state_reason or latest.status}"
         return Judgement(Reading(DetectionState.FIRING, Severity.MEDIUM, None, message))
     if primary.rollout_state != "IN_PROGRESS":

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 from bokgu.api.fields import parse_duration
-from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.deadlines import begins_by, validation_timeout
+from bokgu.core.giving_back import find_raised
 from bokgu.core.guards import SUSPENDED, first_blocking, list_holders
-from bokgu.core.operation import Move, fail, follow_operation, pace, succeed
+from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
 from bokgu.core.proof import (
     AWAITING_CONFIRMATION,
@@ -17,7 +18,9 @@ from bokgu.core.proof import (
     metrics_after,
     verify_step,
 )
+from bokgu.core.support import SERVICE_GONE
 from bokgu.core.undo import next_undo
+from bokgu.core.waiting import wait_on
 from bokgu.core.writes.write import observe_before, summarise, took_effect
 
 
@@ -40,6 +43,8 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         return _ask_person(plan, status, index, facts)
     if step.action is Action.HEALTH_CHECK:
         return _check_health(plan, status, index, facts)
+    if step.action is Action.WAIT:
+        return _wait(step, status, index, facts)
     if operation.intent is None:
         return _write_intent(plan, status, index, facts)
     moved = follow_operation(
@@ -54,6 +59,18 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
     if moved.operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED}:
         status = status.model_copy(update={"metrics": metrics_after(status, step, facts)})
     return Outcome(status, moved.effect, pace(moved.operation, facts))
+
+
+def end_with_service(status: RecoveryPlanStatus, gone: str, facts: PlanFacts) -> RecoveryPlanStatus:
+    """The service was deleted: who does that means it, and an undo would bring nothing back (S4)."""
+
+    def end(operation: Op) -> Op:
+        over = operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED, OperationPhase.SKIPPED}
+        return operation if over or operation.started_at is None else fail(operation, SERVICE_GONE, facts, gone)
+
+    steps = (end(step.model_copy(update={"rollback": step.rollback and end(step.rollback)})) for step in status.steps)
+    ended = status.model_copy(update={"steps": tuple(steps)})
+    return finish(ended, PlanPhase.CANCELLED, SERVICE_GONE, facts, gone)
 
 
 def behind(step: StepStatus) -> bool:
@@ -117,13 +134,24 @@ def _ask_person(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fact
     return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
 
 
+def _wait(step: Step, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Let time pass. While it is calm, that is watched."""
+    operation = wait_on(step, status.steps[index], facts)
+    watches = step.parameters is not None and bool(step.parameters.calm) and operation.finished_at is None
+    phase = PlanPhase.VERIFYING if watches else PlanPhase.IN_PROGRESS
+    status = with_step(status, index, operation).model_copy(update={"phase": phase, "reason": None})
+    return Outcome(status, requeue_after=pace(operation, facts))
+
+
 def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
     """Ask everything again, then store what is about to be sent."""
     step, operation = plan.spec.steps[index], status.steps[index]
     status, changed = ask_guards(plan, status, step, facts)
     late = facts.now >= begins_by(step, status, index)
     if changed:
-        operation = fail(operation, "PreconditionChanged", facts, changed)
+        gives_back = find_raised(plan, status, step) is not None
+        reason = "ForeignChange" if gives_back else "PreconditionChanged"
+        operation = fail(operation, reason, facts, f"not given back: {changed}" if gives_back else changed)
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     if not facts.tally.approved and not facts.tally.undecided:
         operation = fail(operation, "ApprovalWithdrawn", facts, f"no longer approved as {facts.tally.missing}")

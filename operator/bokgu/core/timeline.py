@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from bokgu.api.fields import bounded
-from bokgu.api.incident import Incident, IncidentStatus
+from bokgu.api.incident import Classification, Incident, IncidentStatus
 from bokgu.api.meta import TimelineEntry, find_condition
+from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import ApprovalStatus, OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import Decision, IncidentPhase, OperationPhase
 from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
@@ -14,9 +15,22 @@ MAX_TIMELINE = 64
 RECURRED = "Recurred"
 """Event of the timeline: the trouble began again while the incident was open."""
 
+RELAPSED = "Relapsed"
+"""Event of the timeline, and reason of an incident, whose trouble came back after a plan that had completed."""
+
+
+REVERTED = "Reverted"
+"""Event of the timeline, of the plan, and condition of the incident: somebody has set back what a plan had set."""
+
 
 def build_timeline(
-    incident: Incident, status: IncidentStatus, plan: RecoveryPlan | None, *, now: datetime, message: str
+    incident: Incident,
+    status: IncidentStatus,
+    plan: RecoveryPlan | None,
+    *,
+    now: datetime,
+    message: str,
+    reversal: Reversal | None = None,
 ) -> tuple[TimelineEntry, ...]:
     """The entries so far and what is new, in order of time: `status` is the new one, `message` explains its reason."""
     classification = status.classification
@@ -31,12 +45,18 @@ def build_timeline(
 
     note(begun, "Detected", incident.spec.description or incident.spec.type)
     told = incident.status.classification
-    if classification and (told is None or told.deployment_id != classification.deployment_id):
+    if classification and (told is None or _says_more(classification, told)):
         cause = f"{classification.root_cause} ({classification.confidence} confidence)"
         facts = "; ".join(e.fact for e in classification.evidence)
         note(now, "Classified", f"{cause}: {facts}")
-    for entry in status.plans[len(incident.status.plans) :]:
-        note(now, "Planned", entry.name)
+    relapsed = {entry.uid for entry in incident.status.plans if entry.relapsed_at}
+    for entry in status.plans:
+        if entry.relapsed_at and entry.uid not in relapsed:
+            note(now, RELAPSED, message)
+    for number, entry in enumerate(status.plans):
+        if number >= len(incident.status.plans):
+            rung = "next rung" if number else "runbook"
+            note(now, "Planned", f"{entry.name}: {rung} {entry.runbook}" if entry.runbook else entry.name)
     for item in plan_timeline(plan) if plan else ():
         note(item.at, item.event, item.message)
     if status.phase is IncidentPhase.ESCALATED:
@@ -45,10 +65,20 @@ def build_timeline(
         note(now, "Resolved", f"{status.reason}: {message}")
     if status.occurrences > incident.status.occurrences and status.last_seen_at:
         note(status.last_seen_at, RECURRED, f"occurrence {status.occurrences}")
+    if reversal is not None:
+        note(reversal.at, REVERTED, reversal.message)
     if status.phase is IncidentPhase.SUPPRESSED:
         note(now, "Suppressed", f"{status.reason}: {message}")
     ordered = sorted(entries.values(), key=lambda e: e.at)
     return tuple(ordered[-MAX_TIMELINE:])
+
+
+def _says_more(found: Classification, told: Classification) -> bool:
+    """Whether the cause is told of another deployment, or is another one: the same in other figures is no news."""
+    return any(
+        getattr(found, name) != getattr(told, name)
+        for name in ("deployment_id", "root_cause", "new_revision_at_fault", "confidence", "traits")
+    )
 
 
 def plan_timeline(plan: RecoveryPlan) -> tuple[TimelineEntry, ...]:

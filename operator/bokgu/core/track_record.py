@@ -14,6 +14,7 @@ MEMORY = timedelta(days=90)
 """Tries that began longer ago count no more: the service is another one by now, and the runbook gets another chance."""
 
 _ROOT_CAUSES = frozenset(RootCause)
+_READING = frozenset(action for action in Action if not action.writes)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def last_begun(records: Iterable[IncidentRecord], service: str) -> dict[str, dat
 
 def was_tried(plan: PlanRecord) -> bool:
     """Whether the plan is over and got as far as doing something: reading the service helps nobody."""
-    begun = [s for s in plan.steps if s.started_at and s.action not in {Action.HEALTH_CHECK, Action.MANUAL}]
+    begun = [s for s in plan.steps if s.started_at and s.action not in _READING]
     return plan.started_at is not None and plan.outcome.terminal and (bool(begun) or not plan.steps)
 
 

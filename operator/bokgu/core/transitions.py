@@ -31,6 +31,7 @@ _NEVER = {
 }
 _BEGINS = "approved, all gates open, service and incident claimed"
 _UNDO_BEGINS = "a step failed with onFailure RollBack, somebody rejects, or it is deleted; a step can be undone"
+_GONE = "its service was deleted"
 _FAILS = "a step failed and nothing is undone, or a person must look"
 
 PLAN: Mapping[PlanPhase, Row[PlanPhase]] = {
@@ -66,7 +67,7 @@ PLAN: Mapping[PlanPhase, Row[PlanPhase]] = {
             PlanPhase.COMPLETED: "all steps are behind",
             PlanPhase.ROLLING_BACK: _UNDO_BEGINS,
             PlanPhase.FAILED: _FAILS,
-            PlanPhase.CANCELLED: "rejected, deleted, or the world had changed, before anything was",
+            PlanPhase.CANCELLED: "stopped, or the world had changed, before anything was; or its service was deleted",
         },
     ),
     PlanPhase.VERIFYING: Row(
@@ -75,6 +76,7 @@ PLAN: Mapping[PlanPhase, Row[PlanPhase]] = {
             PlanPhase.IN_PROGRESS: "the step has passed or failed",
             PlanPhase.ROLLING_BACK: "somebody rejects, or it is deleted; a step can be undone",
             PlanPhase.FAILED: "somebody rejects, or it is deleted, and nothing can be undone",
+            PlanPhase.CANCELLED: _GONE,
         },
     ),
     PlanPhase.ROLLING_BACK: Row(
@@ -82,6 +84,7 @@ PLAN: Mapping[PlanPhase, Row[PlanPhase]] = {
         {
             PlanPhase.ROLLED_BACK: "all that can be undone is",
             PlanPhase.ROLLBACK_FAILED: "an undo failed",
+            PlanPhase.CANCELLED: _GONE,
         },
     ),
     **{phase: Row[PlanPhase]() for phase in PlanPhase if phase.terminal},

@@ -1,6 +1,6 @@
 """What every pass is given."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, Self, TypeVar
@@ -25,6 +25,9 @@ from bokgu.reconcile.scope_memory import ScopeMemory
 Key = tuple[str, str, str]
 """(plural, namespace, name)"""
 R = TypeVar("R", bound=Resource)
+
+RELABELLED = 5
+"""Conflicts with writers of labels until the pass is done again."""
 
 log = structlog.get_logger()
 
@@ -190,6 +193,14 @@ class Context:
         self.take_in(plural, answer)
         return answer
 
+    async def write_finalizers(self, plural: str, raw: Raw, finalizers: list[str]) -> None:
+        """PUT an object as it was read, with other finalizers. Raises KubeError; conflicts are as in `write_status`."""
+
+        def write(body: Raw) -> Awaitable[Raw]:
+            return self.kube.replace(plural, {**body, "metadata": {**body["metadata"], "finalizers": finalizers}})
+
+        self.take_in(plural, await self._write_over_labels(plural, raw, write))
+
     async def delete(self, plural: str, body: Raw) -> None:
         """DELETE an object as it was read. After a conflict the store learns of what is there. Raises KubeError."""
         try:
@@ -199,24 +210,48 @@ class Context:
                 await self._refresh(plural, body)
             raise
 
-    async def _refresh(self, plural: str, body: Raw) -> None:
+    async def _refresh(self, plural: str, body: Raw) -> Raw | None:
         fresh = await self.kube.get(plural, body["metadata"]["namespace"], body["metadata"]["name"])
         if fresh is not None:
             self.take_in(plural, fresh)
+        return fresh
 
     async def write_status(self, kind: type[Resource], raw: Raw, status: ApiModel) -> bool:
         """PUT the status if it differs from what was read. False where there was nothing to write.
 
-        Raises KubeError; on a conflict the pass is done again from a fresh read.
+        Raises KubeError; on a conflict the pass is done again from a fresh read. A conflict with somebody who writes
+        labels or annotations changes nothing that was decided: the status goes in after it, lest one who writes all
+        the time keeps a pass that takes long from ever ending.
         """
         new = status.to_dict()
         if raw.get("status") == new:
             return False
-        try:
-            answer = await self.kube.replace_status(kind.plural, raw, new)
-        except KubeError as error:
-            if error.conflict:
-                await self._refresh(kind.plural, raw)
-            raise
-        self.take_in(kind.plural, answer, own=True)
+
+        def write(body: Raw) -> Awaitable[Raw]:
+            return self.kube.replace_status(kind.plural, body, new)
+
+        self.take_in(kind.plural, await self._write_over_labels(kind.plural, raw, write), own=True)
         return True
+
+    async def _write_over_labels(self, plural: str, raw: Raw, write: Callable[[Raw], Awaitable[Raw]]) -> Raw:
+        """What the API server answers to a write of the object; the store learns of what is there after a conflict."""
+        for left in reversed(range(RELABELLED)):
+            try:
+                return await write(raw)
+            except KubeError as error:
+                fresh = await self._refresh(plural, raw) if error.conflict else None
+                if fresh is None or not left or not _only_relabelled(raw, fresh):
+                    raise
+                raw = fresh
+        raise AssertionError("the last attempt answers or raises")
+
+
+def _only_relabelled(old: Raw, new: Raw) -> bool:
+    """Whether two versions of an object differ in nothing that the decision about its own status rests on."""
+    free = ("annotations", "labels", "managedFields", "resourceVersion")
+
+    def decisive(body: Raw) -> Raw:
+        kept = {name: value for name, value in body.items() if name not in {"apiVersion", "kind"}}
+        return kept | {"metadata": {n: value for n, value in body["metadata"].items() if n not in free}}
+
+    return decisive(old) == decisive(new)

@@ -102,7 +102,8 @@ async def _see(context: Context, protected: ProtectedService, now: datetime) -> 
             return None
         raise service
     memory = context.scopes.setdefault(scope_key(protected), ScopeMemory())
-    state = ServiceLook(service, now, minute=context.settings.minute)
+    plan = protected.status.active_plan
+    state = ServiceLook(service, now, minute=context.settings.minute, recovered_by=plan.name if plan else None)
     detection = spec.detection.model_copy(update={"presets": tuple(STATE_CONDITIONS)})
     curious = protected.model_copy(update={"spec": spec.model_copy(update={"detection": detection})})
     return await see_details(context, curious, state, memory)

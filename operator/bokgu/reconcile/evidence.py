@@ -37,6 +37,7 @@ from bokgu.aws.elb import fetch_healthy_zones
 from bokgu.aws.logs import fetch_lines
 from bokgu.aws.series import fetch_sources
 from bokgu.core.callers import choose_operation, name_callers
+from bokgu.core.classification import seen_at
 from bokgu.core.detection import find_onset, measure_condition
 from bokgu.core.ecs_event import ended_abnormally
 from bokgu.core.error_lines import ERROR_PATTERN, choose_lines
@@ -80,8 +81,8 @@ class _Inquiry:
 
     @property
     def detected_at(self) -> datetime:
-        """When the trouble was seen."""
-        return self.incident.spec.detected_at or self.incident.metadata.creation_timestamp or self.now
+        """When the trouble was seen; where it came back, when it last did."""
+        return seen_at(self.incident) or self.now
 
     @property
     def begin(self) -> datetime:

@@ -7,15 +7,16 @@ from bokgu.api.detector import Detection
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentSource
 from bokgu.api.observed import AwsError, EcsService, ServiceDeployment
-from bokgu.api.protected_service import ProtectedService
+from bokgu.api.protected_service import ProtectedService, Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, SourceKind
 from bokgu.aws.ecs import fetch_service
 from bokgu.core.approval.digest import plan_digest
-from bokgu.core.classification import classify_incident, is_outdated
+from bokgu.core.classification import classify_incident, is_outdated, tell_again_at
 from bokgu.core.correlation import Suppression, find_leader
 from bokgu.core.diagnosis import diagnose
 from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over
+from bokgu.core.next_rung import awaits_next_rung, told_before
 from bokgu.core.planning import Decision, plan_manifest
 from bokgu.core.service_state import STATE_CONDITIONS
 from bokgu.core.voices import Voice, merge_voices
@@ -24,7 +25,7 @@ from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.evidence import gather_evidence
 from bokgu.reconcile.history import fetch_similar, history_key
-from bokgu.reconcile.planning import plan_incident
+from bokgu.reconcile.planning import fetch_plan, plan_incident
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.watches import Measured, find_measured
@@ -72,7 +73,11 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         INCIDENTS_ENDED.labels(incident.spec.type, status.phase).inc()
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
-    return _next_pass(incident, status.phase, standing)
+    known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection
+    if awaits_next_rung(known, plan, said) and not awaits_next_rung(incident, plan, said):
+        return timedelta()  # What did not help is written down: now the next rung.
+    waits = (_next_pass(incident, status.phase, standing), _next_telling(context, known, standing))
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> timedelta | None:
@@ -85,6 +90,16 @@ def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> 
         return min((end for end in ends if end > timedelta()), default=timedelta())
     waiting = standing.problem or (standing.no_plan and standing.no_plan.wait) or standing.suppression
     return RETRY if waiting else None
+
+
+def _next_telling(context: Context, incident: Incident, standing: Standing) -> timedelta | None:
+    """When there will be more to know about the cause."""
+    protected = context.find(ProtectedService, incident.metadata.namespace, incident.spec.service_ref.name)
+    if standing.no_plan is None or incident.status.classification is None or protected is None:
+        return None
+    stops, minute = protected.status.recent_stops, context.settings.minute
+    due = tell_again_at(incident.status.classification, incident, stops, minute)
+    return None if due is None else max(timedelta(), due - standing.now)
 
 
 async def _look(context: Context, incident: Incident) -> Standing:
@@ -101,8 +116,10 @@ async def _look(context: Context, incident: Incident) -> Standing:
         suppression=around.suppression,
         relapse_watch=around.relapse_watch,
         clears_within=_clears_within(around.measured),
+        reversal=_reversal(around.protected, plan),
     )
-    if incident.status.plans or cleared(incident, around.detection, plan) or around.suppression:
+    at_work = incident.status.plans and not awaits_next_rung(incident, plan, around.detection)
+    if at_work or cleared(incident, around.detection, plan) or around.suppression:
         return standing
     prospect = await foresee(context, incident, around, now)
     standing = replace(
@@ -117,9 +134,14 @@ async def _look(context: Context, incident: Incident) -> Standing:
     return replace(standing, no_plan=outcome)
 
 
+def _reversal(protected: ProtectedService | None, plan: RecoveryPlan | None) -> Reversal | None:
+    """What the last look at the service showed to be set back of the plan."""
+    found = protected.status.reversal if protected else None
+    return found if found and plan and found.plan.uid == plan.metadata.uid else None
+
+
 async def foresee(context: Context, incident: Incident, around: Around, now: datetime) -> Prospect:
-    """Classify the incident if it is not, or was before the deployment that has ended since; then decide on a plan.
-    Nothing is written."""
+    """Classify the incident if it is not, or if that must be done anew; then decide on a plan. Nothing is written."""
     protected, known = around.protected, incident.status.classification
     if protected is None:
         name = incident.spec.service_ref.name
@@ -130,7 +152,7 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
     except AwsError as error:
         return Prospect(known, problem=(error.code, str(error)))
     classification = known
-    if classification is None or (is_outdated(classification, service) and not service.deploying):
+    if classification is None or await _must_tell_anew(context, incident, classification, protected, service):
         classification = await _classify(context, incident, protected, service, around.measured)
     classified = incident.model_copy(
         update={"status": incident.status.model_copy(update={"classification": classification})}
@@ -150,6 +172,19 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
         now=now,
     )
     return Prospect(classification, decision=decision, service=service)
+
+
+async def _must_tell_anew(
+    context: Context, incident: Incident, known: Classification, protected: ProtectedService, service: EcsService
+) -> bool:
+    """Whether the cause was told of another deployment, before the last plan proved not to help, or there is more to
+    know by now."""
+    if is_outdated(known, service) and not service.deploying:
+        return True
+    if told_before(known, incident, await _current_plan(context, incident)):
+        return True
+    due = tell_again_at(known, incident, protected.status.recent_stops, context.settings.minute)
+    return due is not None and context.clock() >= due
 
 
 def _known_deployments(context: Context, protected: ProtectedService) -> tuple[ServiceDeployment, ...]:
@@ -220,14 +255,9 @@ def _find_suppression(context: Context, incident: Incident) -> Suppression | Non
 
 
 async def _current_plan(context: Context, incident: Incident) -> RecoveryPlan | None:
-    """The last plan of the incident; the one that was replaced under its name is not it."""
-    if not incident.status.plans:
-        return None
-    entry = incident.status.plans[-1]
-    plan = context.find(RecoveryPlan, incident.metadata.namespace, entry.name)
-    if plan is None or plan.metadata.uid != entry.uid:
-        plan = await context.fetch(RecoveryPlan, incident.metadata.namespace, entry.name)
-    return plan if plan is not None and plan.metadata.uid == entry.uid else None
+    """The last plan of the incident."""
+    plans = incident.status.plans
+    return await fetch_plan(context, incident, plans[-1]) if plans else None
 
 
 async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
@@ -253,6 +283,7 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
         name=raw["metadata"]["name"],
         uid=raw["metadata"]["uid"],
         digest=plan_digest(context.cluster_id, raw),
+        runbook=plan.spec.runbook_ref.name if plan.spec.runbook_ref else None,
         made_by_operator=made_by_operator,
     )
 
@@ -280,7 +311,16 @@ async def _classify(
     similar = await fetch_similar(context, incident, diagnosis.root_cause, diagnosis.evidence)
     runbooks = find_runbooks(context, incident.metadata.namespace)
     dependents = _count_dependents(context, protected)
-    return classify_incident(incident, diagnosis, protected, service, similar, runbooks=runbooks, dependents=dependents)
+    return classify_incident(
+        incident,
+        diagnosis,
+        protected,
+        service,
+        similar,
+        runbooks=runbooks,
+        dependents=dependents,
+        told_at=context.clock(),
+    )
 
 
 def _count_dependents(context: Context, protected: ProtectedService) -> int:

@@ -115,7 +115,8 @@ def _begin(context: Context, memory: ScopeMemory, protected: ProtectedService, s
     if isinstance(state, AwsError):
         return Look(now, generation, watch, problem=state, target_groups=groups, uid=uid)
     _, history = memory.histories.get(protected.key, (None, ()))
-    seen = ServiceLook(state, now, history, minute=context.settings.minute)
+    plan = protected.status.active_plan
+    seen = ServiceLook(state, now, history, minute=context.settings.minute, recovered_by=plan.name if plan else None)
     blind = any(not group.load_balancer for group in groups) and not BALANCER_PRESETS.keys().isdisjoint(presets)
     unknown = memory.balanced_problem if blind else None
     return Look(now, generation, watch, state=seen, problem=unknown, target_groups=groups, uid=uid)
@@ -209,7 +210,7 @@ async def see_details(
     if _is_stale(memory, protected, state.service):
         deployments = await fetch_service_deployments(context.aws, target, bulk=True)
         memory.histories[protected.key] = (_shape(state.service), deployments)
-    state = replace(state, deployments=memory.histories[protected.key][1])
+    state = replace(state, deployments=memory.histories.get(protected.key, (None, ()))[1])
     current = state.service.current_service_deployment
     if Preset.ECS_DEPLOYMENT in presets and is_slow(state) and current:
         described = await fetch_service_deployment(context.aws, target, current, bulk=True)
@@ -220,7 +221,10 @@ async def see_details(
 
 
 def _is_stale(memory: ScopeMemory, protected: ProtectedService, service: EcsService) -> bool:
-    """Whether the deployments that were listed last may have changed since."""
+    """Whether the deployments that were listed last may have changed since. ECS lists none of other controllers
+    (UnsupportedFeatureException)."""
+    if service.controller != "ECS":
+        return False
     shape, deployments = memory.histories.get(protected.key, (None, ()))
     return shape != _shape(service) or any(d.status not in ENDED for d in deployments[:1])
 

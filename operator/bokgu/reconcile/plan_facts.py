@@ -1,5 +1,6 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
+import asyncio
 import time
 from datetime import datetime
 
@@ -8,22 +9,25 @@ import structlog
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, LogMetric, ServiceRevision
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, LogMetric, ScalableTarget, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, Step, StepStatus, Validation
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, ValidationType
+from bokgu.aws.autoscaling import fetch_scalable_target
 from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions
 from bokgu.aws.elb import count_healthy_targets
 from bokgu.aws.series import fetch_series
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition
-from bokgu.core.lifecycle import freezes_service
+from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
+from bokgu.core.scaling_limits import scales
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.owners import ask_stack
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
@@ -55,18 +59,22 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
-    service, problem, revisions, measurement, deployment = None, None, {}, None, None
-    healthy_targets = None
+    service, problem, revisions, measurement, deployment, scalable = None, None, {}, None, None, None
+    stack_status, healthy_targets = None, None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
         try:
             measurement = await _measure(context, plan, target)
-            service = await fetch_service(context.aws, target, context.clock())
+            service, scalable = await asyncio.gather(
+                fetch_service(context.aws, target, context.clock()), _scalable_target(context, plan, target)
+            )
             deployment = await _deployment(context, plan, target, service)
             healthy_targets = await _healthy_targets(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
+            # An undo asks no gates, and nothing may hold it up.
+            stack_status = None if in_flight(plan) or undoing else await ask_stack(context.aws, target, service)
         except AwsError as error:
             service, problem = None, error  # Half a picture is none.
     return PlanFacts(
@@ -88,12 +96,19 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll, context.settings.hour),
         clock_ahead=context.kube.clock_ahead,
-        frozen_by=find_corruption(
-            context, plan.metadata.namespace, plan.spec.service_ref.name, plan.spec.incident_ref.uid
+        frozen_by=find_freeze(
+            context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
         deployment=deployment,
+        scalable_target=scalable,
+        stack_status=stack_status,
         healthy_targets=healthy_targets,
     )
+
+
+async def _scalable_target(context: Context, plan: RecoveryPlan, target: Target) -> ScalableTarget | None:
+    """What Application Auto Scaling owns of the service, for plans that scale."""
+    return await fetch_scalable_target(context.aws, target) if scales(plan) else None
 
 
 def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:

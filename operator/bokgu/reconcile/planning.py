@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bokgu.api.incident import Classification, Incident
+from bokgu.api.incident import Classification, Incident, IncidentPlan
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.aws.autoscaling import fetch_scalable_target
 from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.building.rollback import needs_comparison
+from bokgu.core.next_rung import Tried, read_tried
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import PlanningFacts
+from bokgu.core.scaling_limits import scales
 from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
@@ -54,6 +57,7 @@ async def plan_incident(
         last_begun=_last_begun(context, protected),
         policy=policy.found,
         frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
+        tried=await _fetch_tried(context, incident),
     )
     decision = decide_plan(facts)
     if not isinstance(decision.outcome, RecoveryPlan):
@@ -62,7 +66,20 @@ async def plan_incident(
     begun = dict(facts.last_begun)
     for runbook, at in past.last_begun.items():
         begun[runbook] = max(at, begun.get(runbook, at))
-    return decide_plan(replace(facts, track_records=past.track_records, last_begun=begun))
+    facts = replace(facts, track_records=past.track_records, last_begun=begun)
+    decision = decide_plan(facts)
+    if not isinstance(decision.outcome, RecoveryPlan) or not scales(decision.outcome):
+        return decision
+    return decide_plan(await _with_scaling(context, facts))
+
+
+async def _with_scaling(context: Context, facts: PlanningFacts) -> PlanningFacts:
+    """The facts with what Application Auto Scaling owns of the service, or with why that is not known."""
+    try:
+        found = await fetch_scalable_target(context.aws, facts.protected_service.spec.target)
+    except AwsError as error:
+        return replace(facts, scaling_unread=f"{error.operation}: {error.code}: {error.message}")
+    return replace(facts, scalable_target=found)
 
 
 async def _in_flight(context: Context, protected: ProtectedService, service: EcsService) -> DescribedDeployment | None:
@@ -75,6 +92,20 @@ async def _in_flight(context: Context, protected: ProtectedService, service: Ecs
         return await find_deployment(context, protected.spec.target, arn)
     except AwsError:
         return None
+
+
+async def _fetch_tried(context: Context, incident: Incident) -> tuple[Tried, ...]:
+    """The incident's own plans that had begun."""
+    found = [read_tried(entry, await fetch_plan(context, incident, entry)) for entry in incident.status.plans]
+    return tuple(tried for tried in found if tried)
+
+
+async def fetch_plan(context: Context, incident: Incident, entry: IncidentPlan) -> RecoveryPlan | None:
+    """The plan of an entry in the incident's `status.plans[]`; the one that was replaced under its name is not it."""
+    plan = context.find(RecoveryPlan, incident.metadata.namespace, entry.name)
+    if plan is None or plan.metadata.uid != entry.uid:
+        plan = await context.fetch(RecoveryPlan, incident.metadata.namespace, entry.name)
+    return plan if plan is not None and plan.metadata.uid == entry.uid else None
 
 
 async def _revisions(

@@ -14,18 +14,21 @@ from bokgu.api.protected_service import (
     ObservedService,
     ProtectedService,
     ProtectedServiceStatus,
+    Reversal,
     TaintedRevision,
     TargetGroup,
 )
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import DetectionState, Preset, SourceKind
 from bokgu.aws.ecs import fetch_service_revisions
+from bokgu.core.drift import find_watched, watch_reversal
 from bokgu.core.guards import TARGET_ALREADY_PROTECTED
 from bokgu.core.last_known_good import Trouble, find_last_known_good, taint_revisions
 from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
 from bokgu.core.recent_stops import find_stops, keep_stops
 from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
+from bokgu.reconcile.announcing import announce_reversal
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics, judge_states
 from bokgu.reconcile.targets import find_elder
@@ -48,6 +51,8 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     look = context.looks.get(key)
     if look is not None and look.follows(protected.metadata):
         status = await _take_in(context, protected, status, look)
+    if status.reversal and status.reversal != protected.status.reversal:  # Told first: nothing is lost in between.
+        await announce_reversal(context, protected.metadata.namespace, status.reversal)
     await context.write_status(ProtectedService, raw, status)
     context.used(key, look)
     return None
@@ -78,6 +83,7 @@ async def _take_in(
         changes["summary"] = f"{service.running_count}/{service.desired_count}"
         stops = find_stops(look.state.stopped_tasks or ())
         changes["recent_stops"] = keep_stops(status.recent_stops, stops, context.clock(), context.settings.minute)
+        changes["reversal"] = _watch_reversal(context, protected, service)
         tainted = _tainted(context, protected, look.state)
         changes["tainted_revisions"] = tainted
         try:
@@ -87,6 +93,14 @@ async def _take_in(
     changes["detections"] = await _judge(context, protected, look)
     changes["conditions"] = _conditions(context, protected, look, problem)
     return status.model_copy(update=changes)
+
+
+def _watch_reversal(context: Context, protected: ProtectedService, service: EcsService) -> Reversal | None:
+    """What is set back of the last plan that completed."""
+    namespace, name = protected.metadata.namespace, protected.metadata.name
+    plans = context.find_related(RecoveryPlan, namespace, name)
+    watched = find_watched(plans, context.find_related(Incident, namespace, name))
+    return watch_reversal(protected.status.reversal, watched, service, context.settings.consistency_delay)
 
 
 async def _judge(context: Context, protected: ProtectedService, look: Look) -> tuple[Detection, ...]:

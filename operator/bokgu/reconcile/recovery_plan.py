@@ -97,6 +97,7 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
         name=plan.metadata.name,
         uid=plan.metadata.uid,
         digest=digest,
+        runbook=plan.spec.runbook_ref.name if plan.spec.runbook_ref else None,
         made_by_operator=made_by_operator,
         started_at=context.clock(),
     )
@@ -144,17 +145,13 @@ async def _let_go(context: Context, raw: Raw, plan: RecoveryPlan) -> None:
     """A plan that is over and being deleted may go."""
     if plan.metadata.deletion_timestamp and FINALIZER in plan.metadata.finalizers:
         finalizers = [f for f in plan.metadata.finalizers if f != FINALIZER]
-        await context.replace(RecoveryPlan.plural, _with_finalizers(raw, finalizers))
+        await context.write_finalizers(RecoveryPlan.plural, raw, finalizers)
 
 
 async def _hold(context: Context, raw: Raw) -> None:
     """Put the finalizer on."""
     finalizers = [*raw["metadata"].get("finalizers", ()), FINALIZER]
-    await context.replace(RecoveryPlan.plural, _with_finalizers(raw, finalizers))
-
-
-def _with_finalizers(raw: Raw, finalizers: list[str]) -> Raw:
-    return {**raw, "metadata": {**raw["metadata"], "finalizers": finalizers}}
+    await context.write_finalizers(RecoveryPlan.plural, raw, finalizers)
 
 
 def _tokens(status: RecoveryPlanStatus) -> set[str]:

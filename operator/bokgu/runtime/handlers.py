@@ -69,9 +69,14 @@ def waiting_plans(store: Store, namespace: str) -> Iterator[Key]:
 
 
 def waiting_incidents(store: Store, namespace: str) -> Iterator[Key]:
-    """Open incidents of the namespace without a plan: another Runbook may give them one."""
+    """Open incidents of the namespace with no plan that is not over: another Runbook may give them one."""
     found = (i for i in store.all("incidents") if i["metadata"]["namespace"] == namespace)
-    waiting = (i for i in found if not (status := i.get("status") or {}).get("plans") and "resolvedAt" not in status)
+    waiting = (
+        i
+        for i in found
+        if "resolvedAt" not in (status := i.get("status") or {})
+        and all(plan.get("outcome") for plan in status.get("plans", ()))
+    )
     yield from (key_of("incidents", i) for i in islice(waiting, MAX_WAITING))
 
 

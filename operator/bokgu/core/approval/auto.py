@@ -10,6 +10,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import MOST_STARTS, AutoStart, RecoveryPolicy, RecoveryPolicyStatus
 from bokgu.api.vocabulary import Confidence, Mode, Proof
+from bokgu.core.giving_back import allowed_by
 
 NOT_ENABLED = "the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace"
 
@@ -51,7 +52,7 @@ def judge_auto(
         return AutoVerdict(False, problem)
     cause, service = plan.spec.preconditions.root_cause, plan.spec.service_ref.name
     named = {a.action for a in policy.spec.auto if a.service == service and a.root_cause is cause}
-    missing = [s.action for s in plan.spec.steps if s.action.writes and s.action not in named]
+    missing = [s.action for s in plan.spec.steps if s.action.writes and allowed_by(plan, s) not in named]
     if missing:
         return AutoVerdict(False, f"spec.auto of the RecoveryPolicy does not name {missing[0]} against {cause} here")
     by = f"RecoveryPolicy/{policy.metadata.name}"

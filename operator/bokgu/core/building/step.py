@@ -21,6 +21,9 @@ _OPPOSITE = {
 }
 """What holds exactly where the detector's comparison does not: no errors at all must satisfy a threshold of 0."""
 
+_WITHOUT_SERVICE = frozenset({Action.WAIT, Action.MANUAL})
+"""Actions that do not touch the ECS service."""
+
 _ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+){1,2}-\d[a-z]\b")
 """An Availability Zone, such as eu-central-1a."""
 
@@ -72,7 +75,7 @@ def concrete_step(
         parameters=parameters,
         estimated_duration=format_duration(estimate_step(step)),
         timeout=step.timeout or format_duration(USUAL[step.action].timeout),
-        required_resources=step.required_resources or (() if step.action is Action.MANUAL else ("ecs_service",)),
+        required_resources=step.required_resources or (() if step.action in _WITHOUT_SERVICE else ("ecs_service",)),
         on_failure=step.on_failure or (OnFailure.ROLL_BACK if undo else OnFailure.STOP),
         rollback=undo,
         validation=_validation(step, facts),
@@ -114,7 +117,7 @@ def _validation(step: RunbookStep, facts: PlanningFacts) -> Validation | None:
         )
     if asked and step.action.writes and _reads_log(step, facts):
         return _log_validation(step, asked, facts)
-    if not step.action.writes or facts.watch is None or facts.condition is None:
+    if not USUAL[step.action].clean_periods or facts.watch is None or facts.condition is None:
         return None
     metric = asked if asked and asked.type is ValidationType.METRIC else None
     hold = USUAL[step.action].clean_periods * facts.watch.period(facts.condition)
@@ -160,6 +163,8 @@ def wait_for_deployment(why: str = "what to do is decided when that has ended") 
 
 def estimate_step(step: RunbookStep) -> timedelta:
     """How long the step usually takes."""
+    if step.parameters and step.parameters.duration and not step.estimated_duration:
+        return parse_duration(step.parameters.duration)
     return parse_duration(step.estimated_duration) if step.estimated_duration else USUAL[step.action].estimate
 
 

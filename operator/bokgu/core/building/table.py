@@ -9,12 +9,15 @@ from bokgu.core.building.rollback import build_rollback
 from bokgu.core.building.scale_out import build_scale_out
 from bokgu.core.building.service_restart import build_restart
 from bokgu.core.building.step import concrete_step, wait_for_deployment
+from bokgu.core.building.wait import build_wait
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 
 _BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ...] | NoPlan]] = {
     Action.HEALTH_CHECK: lambda step, facts: (concrete_step(step, facts),),
     Action.MANUAL: lambda step, facts: (concrete_step(step, facts),),
     Action.SCALE_OUT: build_scale_out,
+    Action.SCALE_IN: lambda *_: NoPlan("NoScaleIn", "a runbook has no scale_in of its own", wait=False),
+    Action.WAIT: build_wait,
     Action.SERVICE_RESTART: build_restart,
     Action.ROLLBACK: build_rollback,
 }

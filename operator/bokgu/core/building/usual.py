@@ -14,7 +14,8 @@ CONFIRMATION_TIMEOUT = timedelta(hours=1)
 class Usual:
     """`estimate` is how long the step usually takes [experience], `timeout` when to give up: start-up, health checks
     and deregistration of the slowest usual service fit in it. `clean_periods` are the datapoints that must be good
-    before the step counts: five clean minutes at the usual period of one minute, ten after a rollback. `description`
+    before the step counts: five clean minutes at the usual period of one minute, ten after a rollback, and none where
+    nothing is measured. `description`
     is the step for people, as a template."""
 
     estimate: timedelta
@@ -33,6 +34,13 @@ USUAL: Mapping[Action, Usual] = {
     Action.SCALE_OUT: Usual(
         timedelta(minutes=15), timedelta(minutes=15), 5, "Run {wantedCount} tasks instead of {desiredCount}."
     ),
+    Action.SCALE_IN: Usual(
+        timedelta(minutes=2),
+        timedelta(minutes=30),
+        0,
+        "Give the minimum of Application Auto Scaling back. Its policies and schedules decide on the tasks then.",
+    ),
+    Action.WAIT: Usual(timedelta(), timedelta(minutes=15), 0, "Wait. Changes nothing."),
     Action.SERVICE_RESTART: Usual(
         timedelta(minutes=15),
         timedelta(minutes=30),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from bokgu.api.vocabulary import Confidence, RootCause
+from bokgu.api.vocabulary import Confidence, RootCause, Trait
 from bokgu.core.case import Case, Failure
 from bokgu.core.causes.fault import brought_failure, new_tasks_fail
 from bokgu.core.causes.verdict import Diagnosis, quote, quote_failures
@@ -11,6 +11,9 @@ from bokgu.core.trends import latest
 
 BURST_LEFT = 5.0
 """Percent of an EBS volume's burst balance below which its I/O is throttled to the baseline (Amazon EBS user guide)."""
+
+NEEDED = frozenset({RootCause.IMAGE_PULL_FAILURE, RootCause.PERMISSION_DENIED, RootCause.SECRET_OR_CONFIG_FAILURE})
+"""What every task needs to start, and has no more need of once it runs: an image, a role, a secret."""
 
 
 def burst_balance_spent(case: Case) -> Diagnosis | None:
@@ -55,7 +58,8 @@ def start_failure(case: Case) -> Diagnosis | None:
     items = quote_failures(failures)
     fault = brought_failure(case, cause, failures)
     sure = any(failure.task is not None for failure in failures) or cause is not RootCause.SECRET_OR_CONFIG_FAILURE
-    return Diagnosis(cause, fault, Confidence.HIGH if sure else Confidence.MEDIUM, items)
+    traits = (Trait.START_FAILS,) if cause in NEEDED and not fault else ()
+    return Diagnosis(cause, fault, Confidence.HIGH if sure else Confidence.MEDIUM, items, traits)
 
 
 def container_cannot_start(case: Case) -> Diagnosis | None:
@@ -66,7 +70,7 @@ def container_cannot_start(case: Case) -> Diagnosis | None:
     items = quote_failures(failures)
     if new_tasks_fail(case, failures):
         return Diagnosis(RootCause.BAD_DEPLOYMENT, True, Confidence.HIGH, items)
-    return Diagnosis(RootCause.SECRET_OR_CONFIG_FAILURE, False, Confidence.MEDIUM, items)
+    return Diagnosis(RootCause.SECRET_OR_CONFIG_FAILURE, False, Confidence.MEDIUM, items, (Trait.START_FAILS,))
 
 
 def _explain(failure: Failure) -> RootCause | None:

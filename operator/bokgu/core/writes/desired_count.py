@@ -1,8 +1,15 @@
 """UpdateService with an absolute desired count."""
 
-from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.api.meta import Target
+from bokgu.api.recovery_plan import AwsRequest, Intent, OperationStatus
 from bokgu.core.live_state import LiveState
-from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
+from bokgu.core.writes.write import Change, Effect, Touches, build_request, request_arguments, summarise
+
+
+def count_request(target: Target, count: int) -> AwsRequest:
+    """The request for that count."""
+    arguments = {"cluster": target.cluster, "service": target.service, "desiredCount": count}
+    return build_request("ecs", "UpdateService", arguments)
 
 
 class DesiredCount:

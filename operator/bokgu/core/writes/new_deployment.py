@@ -16,7 +16,7 @@ class NewDeployment:
 
     def __init__(self, *, repeatable: bool) -> None:
         """UpdateService with what is in use already starts no deployment; forceNewDeployment starts another one each
-        time (KNOWLEDGE of API_UpdateService)."""
+        time (API_UpdateService)."""
         self.repeatable = repeatable
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:

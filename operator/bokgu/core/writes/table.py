@@ -4,10 +4,14 @@ from bokgu.api.recovery_plan import AwsRequest, OperationStatus
 from bokgu.core.live_state import LiveState
 from bokgu.core.writes.desired_count import DesiredCount
 from bokgu.core.writes.new_deployment import NewDeployment
+from bokgu.core.writes.scalable_target import RegisteredRange
 from bokgu.core.writes.stop_deployment import StopDeployment
 from bokgu.core.writes.write import Change, Write, request_arguments
 
-_WRITES: dict[str, Write] = {"StopServiceDeployment": StopDeployment()}
+_WRITES: dict[str, Write] = {
+    "StopServiceDeployment": StopDeployment(),
+    "RegisterScalableTarget": RegisteredRange(),
+}
 
 _COUNT = DesiredCount()
 _RESTART = NewDeployment(repeatable=False)

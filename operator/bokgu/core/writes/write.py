@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from bokgu.api.observed import EcsService
-from bokgu.api.recovery_plan import AwsRequest, Before, Intent, OperationStatus
+from bokgu.api.observed import EcsService, ScalableTarget
+from bokgu.api.recovery_plan import AwsRequest, Before, Intent, OperationStatus, ScalableRange
 from bokgu.core.live_state import LiveState
 
 
@@ -81,7 +81,15 @@ def observe_before(live: LiveState) -> Before:
         service_revision_arn=service.service_revision_arn,
         task_definition=service.task_definition,
         deployment_ids=service.deployment_ids[:16],
+        scalable_target=record_range(live.scalable_target),
     )
+
+
+def record_range(target: ScalableTarget | None) -> ScalableRange | None:
+    """A scalable target as it stands in plans and intents."""
+    if target is None:
+        return None
+    return ScalableRange(min_capacity=target.minimum, max_capacity=target.maximum, suspended=target.suspended)
 
 
 def unchanged(before: Before, live: LiveState) -> bool:

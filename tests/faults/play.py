@@ -1,0 +1,198 @@
+"""One service of a lane from its creation to the end of its recovery: what is done to it, and what came of it."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.faults.lane import Lane
+from tests.world.manifests import CLUSTER, protected_service
+from tests.world.world import Raw, wait_for
+
+OVER = {"Completed", "Rejected", "Expired", "Failed", "RolledBack", "RollbackFailed", "Cancelled"}
+TOOK_EFFECT = {"Accepted", "Adopted"}
+READS = ("Describe", "List", "Get")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a play comes to. Names of the service are replaced, so that two plays of one case can be compared.
+
+    `steps` are phase, reason and verdict, then those of the undo. `writes` are the AWS writes that had an effect.
+    """
+
+    plan: tuple[str, str]
+    steps: tuple[tuple[str | None, ...], ...]
+    incident: tuple[str, str]
+    service: tuple[int, int, str]
+    writes: tuple[str, ...]
+
+
+class Play:
+    """A service, its incident and its plan, by one name."""
+
+    def __init__(self, lane: Lane, name: str) -> None:
+        self.lane, self.world, self.name = lane, lane.world, name
+        self.good_definition = ""
+
+    # What is done
+
+    def create_service(self, **spec: Any) -> None:
+        """A healthy service of three tasks, protected; `spec` changes the ProtectedService."""
+        self.world.create_service(self.name)
+        self.good_definition = self.service()["taskDefinition"]
+        actions = ["scale_out", "service_restart", "rollback_to_previous_version"]
+        self.apply(protected_service(self.name, allowedActions=actions, **spec))
+        self.wait("the service is seen", lambda: self.protected()["status"].get("summary") == "3/3", 20)
+
+    def file_incident(self) -> None:
+        """A person says that the service fails, and the operator has heard it."""
+        spec = {"type": "high_error_rate", "severity": "high", "serviceRef": {"name": self.name}}
+        self.apply(
+            {"apiVersion": "bokgu.dev/v1alpha1", "kind": "Incident", "metadata": {"name": self.name}, "spec": spec}
+        )
+        self.wait("the incident is classified", lambda: self.incident()["status"].get("conditions"), 20)
+
+    def file_plan(self, *steps: Raw, owned: bool = False) -> None:
+        """A person's plan against the incident; where that owns it, it goes with it, as the operator's own plans do."""
+        metadata = self.incident()["metadata"]
+        spec = {
+            "incidentRef": {"name": metadata["name"], "uid": metadata["uid"]},
+            "serviceRef": {"name": self.name},
+            "preconditions": {"desiredCount": self.service()["desiredCount"], "rootCause": "Unknown"},
+            "steps": [
+                {"name": f"step-{n}", "timeout": "30s", "onFailure": "RollBack", **s} for n, s in enumerate(steps, 1)
+            ],
+            "expiresAt": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        kind = {"apiVersion": "bokgu.dev/v1alpha1", "kind": "RecoveryPlan"}
+        owner = {"apiVersion": kind["apiVersion"], "kind": "Incident", "name": metadata["name"], "uid": metadata["uid"]}
+        self.apply({**kind, "metadata": {"name": self.name, "ownerReferences": [owner] if owned else []}, "spec": spec})
+
+    def approve(self) -> None:
+        """Both people sign the plan, which awaits it."""
+        plan = self.plan()
+        for person, role in ((self.world.alice, "system_admin"), (self.world.bob, "service_owner")):
+            self.lane.kube.put(person.approve(plan, role))
+
+    def refuse(self, arguments: str) -> None:
+        """Let AWS refuse updates of the service whose parameters have this text before the service's name."""
+        resource = f'{arguments}, "service": "{self.name}"'
+        self.world.simulator.deny("UpdateService", resource=resource, count=1000)
+
+    def close(self) -> None:
+        """Take everything out of the world."""
+        self.lane.clear()
+        with suppress(self.world.ecs.exceptions.ServiceNotActiveException):
+            self.world.ecs.delete_service(cluster=CLUSTER, service=self.name, force=True)
+
+    def apply(self, manifest: Raw) -> None:
+        """Create an object in the lane's namespace, whatever its manifest says."""
+        self.lane.kube.put({**manifest, "metadata": {**manifest["metadata"], "namespace": self.lane.name}})
+
+    # What is seen
+
+    def plan(self) -> Raw:
+        """A person's plan, else the last one of the operator's, or an empty one."""
+        by_hand = self.lane.get("recoveryplans", self.name)
+        plans = self.incident()["status"].get("plans")
+        return by_hand if by_hand["spec"] or not plans else self.lane.get("recoveryplans", plans[-1]["name"])
+
+    def incident(self) -> Raw:
+        """The newest incident, or an empty one."""
+        found = self.world.all("incidents", self.lane.name)
+        mine = [i for i in found if i["spec"]["serviceRef"]["name"] == self.name]
+        return {"status": {}, **mine[-1]} if mine else {"metadata": {"name": ""}, "spec": {}, "status": {}}
+
+    def protected(self) -> Raw:
+        """The ProtectedService, or an empty one."""
+        return self.lane.get("protectedservices", self.name)
+
+    def service(self) -> Raw:
+        """The service as ECS tells."""
+        return self.world.describe(self.name)
+
+    def writes(self) -> list[tuple[str, Raw]]:
+        """The operator's AWS writes on the service that had an effect, oldest first."""
+        return [
+            (call.operation, call.parameters)
+            for call in self.world.simulator.calls(service="ecs")
+            if call.effect
+            and call.access_key_id == "operator"
+            and not call.operation.startswith(READS)
+            and self.name in json.dumps(call.parameters)
+        ]
+
+    def awaits_approval(self) -> bool:
+        """Whether the plan asks for it."""
+        return bool(self.plan()["status"].get("phase") == "AwaitingApproval")
+
+    def over(self) -> bool:
+        """Whether plan and incident have come to their ends and the service to rest."""
+        found, incident = self.plan(), self.incident()["status"]
+        ours = [p for p in incident.get("plans", []) if p["name"] == found["metadata"]["name"]]
+        recorded = [c["status"] for c in incident.get("conditions", []) if c["type"] == "Recorded"]
+        return (
+            found["status"].get("phase") in OVER
+            and (incident.get("phase") == "Escalated" or recorded == ["True"])
+            and bool(ours and ours[0].get("outcome"))
+            and "activePlan" not in self.protected()["status"]
+        )
+
+    def wait(self, what: str, condition: Any, seconds: float) -> None:
+        """Wait for a state; a timeout shows the objects and the end of the operator's log."""
+
+        def explain() -> str:
+            log = self.world.operator_log_tail(name=self.lane.operator)
+            return f"{self.name}: {what}\nplan {self.plan()['status']}\nincident {self.incident()['status']}\n{log}"
+
+        wait_for(condition, seconds, explain)
+
+    def outcome(self) -> Outcome:
+        """What it came to."""
+        self.world.wait_steady(self.name)
+        plan, incident, service = self.plan()["status"], self.incident()["status"], self.service()
+
+        def words(operation: Raw) -> tuple[str | None, ...]:
+            return operation.get("phase"), operation.get("reason"), operation.get("verdict")
+
+        return Outcome(
+            plan=(plan["phase"], plan.get("reason", "")),
+            steps=tuple((*words(step), *words(step.get("rollback", {}))) for step in plan["steps"]),
+            incident=(incident["phase"], incident.get("reason", "")),
+            service=(
+                service["desiredCount"],
+                service["runningCount"],
+                "good" if service["taskDefinition"] == self.good_definition else "other",
+            ),
+            writes=tuple(self._anonymous(name, arguments) for name, arguments in self.writes()),
+        )
+
+    def _anonymous(self, name: str, arguments: Raw) -> str:
+        return f"{name} {json.dumps(arguments, sort_keys=True)}".replace(self.name, "SERVICE")
+
+    def find_untruths(self) -> list[str]:
+        """What the objects say that is not so."""
+        found, incident = self.plan(), self.incident()["status"]
+        name, plan = found["metadata"]["name"], found["status"]
+        operations = [o for step in plan["steps"] for o in (step, step.get("rollback")) if o and "intent" in o]
+        requests = [o["intent"]["request"] for o in operations if o.get("answer", {}).get("result") in TOOK_EFFECT]
+        said = sorted(f"{r['operation']} {r['arguments']}" for r in requests)
+        seen = sorted(
+            f"{operation} {json.dumps(a, sort_keys=True, separators=(',', ':'))}" for operation, a in self.writes()
+        )
+        done = sum(step["phase"] in {"Completed", "Skipped"} for step in plan["steps"])
+        conditions = {c["type"]: c["status"] for c in plan["conditions"]}
+        untrue = {
+            f"the plan says it wrote {said}, AWS carried out {seen}": said != seen,
+            f"progress is {plan['progress']}, {done} steps are done": plan["progress"]
+            != f"{done}/{len(plan['steps'])}",
+            f"Succeeded is {conditions['Succeeded']}, the phase {plan['phase']}": (conditions["Succeeded"] == "True")
+            != (plan["phase"] == "Completed"),
+            f"the incident says of its plans {incident['plans']}, the phase is {plan['phase']}": plan["phase"]
+            not in {p.get("outcome") for p in incident["plans"] if p["name"] == name},
+            "an operation has no end": any(o["phase"] in {"Pending", "InProgress", "Verifying"} for o in operations),
+            "a step took effect without an approval": any(not o["intent"].get("approvals") for o in operations),
+        }
+        return [text for text, wrong in untrue.items() if wrong]
