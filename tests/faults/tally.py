@@ -10,7 +10,7 @@ import pytest
 POINTS, FAULTS, SEQUENCES = "crash points", "faults", "generated sequences"
 """Properties of tests that are counted, by what a person calls them."""
 
-_EXAMPLES = re.compile(r"(\d+) passing examples")
+_SEQUENCES = re.compile(r"- (\d+) passing,")
 _HISTORIES = "histories"
 """In the name of modules whose Hypothesis tests order events against the state machine."""
 
@@ -21,7 +21,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     statistics = getattr(item, "hypothesis_statistics", "")
     if report.when == "call" and statistics and _HISTORIES in item.nodeid:
-        number = sum(int(found) for found in _EXAMPLES.findall(statistics))
+        number = sum(int(found) for found in _SEQUENCES.findall(statistics))
         report.user_properties.append((SEQUENCES, number))
     return report
 

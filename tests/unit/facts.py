@@ -454,8 +454,12 @@ def facts(**fields: Any) -> PlanFacts:
     )
 
 
-def measured(since: datetime, until: datetime, value: Callable[[datetime], float | None] | float) -> Measurement:
-    """One value a minute, of the minutes that began at or after `since` and ended by `until`."""
+def measured(
+    since: datetime, until: datetime, value: Callable[[datetime], float | None] | float, *, requests: float = 100
+) -> Measurement:
+    """One value a minute, of the minutes that began at or after `since` and ended by `until`; a hundred requests are
+    enough to tell."""
     moments = [since + i * MINUTE for i in range((until - since) // MINUTE)]
     points = tuple((t, value(t) if callable(value) else value) for t in moments)
-    return Measurement(points, period=MINUTE, settle=timedelta())
+    volumes = dict.fromkeys(moments, requests)
+    return Measurement(points, period=MINUTE, settle=timedelta(), volumes=volumes, enough=100)

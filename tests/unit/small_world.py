@@ -169,7 +169,7 @@ class World:
         since = next((s.effective_at for s in self.status.steps if s.effective_at and not s.finished_at), None)
         measurement = None
         if since and self.error_rate is not None:
-            measurement = facts.measured(since, self.now, self.error_rate if self.traffic else lambda _: None)
+            measurement = facts.measured(since, self.now, self.error_rate, requests=100 if self.traffic else 1)
         return facts.facts(
             now=self.now,
             incident=self.incident,

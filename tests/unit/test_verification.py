@@ -14,7 +14,13 @@ GOOD, BAD = 0.01, 0.5
 
 
 def verify(
-    values: list[float | None], *, minutes: int | None = None, since: datetime = NOW, patience: datetime | None = None
+    values: list[float | None],
+    *,
+    minutes: int | None = None,
+    since: datetime = NOW,
+    patience: datetime | None = None,
+    volumes: dict[datetime, float] | None = None,
+    enough: float = 0.0,
 ) -> VerificationResult:
     """`error_rate < 0.05` for 5 minutes, given one value a minute; the deadline is after 15 minutes."""
     return verify_window(
@@ -25,6 +31,8 @@ def verify(
         hold=5 * MINUTE,
         deadline=NOW + 15 * MINUTE,
         patience=patience,
+        volumes=volumes,
+        enough=enough,
         now=NOW + (len(values) if minutes is None else minutes) * MINUTE,
     )
 
@@ -73,23 +81,25 @@ def test_s9_every_window_is_decided_at_its_deadline(values: list[float | None]) 
 
 
 @pytest.mark.parametrize(
-    ("values", "minutes", "verdict"),
+    ("values", "requests", "verdict"),
     [
-        ([None] * 15, 15, None),
-        ([GOOD, None] * 7 + [GOOD], 15, None),
-        ([BAD] * 5 + [None] * 10, 15, None),
-        ([None] * 14 + [BAD], 15, Verdict.FAILED),
-        ([BAD] * 9 + [GOOD] * 4 + [BAD, GOOD], 15, Verdict.FAILED),
-        ([BAD] * 9 + [GOOD] * 4, 15, Verdict.FAILED),
-        ([None] * 40 + [GOOD] * 5, 45, Verdict.PASSED),
-        ([None] * 60, 60, Verdict.INCONCLUSIVE),
-        ([], 15, Verdict.INCONCLUSIVE),
+        ([GOOD] * 15, 30, Verdict.PASSED),
+        ([GOOD] * 15, 2, None),
+        ([BAD] * 9 + [GOOD] * 6, 2, None),
+        ([GOOD] * 50, 2, Verdict.PASSED),
+        ([GOOD] * 60, 1, Verdict.INCONCLUSIVE),
+        ([BAD] * 15, 2, Verdict.FAILED),
+        ([None] * 15, 0, Verdict.INCONCLUSIVE),
+        ([GOOD] * 4 + [None] * 11, 100, Verdict.INCONCLUSIVE),
+        ([], 0, Verdict.INCONCLUSIVE),
     ],
 )
-def test_s9_too_little_traffic_makes_the_window_longer(
-    values: list[float | None], minutes: int, verdict: Verdict | None
+def test_s9_too_little_traffic_makes_the_window_longer_and_a_gap_does_not(
+    values: list[float | None], requests: float, verdict: Verdict | None
 ) -> None:
-    assert verify(values, minutes=minutes, patience=NOW + 60 * MINUTE).verdict is verdict
+    volumes = {NOW + i * MINUTE: requests for i, value in enumerate(values) if value is not None}
+    result = verify(values, minutes=max(15, len(values)), patience=NOW + 60 * MINUTE, volumes=volumes, enough=100)
+    assert result.verdict is verdict
 
 
 def counted(matches: dict[int, float], *, minutes: int) -> list[float | None]:

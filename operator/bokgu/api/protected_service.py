@@ -206,8 +206,8 @@ class ProtectedServiceSpec(ApiModel):
         " required people have approved. Auto: run what spec.auto of the RecoveryPolicy names at once, and all else as"
         " in Approve.",
     )
-    allowed_actions: Annotated[tuple[Action, ...], Field(max_length=8)] = Field(
-        default=(), description="Actions that may run. health_check and manual need no permission."
+    allowed_actions: Annotated[tuple[Action, ...], Field(max_length=16)] = Field(
+        default=(), description="Actions that may run. health_check, wait and manual need no permission."
     )
     limits: ServiceLimits = Field(default=ServiceLimits(), description="How far the allowed actions go.")
     rollback: RollbackLimits = Field(

@@ -140,7 +140,7 @@ class Validation(ApiModel):
         default=None, alias="for", description="How long the comparison must hold without a break."
     )
     timeout: Duration = Field(
-        description="How long to wait for that. While a metric says nothing for want of traffic, an hour is waited."
+        description="How long to wait for that. Where it holds on too little traffic to tell, an hour is waited."
     )
 
 
@@ -462,7 +462,7 @@ class RecoveryPlanStatus(ApiModel):
         description="The PlanApproval to commit, while the plan waits for one, or a step of it for a confirmation."
         " `bokgu approve` completes it.",
     )
-    gates: Annotated[tuple[Gate, ...], Field(max_length=24)] = Field(
+    gates: Annotated[tuple[Gate, ...], Field(max_length=40)] = Field(
         default=(), description="The guards that were asked before the next write."
     )
     target: Target | None = Field(

@@ -45,8 +45,7 @@ def validation_timeout(step: Step, facts: PlanFacts) -> timedelta:
     """How long the validation of a step may take: zero where it has none, and longer while traffic is too thin."""
     if step.validation is None:
         return timedelta()
-    thin = facts.measurement is not None and any(value is None for _, value in facts.measurement.points)
-    return _wait(step.validation, facts, thin=thin)
+    return _wait(step.validation, facts, thin=facts.measurement is not None and facts.measurement.thin)
 
 
 def _wait(validation: Validation, facts: PlanFacts, *, thin: bool) -> timedelta:

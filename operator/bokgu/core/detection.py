@@ -64,6 +64,14 @@ def measure_condition(
     return tuple(points)
 
 
+def measure_volume(condition: DetectorCondition, series: SeriesByName) -> tuple[Mapping[datetime, float], float]:
+    """How much there was in each period to tell anything by, and the least sum that says something; 0 where any does:
+    the condition's volume of all requests, not that of its errors."""
+    errors = condition.ratio.numerator if condition.ratio else None
+    volume = next((v for v in condition.min_volumes if v.query != errors), None)
+    return (_values(series, volume.query), float(volume.sum)) if volume else ({}, 0.0)
+
+
 def join_halves(points: Points, other: Points) -> Points:
     """The values of a blue/green pair as those of one: the greater one of each period that has any. It is the worse one
     of error rates, and of healthy targets the one of the half in use."""

@@ -1,7 +1,7 @@
 """What a decision about a plan rests on, and what it may come to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bokgu.api.fields import bounded
@@ -31,11 +31,21 @@ class Timing:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The values that a validation's expression is about, one a period."""
+    """The values that a validation's expression is about, one a period.
+
+    `volumes` say how much each period rests on, such as requests; so much of it as `enough` says something.
+    """
 
     points: Points
     period: timedelta
     settle: timedelta
+    volumes: Mapping[datetime, float] = field(default_factory=dict)
+    enough: float = 0.0
+
+    @property
+    def thin(self) -> bool:
+        """Whether all that was measured is not enough to tell."""
+        return sum(self.volumes.get(t, 0.0) for t, _ in self.points) < self.enough
 
 
 @dataclass(frozen=True)

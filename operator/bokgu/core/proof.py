@@ -72,6 +72,8 @@ def verify_step(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStat
         hold=parse_duration(validation.for_ or "0s"),
         deadline=verified_by(step, operation, facts, thin=False),
         patience=verified_by(step, operation, facts, thin=True),
+        volumes=measured.volumes if measured else {},
+        enough=measured.enough if measured else 0.0,
         now=facts.now,
     )
     output = bounded(f"{(operation.output or '').split('; verified', 1)[0]}; verified: {result.message}", 2048)

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -71,21 +71,25 @@ def verify_window(
     deadline: datetime,
     now: datetime,
     patience: datetime | None = None,
+    volumes: Mapping[datetime, float] | None = None,
+    enough: float = 0.0,
 ) -> VerificationResult:
     """Decide whether the comparison has held for `hold` without a break, counting from `since`.
 
     A period without data breaks the run: silence proves nothing. At the deadline a value on the wrong side within the
-    last `hold` is a failure. Periods without data there are waited for until `patience`: too little happens to tell.
-    Anything else is inconclusive (S9).
+    last `hold` is a failure. Where it has held, but the `volumes` of those periods do not come to `enough`, too little
+    happens to tell, and more is waited for until `patience`. Anything else is inconclusive (S9).
     """
-    run = timedelta()
+    run, volume = timedelta(), 0.0
     latest = None
     counted = [(t, value) for t, value in points if t >= since]
-    for _, value in counted:
+    for t, value in counted:
         latest = value if value is not None else latest
-        run = run + period if value is not None and expression.holds(value) else timedelta()
+        good = value is not None and expression.holds(value)
+        run, volume = (run + period, volume + (volumes or {}).get(t, 0.0)) if good else (timedelta(), 0.0)
+    held = run >= hold > timedelta()
     shown = "no data" if latest is None else format_decimal(latest)
-    if run >= hold > timedelta():
+    if held and volume >= enough:
         message = f"{expression.name} is {shown} and held for {int(run.total_seconds())} s"
         return VerificationResult(Verdict.PASSED, latest, message)
     message = (
@@ -96,6 +100,6 @@ def verify_window(
         return VerificationResult(None, latest, message)
     recent = [value for _, value in counted[-(hold // period + 1) :]]
     failed = any(value is not None and not expression.holds(value) for value in recent)
-    if not failed and None in recent and patience is not None and now < patience:
+    if held and patience is not None and now < patience:
         return VerificationResult(None, latest, f"{message}; too little traffic to tell, so it takes longer")
     return VerificationResult(Verdict.FAILED if failed else Verdict.INCONCLUSIVE, latest, message)

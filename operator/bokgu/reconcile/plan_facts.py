@@ -18,7 +18,7 @@ from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service
 from bokgu.aws.elb import count_healthy_targets
 from bokgu.aws.series import fetch_series
 from bokgu.core.approval.digest import plan_digest
-from bokgu.core.detection import join_halves, measure_condition
+from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
@@ -204,9 +204,12 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
             context.aws, watch.sources, region=target.region, role_arn=target.role_arn, start=start, end=now
         )
         points = measure_condition(watch, condition, series, start, now - watch.settle)
+        volumes, enough = measure_volume(condition, series)
         if half := next((c for c in watch.conditions if c.name == watch.halves.get(name)), None):
             points = join_halves(points, measure_condition(watch, half, series, start, now - watch.settle))
-        return Measurement(points, watch.period(condition), watch.settle)
+            others, _ = measure_volume(half, series)
+            volumes = {t: volumes.get(t, 0.0) + others.get(t, 0.0) for t in {*volumes, *others}}
+        return Measurement(points, watch.period(condition), watch.settle, volumes, enough)
     return None
 
 
