@@ -306,7 +306,8 @@ class World:
             self.stop_task(arguments["task"], arguments["reason"])
         if "MinCapacity" in arguments:
             self.register(arguments["MinCapacity"], arguments.get("MaxCapacity"))
-        if "taskDefinition" in arguments or arguments.get("forceNewDeployment"):
+        updates = send.request.operation == "UpdateService"
+        if updates and ("taskDefinition" in arguments or arguments.get("forceNewDeployment")):
             self.deploy(arguments.get("taskDefinition", self.ecs.task_definition))
         if "serviceDeploymentArn" in arguments:
             self.stop_rollout(arguments["serviceDeploymentArn"])

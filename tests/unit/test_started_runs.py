@@ -325,3 +325,19 @@ def test_s3_a_lost_run_is_adopted_or_sent_again_with_the_same_token(fate: str) -
     world.until(PlanPhase.COMPLETED)
     assert len(world.effects) == 1
     assert len({json.loads(s.request.arguments)["clientToken"] for s in world.sent}) == 1
+
+
+def test_s3_a_run_that_ecs_may_have_forgotten_is_not_sent_again() -> None:
+    """The operator was away for longer than ECS shows a task that has stopped."""
+    world = World(plan(run_task(timeout="3h")))
+    world.protected = protected_service(**RUNS)
+    world.until_intent()
+    world.fate = "lost"
+    while world.unsent:
+        world.do()
+    world.crash()
+    world.runs.clear()
+    world.now += 90 * MINUTE
+    world.known_since = world.now
+    world.until(PlanPhase.FAILED)
+    assert (world.status.reason, len(world.sent)) == ("EffectUnknown", 1)

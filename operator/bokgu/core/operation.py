@@ -106,7 +106,8 @@ def _settle_intent(operation: Op, deadline: datetime, facts: PlanFacts) -> Move[
         return Move(operation.model_copy(update={"answer": answer}))
     if facts.now < settled_by(intent, facts) and not effect.ambiguous:
         return Move(operation)  # ECS is eventually consistent: seeing nothing proves nothing yet.
-    if not effect.ambiguous and write.repeatable and unchanged(intent.before, live):
+    shown = write.shown_for is None or facts.now < intent.written_at + write.shown_for
+    if not effect.ambiguous and write.repeatable and shown and unchanged(intent.before, live):
         # It never happened, and would do no harm if it still did: ask everything again and store a new intent.
         return Move(operation.model_copy(update={"intent": None, "phase": OperationPhase.PENDING}))
     answer = Answer(

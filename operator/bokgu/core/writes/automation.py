@@ -1,5 +1,7 @@
 """StartAutomationExecution and StopAutomationExecution of AWS Systems Manager."""
 
+from datetime import timedelta
+
 from bokgu.api.observed import AutomationExecution
 from bokgu.api.recovery_plan import AwsRequest, Intent, OperationStatus
 from bokgu.core.live_state import LiveState
@@ -23,6 +25,7 @@ class StartAutomation:
 
     touches = Touches.NOTHING
     repeatable = True
+    shown_for: timedelta | None = None
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """An execution with the intent's tag."""
@@ -52,6 +55,7 @@ class StopAutomation:
 
     touches = Touches.NOTHING
     repeatable = True
+    shown_for: timedelta | None = None
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """The execution is on its way to its end, or there."""

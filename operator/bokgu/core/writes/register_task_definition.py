@@ -1,5 +1,7 @@
 """RegisterTaskDefinition: a new revision of the family, which nothing runs yet."""
 
+from datetime import timedelta
+
 from bokgu.api.observed import TaskDefinition
 from bokgu.api.recovery_plan import Intent, OperationStatus
 from bokgu.core.live_state import LiveState
@@ -12,6 +14,7 @@ class RegisterTaskDefinition:
 
     touches = Touches.NOTHING
     repeatable = True
+    shown_for: timedelta | None = None
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """The latest revision of the family has the intent's tag."""

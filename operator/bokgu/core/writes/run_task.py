@@ -1,5 +1,7 @@
 """RunTask: a task of its own starts, does its work and ends."""
 
+from datetime import timedelta
+
 from bokgu.api.fields import bounded
 from bokgu.api.observed import Task
 from bokgu.api.recovery_plan import Intent, OperationStatus
@@ -10,6 +12,9 @@ from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, 
 TASK_FAILED = "TaskFailed"
 """Reason of a step whose task did not start, or ended with another exit code than 0."""
 
+STOPPED_SHOWN = timedelta(hours=1)
+"""For at least so long ECS shows a task that has stopped (API_DescribeTasks), and knows its clientToken."""
+
 ROOM = 2000
 """Characters of an output that quotes the end of a log; `output` of a status takes 2048."""
 
@@ -19,6 +24,7 @@ class RunTask:
 
     touches = Touches.NOTHING
     repeatable = True
+    shown_for: timedelta | None = STOPPED_SHOWN
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """A task that was started by the intent's token."""

@@ -1,5 +1,7 @@
 """StopTask: the task ends, and where it is one of a service, ECS starts a new one."""
 
+from datetime import timedelta
+
 from bokgu.api.observed import Task
 from bokgu.api.recovery_plan import Intent, OperationStatus
 from bokgu.core.live_state import LiveState
@@ -11,6 +13,7 @@ class StopTask:
 
     touches = Touches.NOTHING
     repeatable = True
+    shown_for: timedelta | None = None
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """The task has stopped or is about to, whoever asked for it; ECS forgets stopped tasks after an hour."""

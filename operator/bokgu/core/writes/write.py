@@ -7,6 +7,7 @@ nothing.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -51,6 +52,9 @@ class Write(Protocol):
     touches: Touches
     repeatable: bool
     """Whether sending the request again is harmless when it did happen after all (S3)."""
+    shown_for: timedelta | None
+    """For how long AWS shows the effect and knows the request again, None for ever: later, that nothing is seen proves
+    nothing, and it is not sent again."""
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """Look for the effect of a request whose answer is not known."""
