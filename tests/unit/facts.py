@@ -272,6 +272,17 @@ def health_check(**fields: Any) -> Raw:
     return {"name": "health-check", "action": "health_check", "timeout": "5m", "onFailure": "Stop", **fields}
 
 
+def manual(**fields: Any) -> Raw:
+    return {
+        "name": "look",
+        "action": "manual",
+        "description": "The service looks well.",
+        "timeout": "30m",
+        "onFailure": "Stop",
+        **fields,
+    }
+
+
 VALIDATION: Raw = {
     "type": "metric",
     "criteria": "error_rate_decrease",

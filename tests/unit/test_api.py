@@ -124,8 +124,8 @@ def test_severities_are_ranked() -> None:
     assert [s.rank for s in (Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL)] == [0, 1, 2, 3]
 
 
-def test_looking_and_waiting_change_nothing() -> None:
-    assert [a for a in Action if not a.writes] == [Action.HEALTH_CHECK, Action.WAIT]
+def test_looking_waiting_and_asking_change_nothing() -> None:
+    assert [a for a in Action if not a.writes] == [Action.HEALTH_CHECK, Action.WAIT, Action.MANUAL]
 
 
 def test_a_plan_is_over_in_the_phases_that_say_so() -> None:

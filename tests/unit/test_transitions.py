@@ -228,6 +228,16 @@ def test_every_transition_of_the_table_happens() -> None:
     assert sorted(set(ALL) - seen) == []
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_wait_for_calm_ends_the_plan_whether_it_comes_or_not(gone: bool) -> None:
+    calm = {"name": "calm", "action": "wait", "parameters": {"duration": "5m", "calm": True}, "timeout": "30m"}
+    world = running({**calm, "onFailure": "Continue"})
+    status = world.incident.status.model_copy(update={"mitigated_at": world.now if gone else None})
+    world.incident = world.incident.model_copy(update={"status": status})
+    world.until(PlanPhase.VERIFYING)
+    end(world)
+
+
 def test_a_move_that_is_not_in_the_table_is_a_defect_and_never_written() -> None:
     done = plan(status={"phase": "Completed"}).status
     with pytest.raises(ForbiddenTransition, match="plan: Completed → Pending"):

@@ -236,7 +236,7 @@ class ProtectedServiceSpec(ApiModel):
         " in Approve.",
     )
     allowed_actions: Annotated[tuple[Action, ...], Field(max_length=16)] = Field(
-        default=(), description="Actions that may run. health_check needs no permission."
+        default=(), description="Actions that may run. health_check, wait and manual need no permission."
     )
     limits: ServiceLimits = Field(default=ServiceLimits(), description="How far the allowed actions go.")
     rollback: RollbackLimits = Field(

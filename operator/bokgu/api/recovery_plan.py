@@ -161,7 +161,7 @@ class Validation(ApiModel):
         default=None, alias="for", description="How long the comparison must hold without a break."
     )
     timeout: Duration = Field(
-        description="How long to wait for that. While a metric says nothing for want of traffic, an hour is waited."
+        description="How long to wait for that. Where it holds on too little traffic to tell, an hour is waited."
     )
 
 
@@ -300,6 +300,11 @@ class RecoveryPlanSpec(ApiModel):
             "rule": "self.steps.all(s, s.action != 'rollback_to_previous_version'"
             " || (has(s.parameters) && has(s.parameters.serviceRevisionArn)))",
             "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'manual' || (has(s.description) && !has(s.validation)))",
+            "message": "spec.steps: a manual step is what a person confirms: its description says what, and it has no"
+            " validation",
         },
         {
             "rule": "self.steps.all(s, s.action != 'stop_unhealthy_tasks'"
@@ -451,6 +456,9 @@ class StepStatus(OperationStatus):
     """One step as it stands."""
 
     name: Word = Field(description="Name of the step.")
+    confirmation: CountedApproval | None = Field(
+        default=None, description="Who confirmed it, where a person had to: the PlanApproval that names the step."
+    )
     rollback: OperationStatus | None = Field(default=None, description="Its undo, once that began.")
 
 
@@ -460,6 +468,7 @@ class ApprovalStatus(ApiModel):
     role: RoleName = Field(description="As which role.")
     approver: PersonName = Field(description="Who.")
     decision: Decision = Field(description="What they said.")
+    step: Label | None = Field(default=None, description="The step that it is about; absent: the whole plan.")
     at: Timestamp = Field(description="When it was created.")
     ref: ObjectName = Field(description="Name of the PlanApproval.")
     uid: Uid = Field(description="Its uid.")
@@ -502,7 +511,8 @@ class RecoveryPlanStatus(ApiModel):
     )
     approval_request: Text | None = Field(
         default=None,
-        description="The PlanApproval to commit, while the plan waits for one. `bokgu approve` completes it.",
+        description="The PlanApproval to commit, while the plan waits for one, or a step of it for a confirmation."
+        " `bokgu approve` completes it.",
     )
     gates: Annotated[tuple[Gate, ...], Field(max_length=40)] = Field(
         default=(), description="The guards that were asked before the next write."

@@ -50,11 +50,12 @@ class Action(StrEnum):
     REGISTER = "register_task_definition"
     RUN_TASK = "run_task"
     AUTOMATION = "ssm_automation"
+    MANUAL = "manual"
 
     @property
     def writes(self) -> bool:
         """Whether the action changes something in AWS."""
-        return self not in {Action.HEALTH_CHECK, Action.WAIT}
+        return self not in {Action.HEALTH_CHECK, Action.WAIT, Action.MANUAL}
 
     @property
     def runs(self) -> bool:

@@ -39,6 +39,9 @@ SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
 
 
+SUSPENDED = "Suspended"
+"""Reason of a plan, and type of the condition, while people hold it before its next step."""
+
 NOT_ROLLING_BACK = "EcsNotRollingBack"
 """The gate that is closed while ECS itself takes a deployment back."""
 
@@ -141,16 +144,22 @@ def _only_protector(facts: GuardFacts) -> Gate:
     )
 
 
-def _not_suspended(facts: GuardFacts) -> Gate:
+def list_holders(plan: RecoveryPlan, protected: ProtectedService | None) -> list[str]:
+    """What people have suspended the plan with, in Kubernetes."""
     holders = []
-    if facts.plan.spec.suspend:
+    if plan.spec.suspend:
         holders.append("spec.suspend of the plan")
-    if facts.protected_service and facts.protected_service.spec.suspend:
+    if protected and protected.spec.suspend:
         holders.append("spec.suspend of the ProtectedService")
+    return holders
+
+
+def _not_suspended(facts: GuardFacts) -> Gate:
+    holders = list_holders(facts.plan, facts.protected_service)
     if facts.service and facts.service.tags.get(SUSPEND_TAG, "false").lower() != "false":
         holders.append(f"the tag {SUSPEND_TAG} on the ECS service")
     return _gate(
-        "NotSuspended", "Suspended", not holders, value=", ".join(holders), message=f"held by {', '.join(holders)}"
+        "NotSuspended", SUSPENDED, not holders, value=", ".join(holders), message=f"held by {', '.join(holders)}"
     )
 
 

@@ -66,7 +66,7 @@ def follow_operation(
             return Move(fail(unknown, "VerificationInconclusive", facts, output))
         if late:
             return Move(fail(operation, "Timeout", facts, output))
-        return Move(operation.model_copy(update={"effective_at": None, "output": output}))
+        return Move(operation.model_copy(update={"effective_at": None, "reason": None, "output": output}))
     return Move(
         operation.model_copy(
             update={

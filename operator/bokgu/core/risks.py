@@ -32,7 +32,7 @@ def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
             return [_one_task_less(facts), _traces_lost()]
         case Action.REGISTER:
             return _moved_tags(facts)
-        case Action.HEALTH_CHECK | Action.WAIT | Action.RUN_TASK | Action.AUTOMATION:
+        case Action.HEALTH_CHECK | Action.WAIT | Action.MANUAL | Action.RUN_TASK | Action.AUTOMATION:
             return []
 
 

@@ -10,10 +10,16 @@ from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.allow_lists import find_own_role
 from bokgu.core.deadlines import begins_by, validation_timeout
 from bokgu.core.giving_back import find_raised
-from bokgu.core.guards import first_blocking
+from bokgu.core.guards import SUSPENDED, first_blocking, list_holders
 from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
-from bokgu.core.proof import metrics_after, verify_step
+from bokgu.core.proof import (
+    AWAITING_CONFIRMATION,
+    await_confirmation,
+    awaits_confirmation,
+    metrics_after,
+    verify_step,
+)
 from bokgu.core.support import SERVICE_GONE
 from bokgu.core.task_health import find_needless
 from bokgu.core.undo import next_undo
@@ -42,6 +48,10 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
     if cancel and not in_doubt:
         failed = fail(operation, cancel, facts)
         return Outcome(with_step(status, index, failed), requeue_after=timedelta())
+    if operation.started_at is None and (holders := list_holders(plan, facts.protected_service)):
+        return _hold(plan, status, index, holders, facts)
+    if step.action is Action.MANUAL:
+        return _ask_person(plan, status, index, facts)
     if step.action is Action.HEALTH_CHECK:
         return _check_health(plan, status, index, facts)
     if step.action is Action.WAIT:
@@ -56,7 +66,8 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         moved = Move(verify_step(step, moved.operation, facts))
     status = with_step(status, index, moved.operation)
     phase = PlanPhase.VERIFYING if moved.operation.phase is OperationPhase.VERIFYING else PlanPhase.IN_PROGRESS
-    status = status.model_copy(update={"phase": phase, "reason": None})
+    reason = AWAITING_CONFIRMATION if awaits_confirmation(moved.operation) else None
+    status = status.model_copy(update={"phase": phase, "reason": reason})
     if moved.operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED}:
         status = status.model_copy(update={"metrics": metrics_after(status, step, facts)})
     return Outcome(status, moved.effect, pace(moved.operation, facts))
@@ -115,10 +126,35 @@ def _check_health(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
 
 
+def _hold(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, holders: list[str], facts: PlanFacts) -> Outcome:
+    """A suspended plan begins no step, of whatever kind, until the time for that is over."""
+    step, operation = plan.spec.steps[index], status.steps[index]
+    status, _ = ask_guards(plan, status, step, facts)
+    status = status.model_copy(update={"reason": SUSPENDED})
+    if facts.now < begins_by(step, status, index):
+        return Outcome(status, requeue_after=facts.timing.poll)
+    failed = fail(operation, "BlockedTooLong", facts, f"held by {', '.join(holders)}")
+    return Outcome(with_step(status, index, failed), requeue_after=timedelta())
+
+
+def _ask_person(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Wait for a person to confirm. It sends nothing, so it needs no gates."""
+    step, operation = plan.spec.steps[index], status.steps[index]
+    by = begins_by(step, status, index)
+    if operation.started_at is None:
+        begun = {"phase": OperationPhase.IN_PROGRESS, "started_at": facts.now, "attempt": 1, "output": step.description}
+        operation, by = operation.model_copy(update=begun), facts.now + parse_duration(step.timeout)
+    operation = await_confirmation(step, operation, facts, by=by, proves=False)
+    reason = AWAITING_CONFIRMATION if awaits_confirmation(operation) else None
+    status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": reason})
+    return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
+
+
 def _wait(step: Step, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
     """Let time pass. While it is calm, that is watched."""
     operation = wait_on(step, status.steps[index], facts)
-    phase = PlanPhase.VERIFYING if step.parameters and step.parameters.calm else PlanPhase.IN_PROGRESS
+    watches = step.parameters is not None and bool(step.parameters.calm) and operation.finished_at is None
+    phase = PlanPhase.VERIFYING if watches else PlanPhase.IN_PROGRESS
     status = with_step(status, index, operation).model_copy(update={"phase": phase, "reason": None})
     return Outcome(status, requeue_after=pace(operation, facts))
 

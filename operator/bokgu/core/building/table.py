@@ -20,6 +20,7 @@ def _refuse(step: RunbookStep, _: PlanningFacts) -> NoPlan:
 
 _BUILDERS: Mapping[Action, Callable[[RunbookStep, PlanningFacts], tuple[Step, ...] | NoPlan]] = {
     Action.HEALTH_CHECK: lambda step, facts: (concrete_step(step, facts),),
+    Action.MANUAL: lambda step, facts: (concrete_step(step, facts),),
     Action.SCALE_OUT: build_scale_out,
     Action.SCALE_IN: lambda *_: NoPlan("NoScaleIn", "a runbook has no scale_in of its own", wait=False),
     Action.WAIT: build_wait,

@@ -72,5 +72,8 @@ USUAL: Mapping[Action, Usual] = {
         5,
         "Stop one task that is not well: ECS starts a new one of {currentRevision} in its place.",
     ),
+    Action.MANUAL: Usual(
+        timedelta(minutes=15), CONFIRMATION_TIMEOUT, 0, "A person looks at the service and confirms that it is well."
+    ),
 }
 """By action; every action has a row."""
