@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.play import Play
-from tests.world.manifests import CLUSTER, SURGE_LOAD, detector
+from tests.faults.play import PATIENCE, Play
+from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, detector
 from tests.world.world import Raw
 
 Steps = Callable[[Play], Sequence[Raw]]
@@ -63,13 +63,27 @@ def _deploy(play: Play) -> None:
     play.world.deploy(play.name, ERROR_RATIO=0.1)
 
 
+def _first_revision(play: Play) -> str:
+    found = play.world.ecs.list_service_deployments(cluster=CLUSTER, service=play.name)["serviceDeployments"]
+    return str(min(found, key=lambda d: d["createdAt"])["targetServiceRevisionArn"])
+
+
 def _roll_back(play: Play) -> list[Raw]:
     """To the revision before; what takes it back is the same action."""
-    found = play.world.ecs.list_service_deployments(cluster=CLUSTER, service=play.name)["serviceDeployments"]
-    oldest = min(found, key=lambda d: d["createdAt"])
-    parameters = {"serviceRevisionArn": oldest["targetServiceRevisionArn"]}
+    parameters = {"serviceRevisionArn": _first_revision(play)}
     name = "rollback_to_previous_version"
     return [_step(name, parameters=parameters, rollback={"action": name})]
+
+
+def _deploy_without_end(play: Play) -> None:
+    """The deployment is in flight until it is stopped: its tasks take ten simulated hours to start."""
+    definition = play.world.register(play.name, START_SECONDS=36_000)
+    play.world.ecs.update_service(cluster=CLUSTER, service=play.name, taskDefinition=definition)
+
+
+def _stop_deployment(play: Play) -> list[Raw]:
+    """Back to the revision that the deployment in flight would replace."""
+    return [_step("rollback_to_previous_version", parameters={"serviceRevisionArn": _first_revision(play)})]
 
 
 def _deploy_and_refuse_scaling(play: Play) -> None:
@@ -87,12 +101,25 @@ def _surge(play: Play, _: Steps) -> None:
     play.world.simulator.set_load(CLUSTER, play.name, SURGE_LOAD)
 
 
+def _surge_that_grows(play: Play, steps: Steps) -> None:
+    """Five times the traffic, when the plan against twice of it is there: five tasks fail half of it."""
+    _surge(play, steps)
+    play.wait("the plan awaits approval", play.awaits_approval, PATIENCE)
+    play.world.simulator.set_load(CLUSTER, play.name, 5 * NORMAL_LOAD)
+
+
 def _watch(play: Play) -> None:
     """What is good, and how many errors are usual, is known before the trouble begins."""
     play.apply(detector(play.name))
     name = f"{play.name}-errors"
-    play.wait("the detector sees it", lambda: play.lane.get("detectors", name)["status"].get("summary") == "Clear", 20)
-    play.wait("a good revision is known", lambda: "lastKnownGood" in play.protected()["status"], 20)
+    play.wait("the detector sees it", lambda: play.lane.get("detectors", name)["status"].get("summary") == "Clear", PATIENCE)
+    play.wait("a good revision is known", lambda: "lastKnownGood" in play.protected()["status"], PATIENCE)
+
+
+def _watch_scaled(play: Play) -> None:
+    """Application Auto Scaling owns the count of the service that is watched."""
+    play.scalable_target(MinCapacity=3, MaxCapacity=10)
+    _watch(play)
 
 
 CASES = (
@@ -105,6 +132,17 @@ CASES = (
         prepare=_deploy_and_refuse_scaling,
         steps=_roll_back_and_scale,
         plan="RolledBack",
+        incident="Escalated",
+    ),
+    Case("deployment-stopped", writes=1, prepare=_deploy_without_end, steps=_stop_deployment),
+    # The minimum is raised, calm is waited for, and the minimum is given back.
+    Case("scaled-surge", writes=2, prepare=_watch_scaled, begin=_surge),
+    Case(
+        "scaled-surge-grows",
+        writes=1,
+        prepare=_watch_scaled,
+        begin=_surge_that_grows,
+        plan="Failed",
         incident="Escalated",
     ),
     Case("surge-noticed", writes=1, prepare=_watch, begin=_surge, whole=True),

@@ -1,6 +1,7 @@
 """One service of a lane from its creation to the end of its recovery: what is done to it, and what came of it."""
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,13 @@ from tests.world.world import Raw, wait_for
 
 OVER = {"Completed", "Rejected", "Expired", "Failed", "RolledBack", "RollbackFailed", "Cancelled"}
 TOOK_EFFECT = {"Accepted", "Adopted"}
+PATIENCE = 60.0
+"""Seconds until a state must be there that takes a few on a machine that is not busy."""
 READS = ("Describe", "List", "Get")
+ACTED_ON = ("ecs", "application-autoscaling")
+"""AWS services whose writes count."""
+_CHOSEN_BY_ECS = re.compile(r"(:service-deployment/[^/]+/[^/]+/)\w+")
+"""Ids that differ from play to play."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Play:
         self.good_definition = self.service()["taskDefinition"]
         actions = ["scale_out", "service_restart", "rollback_to_previous_version"]
         self.apply(protected_service(self.name, allowedActions=actions, **spec))
-        self.wait("the service is seen", lambda: self.protected()["status"].get("summary") == "3/3", 20)
+        self.wait("the service is seen", lambda: self.protected()["status"].get("summary") == "3/3", PATIENCE)
 
     def file_incident(self) -> None:
         """A person says that the service fails, and the operator has heard it."""
@@ -52,7 +59,7 @@ class Play:
         self.apply(
             {"apiVersion": "bokgu.dev/v1alpha1", "kind": "Incident", "metadata": {"name": self.name}, "spec": spec}
         )
-        self.wait("the incident is classified", lambda: self.incident()["status"].get("conditions"), 20)
+        self.wait("the incident is classified", lambda: self.incident()["status"].get("conditions"), PATIENCE)
 
     def file_plan(self, *steps: Raw, owned: bool = False) -> None:
         """A person's plan against the incident; where that owns it, it goes with it, as the operator's own plans do."""
@@ -62,7 +69,7 @@ class Play:
             "serviceRef": {"name": self.name},
             "preconditions": {"desiredCount": self.service()["desiredCount"], "rootCause": "Unknown"},
             "steps": [
-                {"name": f"step-{n}", "timeout": "30s", "onFailure": "RollBack", **s} for n, s in enumerate(steps, 1)
+                {"name": f"step-{n}", "timeout": "60s", "onFailure": "RollBack", **s} for n, s in enumerate(steps, 1)
             ],
             "expiresAt": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
@@ -75,6 +82,15 @@ class Play:
         plan = self.plan()
         for person, role in ((self.world.alice, "system_admin"), (self.world.bob, "service_owner")):
             self.lane.kube.put(person.approve(plan, role))
+
+    def scalable_target(self, **members: Any) -> None:
+        """Let Application Auto Scaling own the count, within MinCapacity and MaxCapacity."""
+        self.world.scaling.register_scalable_target(
+            ServiceNamespace="ecs",
+            ResourceId=f"service/{CLUSTER}/{self.name}",
+            ScalableDimension="ecs:service:DesiredCount",
+            **members,
+        )
 
     def refuse(self, arguments: str) -> None:
         """Let AWS refuse updates of the service whose parameters have this text before the service's name."""
@@ -117,8 +133,9 @@ class Play:
         """The operator's AWS writes on the service that had an effect, oldest first."""
         return [
             (call.operation, call.parameters)
-            for call in self.world.simulator.calls(service="ecs")
-            if call.effect
+            for call in self.world.simulator.calls()
+            if call.service in ACTED_ON
+            and call.effect
             and call.access_key_id == "operator"
             and not call.operation.startswith(READS)
             and self.name in json.dumps(call.parameters)
@@ -151,7 +168,7 @@ class Play:
 
     def outcome(self) -> Outcome:
         """What it came to."""
-        self.world.wait_steady(self.name)
+        self.world.wait_steady(self.name, PATIENCE)
         plan, incident, service = self.plan()["status"], self.incident()["status"], self.service()
 
         def words(operation: Raw) -> tuple[str | None, ...]:
@@ -170,7 +187,8 @@ class Play:
         )
 
     def _anonymous(self, name: str, arguments: Raw) -> str:
-        return f"{name} {json.dumps(arguments, sort_keys=True)}".replace(self.name, "SERVICE")
+        said = f"{name} {json.dumps(arguments, sort_keys=True)}"
+        return _CHOSEN_BY_ECS.sub(r"\1ID", said).replace(self.name, "SERVICE")
 
     def find_untruths(self) -> list[str]:
         """What the objects say that is not so."""
