@@ -97,7 +97,7 @@ def test_the_manifests_of_the_documentation_are_admitted(world: World) -> None:
         ({"advice": "see {service.name}"}, "advice: the only braces are {service}"),
         ({"steps": [{**SCALE_OUT, "description": "to {wanted}"}]}, "description: the only braces are {service}"),
         ({"advice": "{{service}}"}, "advice: the only braces are"),
-        ({"steps": [{**SCALE_OUT, "rollback": {"action": "scale_out"}}]}, "neither has a rollback"),
+        ({"steps": [{**SCALE_OUT, "rollback": {"action": "scale_out"}}]}, "none of them has a rollback"),
         ({"steps": [{**SCALE_OUT, "parameters": {"minimumHealthyPercent": 100}}]}, "is for service_restart"),
         ({"steps": [{**SCALE_OUT, "validation": {"for": "0s"}}]}, "validation.for must be at least 1s"),
         ({"steps": [{**SCALE_OUT, "validation": {"for": "5m", "timeout": "4m"}}]}, "must not be shorter"),

@@ -240,7 +240,12 @@ class Stage:
             "region": REGION,
             "ecs": {"cluster": service.cluster, "service": service.name},
             "mode": "Approve",
-            "allowedActions": ["scale_out", "rollback_to_previous_version", "service_restart"],
+            "allowedActions": [
+                "scale_out",
+                "rollback_to_previous_version",
+                "service_restart",
+                "stop_unhealthy_tasks",
+            ],
             "limits": {"maxDesiredCount": 10, "scaleStepPercent": 50},
             "rollback": {"maxAge": "72h", "minServed": "5m"},
             "detection": {

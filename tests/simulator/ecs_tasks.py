@@ -315,10 +315,15 @@ class TaskLifecycle:
         verdict = self._checks.judge(service, task) if service is not None else None
         if service is None or verdict is None or verdict.unhealthy_at > at:
             return
-        task.healthy = False
+        was_healthy, task.healthy = task.healthy, False
         if has_container_check(task):
             task.health_status = "UNHEALTHY"
-        if verdict.at > at or task.stuck_error_ratio is not None:
+        if task.stuck_error_ratio is not None:
+            # ECS says what the load balancer finds, also where it does not come to stopping the task.
+            if was_healthy and find_target_groups(service, task):
+                self._events.tell(service, verdict.events[0], at)
+            return
+        if verdict.at > at:
             return
         for event in verdict.events:
             self._events.tell(service, event, at)

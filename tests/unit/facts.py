@@ -16,6 +16,7 @@ from bokgu.api.observed import (
     ServiceDeployment,
     ServiceRevision,
     StoppedTask,
+    Task,
 )
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService, TargetGroup
@@ -167,6 +168,30 @@ def stopped_task(
     return StoppedTask(f"{ARN}:task/shop/{number}", now - ago, code, "Essential container in task exited")
 
 
+def task_arn(number: int) -> str:
+    return f"{ARN}:task/shop/{number}"
+
+
+def task(number: int, **fields: Any) -> Task:
+    """A task of the service that runs and is well."""
+    usual = Task(
+        task_arn(number),
+        "RUNNING",
+        "RUNNING",
+        health_status="HEALTHY",
+        started_by="ecs-svc/2",
+        task_definition=task_definition(2),
+        created_at=NOW - (60 - number) * MINUTE,
+    )
+    return replace(usual, **fields)
+
+
+def tasks(count: int, *bad: int, **fields: Any) -> dict[str, Task]:
+    """So many tasks of the service, of which those numbers fail their container health check."""
+    well = [task(n, **fields) for n in range(1, count + 1)]
+    return {t.arn: replace(t, health_status="UNHEALTHY") if i in bad else t for i, t in enumerate(well, 1)}
+
+
 def series(values: Mapping[int, float], *, until: datetime = NOW, period: int = 60) -> Series:
     """Datapoints by how many whole periods before `until` they ended: 0 is the last one."""
     points = {until - timedelta(seconds=period * (ago + 1)): value for ago, value in values.items()}
@@ -203,8 +228,59 @@ def restart(**fields: Any) -> Raw:
     return {"name": "restart", "action": "service_restart", "timeout": "15m", "onFailure": "Stop", **fields}
 
 
+def stop_task(number: int = 1, **fields: Any) -> Raw:
+    return {
+        "name": f"replace-{number}",
+        "action": "stop_unhealthy_tasks",
+        "parameters": {"task": task_arn(number)},
+        "timeout": "20m",
+        "onFailure": "Stop",
+        **fields,
+    }
+
+
+def register(number: int = 1, **fields: Any) -> Raw:
+    return {
+        "name": "rollback-register",
+        "action": "register_task_definition",
+        "parameters": {"taskDefinition": task_definition(number)},
+        "timeout": "15m",
+        "onFailure": "Stop",
+        **fields,
+    }
+
+
+def run_task(number: int = 9, **fields: Any) -> Raw:
+    return {
+        "name": "run",
+        "action": "run_task",
+        "parameters": {"taskDefinition": task_definition(number)},
+        "timeout": "30m",
+        "onFailure": "Stop",
+        **fields,
+    }
+
+
+RUNS: Raw = {
+    "allowedActions": ["run_task"],
+    "runTask": {"roleArn": "arn:aws:iam::123456789012:role/runs", "taskDefinitions": [task_definition(9)]},
+}
+"""Members of the spec of a ProtectedService that lets that task be run."""
+
+
 def health_check(**fields: Any) -> Raw:
     return {"name": "health-check", "action": "health_check", "timeout": "5m", "onFailure": "Stop", **fields}
+
+
+def manual(**fields: Any) -> Raw:
+    return {
+        "name": "look",
+        "action": "manual",
+        "description": "The service looks well.",
+        "timeout": "30m",
+        "onFailure": "Stop",
+        **fields,
+    }
 
 
 VALIDATION: Raw = {
@@ -275,7 +351,12 @@ def protected_service(*, status: Raw | None = None, meta: Raw | None = None, **s
                 "region": "us-east-1",
                 "ecs": {"cluster": "shop", "service": "api"},
                 "mode": "Approve",
-                "allowedActions": ["scale_out", "rollback_to_previous_version", "service_restart"],
+                "allowedActions": [
+                    "scale_out",
+                    "rollback_to_previous_version",
+                    "service_restart",
+                    "stop_unhealthy_tasks",
+                ],
                 "limits": {"maxDesiredCount": 10},
                 **spec,
             },

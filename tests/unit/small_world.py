@@ -10,7 +10,15 @@ from typing import Any
 
 from bokgu.api.incident import IncidentPlan
 from bokgu.api.meta import UidReference
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget, ServiceRevision
+from bokgu.api.observed import (
+    AwsError,
+    DescribedDeployment,
+    EcsService,
+    ScalableTarget,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
@@ -44,6 +52,9 @@ class World:
     effects: list[Send] = field(default_factory=list)
     unsent: set[str] = field(default_factory=set)
     known_since: datetime = NOW - timedelta(hours=1)
+    tasks: dict[str, Task] | None = None
+    family: list[TaskDefinition] = field(default_factory=list)
+    runs: dict[str, Task] = field(default_factory=dict)
     moves: set[tuple[str, str, str]] = field(default_factory=set)
     """Transitions of the state machine that have been stored."""
     rollout: DescribedDeployment | None = None
@@ -154,6 +165,23 @@ class World:
     def lose_task(self) -> None:
         self.change(replace(self.ecs, running_count=max(0, self.ecs.running_count - 1)))
 
+    def stop_task(self, arn: str, reason: str) -> None:
+        """The task ends; where it is one of the service, that runs one less until `start_task`."""
+        if arn in self.runs:
+            ended = replace(self.runs[arn], last_status="STOPPED", desired_status="STOPPED", stopped_reason=reason)
+            self.runs = self.runs | {arn: ended}
+            return
+        assert self.tasks is not None
+        ended = replace(self.tasks[arn], last_status="STOPPED", desired_status="STOPPED", stopped_reason=reason)
+        self.tasks = self.tasks | {arn: ended}
+        self.lose_task()
+
+    def start_task(self, number: int) -> None:
+        """ECS starts a new task in the place of one that ended."""
+        assert self.tasks is not None
+        self.tasks = self.tasks | {facts.task_arn(number): facts.task(number)}
+        self.change(replace(self.ecs, running_count=self.ecs.running_count + 1))
+
     def visible(self) -> EcsService:
         """What a read shows: the service as it was `lag` ago."""
         return replace(self._seen().service, read_at=self.now)
@@ -178,6 +206,9 @@ class World:
             service=service,
             problem=None if self.readable else UNREACHABLE,
             revisions=self.revisions if self.readable else {},
+            tasks=self.tasks if self.readable else None,
+            runs=self.runs if self.readable else {},
+            task_definition=self.family[-1] if self.readable and self.family else None,
             measurement=measurement,
             scalable_target=self.scalable,
             unsent=frozenset(self.unsent),
@@ -260,11 +291,23 @@ class World:
             return status
         self.effects.append(send)
         arguments = json.loads(send.request.arguments)
+        if send.request.operation == "RegisterTaskDefinition":
+            tags = {tag["key"]: tag["value"] for tag in arguments["tags"]}
+            self.family.append(TaskDefinition(task_definition(90 + len(self.family)), self.now, {}, tags))
         if "desiredCount" in arguments:
             self.scale(arguments["desiredCount"])
+        made: tuple[str, ...] = ()
+        if send.request.operation == "RunTask":
+            made = (facts.task_arn(70 + len(self.runs)),)
+            self.runs[made[0]] = facts.task(70 + len(self.runs), started_by=arguments["startedBy"])
+        if send.request.operation == "RegisterTaskDefinition":
+            made = (self.family[-1].arn,)
+        if send.request.operation == "StopTask":
+            self.stop_task(arguments["task"], arguments["reason"])
         if "MinCapacity" in arguments:
             self.register(arguments["MinCapacity"], arguments.get("MaxCapacity"))
-        if "taskDefinition" in arguments or arguments.get("forceNewDeployment"):
+        updates = send.request.operation == "UpdateService"
+        if updates and ("taskDefinition" in arguments or arguments.get("forceNewDeployment")):
             self.deploy(arguments.get("taskDefinition", self.ecs.task_definition))
         if "serviceDeploymentArn" in arguments:
             self.stop_rollout(arguments["serviceDeploymentArn"])
@@ -277,6 +320,7 @@ class World:
             result="Accepted",
             deployment_id=told.id if told else None,
             service_revision_arn=self.ecs.service_revision_arn if told else None,
+            made=made,
         )
         return record_answer(status, send.token, answer)
 

@@ -1018,6 +1018,6 @@ def test_deciding_twice_on_the_same_facts_changes_nothing_more() -> None:
 def test_all_conditions_are_there_from_the_first_visit() -> None:
     status = decide(plan(), facts(tally=tally())).status
     assert {c.type for c in status.conditions} == {
-        "Approved", "Blocked", "Executed", "Verified", "RolledBack", "Succeeded",
+        "Approved", "Blocked", "Executed", "Verified", "RolledBack", "Succeeded", "Suspended",
     }  # fmt: skip
     assert decide(plan(), facts(tally=APPROVED)).status.approval_count == "2/2"

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import hypothesis.strategies as st
@@ -11,12 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.observed import EcsService
-from bokgu.api.recovery_plan import Intent, StepStatus
-from bokgu.api.vocabulary import OperationPhase, PlanPhase
+from bokgu.api.recovery_plan import CountedApproval, Intent, StepStatus
+from bokgu.api.vocabulary import OperationPhase, PlanPhase, Proof
 from bokgu.core.approval.tally import Tally
 from bokgu.core.deadlines import begins_by, effect_by, settled_by, validation_timeout
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, Send
+from bokgu.core.proof import awaits_confirmation
 from bokgu.core.writes.write import observe_before
 from tests.unit.facts import (
     ALICE,
@@ -29,6 +31,7 @@ from tests.unit.facts import (
     VALIDATION,
     Raw,
     health_check,
+    manual,
     plan,
     protected_service,
     restart,
@@ -40,15 +43,21 @@ from tests.unit.facts import (
 from tests.unit.small_world import World, mid_deployment, open_tokens, operations
 
 ON_FAILURE = st.sampled_from(["RollBack", "Stop", "Continue"])
-VALIDATIONS = st.sampled_from([{}, {"validation": VALIDATION}])
-BUILDERS = (roll_back, roll_back, scale_out, restart, health_check)
+BY_PERSON = {"type": "manual", "criteria": "looks_well", "timeout": "20m"}
+VALIDATIONS = st.sampled_from([{}, {"validation": VALIDATION}, {"validation": BY_PERSON}])
+LOOKING = {health_check, manual}
+BUILDERS = (roll_back, roll_back, scale_out, restart, health_check, manual)
 
 
 @st.composite
 def steps(draw: st.DrawFn) -> list[Raw]:
     builders = draw(st.lists(st.sampled_from(BUILDERS), min_size=1, max_size=3))
     return [
-        builder(name=f"step-{i}", onFailure=draw(ON_FAILURE), **({} if builder is health_check else draw(VALIDATIONS)))
+        builder(
+            name=f"step-{i}",
+            onFailure=draw(ON_FAILURE),
+            **({} if builder in {health_check, manual} else draw(VALIDATIONS)),
+        )
         for i, builder in enumerate(builders)
     ]
 
@@ -145,6 +154,14 @@ class Histories(RuleBasedStateMachine):
     def people_say(self, said: Tally) -> None:
         self.world.tally = said
 
+    @rule(step=st.integers(0, 2))
+    def somebody_confirms(self, step: int) -> None:
+        """It counts from when the step waits (core/approval/judgement.py), and is no approval of the plan."""
+        name = f"step-{step}"
+        if any(s.name == name and awaits_confirmation(s) for s in self.world.status.steps):
+            counted = CountedApproval(uid="uid", approver="carol", role=ROLES[0], proof=Proof.SIGNED)
+            self.world.tally = replace(self.world.tally, confirmed={name: counted})
+
     @rule(spec=st.sampled_from([{}, {}, {"suspend": True}, {"mode": "Observe"}, {"limits": {"maxDesiredCount": 4}}]))
     def the_platform_team_says(self, spec: Raw) -> None:
         status = self.world.protected.status
@@ -207,6 +224,9 @@ class Histories(RuleBasedStateMachine):
             assert world.protected.spec.mode == "Approve"
             planned = service.current_service_deployment == service_deployment_arn(2)
             assert planned or primary in ours, "S4: nothing is done on top of somebody else's deployment"
+        if step.confirmation:
+            assert was
+            assert was.confirmation or (awaits_confirmation(was) and step.name in world.tally.confirmed)
         undo = step.rollback
         if undo and self._is_new(undo.intent, was.rollback.intent if was and was.rollback else None):
             assert undo.intent
@@ -294,7 +314,7 @@ class Deadlines(Histories):
             return world.now
         index, operation = going
         step, timeout = spec.steps[index], parse_duration(spec.steps[index].timeout)
-        if operation.phase is OperationPhase.PENDING and not rolling:
+        if not rolling and (operation.phase is OperationPhase.PENDING or not step.action.writes):
             return begins_by(step, status, index)
         by = effect_by(operation, timeout, validation_timeout(step, facts), world.now)
         if operation.intent and operation.answer is None:

@@ -49,7 +49,7 @@ def test_every_runbook_has_a_fate_and_the_text_leaves_out_who_is_for_other_troub
     text = format_forecast(one, "text")
     assert "ours (own): not for this: it is against DiskExhausted" in text
     assert "traffic-surge" not in text
-    assert "and 36 built-in ones that are for other trouble" in text
+    assert "and 38 built-in ones that are for other trouble" in text
 
 
 def test_a_rung_that_gave_way_is_told_with_its_reason() -> None:

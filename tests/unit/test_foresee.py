@@ -40,12 +40,16 @@ class Foreseen:
         monkeypatch.setattr(passes, "fetch_service", self._fetch)
         monkeypatch.setattr(passes, "gather_evidence", self._gather)
         monkeypatch.setattr(planning, "find_deployment", self._find_deployment)
+        monkeypatch.setattr(planning, "fetch_task_definition", self._define)
 
     async def _fetch(self, *_: Any) -> EcsService:
         return self.live
 
     async def _find_deployment(self, *_: Any) -> None:
         """ECS describes none."""
+
+    async def _define(self, _aws: Any, _target: Any, name: str) -> TaskDefinition:
+        return TaskDefinition(name, None)
 
     async def _gather(self, *_: Any) -> Evidence:
         self.gathered += 1

@@ -45,7 +45,10 @@ def test_tasks_that_could_not_be_replaced_are_not_restarted_whoever_asks(cause: 
     assert freeze
     assert (freeze.incident, freeze.reason) == (trouble.metadata.name, "TasksIrreplaceable")
     assert cause in freeze.message
-    assert [action for action in Action if freeze.holds(action, running=2)] == [Action.SERVICE_RESTART]
+    assert [action for action in Action if freeze.holds(action, running=2)] == [
+        Action.SERVICE_RESTART,
+        Action.STOP_UNHEALTHY_TASKS,
+    ]
 
 
 def test_where_no_task_runs_a_restart_takes_nothing_away() -> None:

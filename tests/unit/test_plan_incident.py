@@ -8,7 +8,7 @@ import pytest
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.history import HistoryError, IncidentRecord, PlanRecord, Question
-from bokgu.api.observed import AwsError, ScalableTarget, ServiceRevision
+from bokgu.api.observed import AwsError, ScalableTarget, ServiceRevision, TaskDefinition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentType, PlanPhase, Severity, Verdict
 from bokgu.config import Settings
@@ -216,7 +216,11 @@ def test_ecs_is_asked_whether_a_rollback_would_restore_anything(
         settings = ({"platformVersion": platform}, {"platformVersion": "1.4.0"})
         return {arn: ServiceRevision(arn, task_definition(1), NOW, s) for arn, s in zip(arns, settings, strict=True)}
 
+    async def define(_aws: Any, _target: Any, name: str) -> TaskDefinition:
+        return TaskDefinition(name, NOW)
+
     monkeypatch.setattr(planning, "fetch_service_revisions", describe)
+    monkeypatch.setattr(planning, "fetch_task_definition", define)
     forced = service(task_definition=task_definition(1))
     outcome = decide(context(Past()), classification=BAD_DEPLOYMENT, service=forced).outcome
     assert (outcome.reason if isinstance(outcome, NoPlan) else None) == reason

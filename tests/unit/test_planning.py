@@ -281,7 +281,7 @@ def test_the_metric_must_be_on_the_right_side_of_the_lowest_threshold(
     validation = built(watch=one).spec.steps[-1].validation
     assert validation
     assert validation.expression == expression
-    assert parse_expression(validation.expression).name == "error_rate"
+    assert parse_expression(validation.expression or "").name == "error_rate"
 
 
 @pytest.mark.parametrize("comparison", list(Comparison))

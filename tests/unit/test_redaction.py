@@ -310,3 +310,7 @@ def test_what_is_quoted_is_redacted_whoever_says_it() -> None:
 def test_long_lines_take_no_long_time(first: str, part: str) -> None:
     """Four times what is looked at: a pattern that is quadratic costs sixteen times as much, a cubic one hangs."""
     redact(first + part * (4 * LOOKED_AT // len(part)))
+
+
+def test_a_text_that_never_comes_to_rest_is_hidden_as_a_whole() -> None:
+    assert redact('redis-cli"-a' + '\\"' * 40 + "0") == REDACTED

@@ -213,6 +213,8 @@ def test_s1_the_undo_of_a_written_intent_uses_its_role_whatever_configuration_sa
     assert not granted(begun, *key).covers(f"{A}/other")
     assert not granted(begun, "incidents", "shop", "plan-1").covers(f"{A}/was")
     assert find_refusal(begun, "shop", f"{A}/was")  # No new step begins.
+    own = context("", pinned({"name": "run", "phase": "InProgress", "intent": {"token": "t", "roleArn": f"{A}/runs"}}))
+    assert all(granted(own, *key).covers(f"{A}/{role}") for role in ("was", "runs"))
 
 
 def service_of(namespace: str, age: str, role: str | None = None, **status: Any) -> Any:

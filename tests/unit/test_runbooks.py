@@ -186,6 +186,8 @@ def test_the_rungs_of_the_table() -> None:
     assert {name: rungs for name, rungs in names.items() if rungs} == {
         "out-of-memory-leaking": ["out-of-memory-load"],
         "memory-saturation-load": ["memory-saturation-restart"],
+        "health-check-failure": ["health-check-failure-few"],
+        "disk-exhausted": ["disk-exhausted-few"],
         "traffic-surge": ["traffic-surge-more"],
     }
 

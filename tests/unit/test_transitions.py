@@ -15,14 +15,19 @@ from tests.unit.facts import (
     BOB,
     MINUTE,
     REJECT,
+    RUNS,
     VALIDATION,
     health_check,
     incident,
     plan,
     protected_service,
     roll_back,
+    run_task,
     scale_out,
+    service,
+    stop_task,
     tally,
+    tasks,
 )
 from tests.unit.small_world import World
 
@@ -156,6 +161,28 @@ def lost_undo() -> World:
     return end(world)
 
 
+def done_already() -> World:
+    """The task that the plan stops has become well since."""
+    preconditions = {**plan().spec.preconditions.to_dict(), "desiredCount": 7}
+    world = World(plan(stop_task(), preconditions=preconditions), ecs=service(desired=7), tasks=tasks(7, 1))
+    while not world.status.started_at:
+        world.do()
+    world.tasks = tasks(7)
+    return end(world)
+
+
+def ended_by_itself() -> World:
+    """Somebody rejects while the task runs, and it ends before it is stopped."""
+    world = World(plan(run_task(rollback={"action": "run_task"})))
+    world.protected = protected_service(**RUNS)
+    world.until_sent()
+    world.tally = tally(ALICE, BOB, REJECT)
+    world.until(PlanPhase.ROLLING_BACK)
+    for arn in world.runs:
+        world.stop_task(arn, "")
+    return end(world)
+
+
 HISTORIES: tuple[Callable[[], World], ...] = (
     lambda: end(waiting()),
     lambda: rejected(waiting()),
@@ -191,12 +218,24 @@ HISTORIES: tuple[Callable[[], World], ...] = (
     lambda: deleted(running()),
     lambda: deleted(verifying()),
     lambda: deleted(undoing()),
+    done_already,
+    ended_by_itself,
 )
 
 
 def test_every_transition_of_the_table_happens() -> None:
     seen = set().union(*(history().moves for history in HISTORIES))
     assert sorted(set(ALL) - seen) == []
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_wait_for_calm_ends_the_plan_whether_it_comes_or_not(gone: bool) -> None:
+    calm = {"name": "calm", "action": "wait", "parameters": {"duration": "5m", "calm": True}, "timeout": "30m"}
+    world = running({**calm, "onFailure": "Continue"})
+    status = world.incident.status.model_copy(update={"mitigated_at": world.now if gone else None})
+    world.incident = world.incident.model_copy(update={"status": status})
+    world.until(PlanPhase.VERIFYING)
+    end(world)
 
 
 def test_a_move_that_is_not_in_the_table_is_a_defect_and_never_written() -> None:

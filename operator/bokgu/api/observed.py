@@ -32,7 +32,8 @@ class EcsService:
 
     `strategy` is that of its deployments, `pauses` the lifecycle stages at which they wait for somebody to go on.
     `resource_management_type` is ECS for an Express Mode service, else CUSTOMER. `running_by_revision` is the
-    runningTaskCount of each of its currentServiceRevisions, by ARN; empty where ECS says none.
+    runningTaskCount of each of its currentServiceRevisions, by ARN; empty where ECS says none. `launch` is where its
+    tasks run and how, as arguments of RunTask: launchType or capacityProviderStrategy, networkConfiguration.
     """
 
     arn: str
@@ -53,6 +54,7 @@ class EcsService:
     target_groups: tuple[str, ...] = ()
     target_pairs: Mapping[str, str] = field(default_factory=dict)
     minimum_healthy_percent: int | None = None
+    launch: Mapping[str, Any] = field(default_factory=dict)
     strategy: str = "ROLLING"
     pauses: tuple[str, ...] = ()
     resource_management_type: str = "CUSTOMER"
@@ -166,12 +168,64 @@ class StoppedTask:
 
 
 @dataclass(frozen=True)
+class Task:
+    """A task that ECS describes (API_Task of Amazon ECS).
+
+    `started_by` is the id of the deployment that started it, or what RunTask was told. `target_states` is its health in
+    each target group that has it (API_TargetHealth, such as healthy, unhealthy, initial), `disk_percent` how full its
+    ephemeral storage was last; None where nothing says so, or it was not asked. `last_lines` end the log
+    of its first essential container; they may hold secrets.
+    """
+
+    arn: str
+    last_status: str
+    desired_status: str
+    health_status: str = "UNKNOWN"
+    started_by: str = ""
+    task_definition: str = ""
+    created_at: datetime | None = None
+    stop_code: str = ""
+    stopped_reason: str = ""
+    containers: tuple[StoppedContainer, ...] = ()
+    target_states: tuple[str, ...] = ()
+    disk_percent: float | None = None
+    last_lines: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The part of the ARN that people read."""
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return "STOPPED" in {self.last_status, self.desired_status}
+
+
+@dataclass(frozen=True)
+class AutomationExecution:
+    """An execution of an Automation document (API_AutomationExecution of AWS Systems Manager)."""
+
+    id: str
+    document: str
+    status: str
+    failure_message: str = ""
+
+
+@dataclass(frozen=True)
 class TaskDefinition:
-    """A task definition (API_TaskDefinition of Amazon ECS). `settings` is what DescribeTaskDefinition says of it."""
+    """A task definition (API_TaskDefinition of Amazon ECS). `settings` is what DescribeTaskDefinition says of it;
+    `tags` are there where they were asked for."""
 
     arn: str
     registered_at: datetime | None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def active(self) -> bool:
+        """Whether ECS starts tasks of it: it refuses revisions that were deregistered."""
+        return bool(self.settings.get("status", "ACTIVE") == "ACTIVE")
 
 
 @dataclass(frozen=True)

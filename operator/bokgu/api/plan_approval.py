@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Digest, Line, PersonName, RoleName, Timestamp, Word
+from bokgu.api.fields import ApiModel, Digest, Label, Line, PersonName, RoleName, Timestamp, Word
 from bokgu.api.meta import Conditions, NameReference, Resource
 from bokgu.api.vocabulary import Decision, Proof
 
@@ -31,6 +31,11 @@ class PlanApprovalSpec(ApiModel):
     decision: Decision = Field(
         description="Approve, or Reject: before the start it ends the plan, after the start it stops and undoes it."
     )
+    step: Label | None = Field(
+        default=None,
+        description="The step that an Approve confirms, while it waits for a person; then it approves nothing else. A"
+        " Reject stops the plan whatever step it names.",
+    )
     approver: PersonName = Field(
         description="Who speaks: the signer's principal, or the user name at the API server for an unsigned approval."
     )
@@ -42,7 +47,7 @@ class PlanApprovalSpec(ApiModel):
     signature: Annotated[str, StringConstraints(max_length=8192)] | None = Field(
         default=None,
         description="An SSH signature (`ssh-keygen -Y sign -n bokgu.dev/approval`) over the statement that digest,"
-        " role, decision and validUntil make. It holds whoever applies the object.",
+        " role, decision, step and validUntil make. It holds whoever applies the object.",
     )
     carried_by: PersonName | None = Field(
         default=None,
@@ -77,6 +82,7 @@ class PlanApproval(Resource):
         {"name": "Role", "type": "string", "jsonPath": ".spec.role"},
         {"name": "Decision", "type": "string", "jsonPath": ".spec.decision"},
         {"name": "Approver", "type": "string", "jsonPath": ".spec.approver"},
+        {"name": "Step", "type": "string", "jsonPath": ".spec.step", "priority": 1},
         {"name": "Accepted", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].status"},
         {"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].reason"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},

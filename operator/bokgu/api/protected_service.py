@@ -40,6 +40,35 @@ class RollbackLimits(ApiModel):
 
     max_age: Duration = Field(default="72h", description="It served last at most this long ago.")
     min_served: Duration = Field(default="30m", description="It served at least this long with no open incident.")
+    reregister: bool = Field(
+        default=False,
+        description="Whether a copy of its task definition may be registered where that is INACTIVE: ECS deploys no"
+        " such one. Without it there is no way back to it.",
+    )
+
+
+class RunTaskLimits(ApiModel):
+    """What run_task may start."""
+
+    role_arn: Arn = Field(
+        description="IAM role that starts the tasks, and no other: what a task may do is beyond what Bokgu may."
+        " Operator configuration must let the namespace name it, as spec.roleArn."
+    )
+    task_definitions: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
+        default=(), description="ARNs, with revision, of the task definitions that may be started; none: none may."
+    )
+
+
+class AutomationLimits(ApiModel):
+    """What ssm_automation may start."""
+
+    role_arn: Arn = Field(
+        description="IAM role that starts, follows and stops the executions, and no other. Operator configuration must"
+        " let the namespace name it, as spec.roleArn."
+    )
+    documents: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
+        default=(), description="Names or ARNs of the Automation documents that may be started; none: none may."
+    )
 
 
 class ApiGatewayReference(ApiModel):
@@ -207,11 +236,18 @@ class ProtectedServiceSpec(ApiModel):
         " in Approve.",
     )
     allowed_actions: Annotated[tuple[Action, ...], Field(max_length=16)] = Field(
-        default=(), description="Actions that may run. health_check needs no permission."
+        default=(), description="Actions that may run. health_check, wait and manual need no permission."
     )
     limits: ServiceLimits = Field(default=ServiceLimits(), description="How far the allowed actions go.")
     rollback: RollbackLimits = Field(
         default=RollbackLimits(), description="Which service revision is good enough to return to."
+    )
+    run_task: RunTaskLimits | None = Field(
+        default=None, description="What run_task may start; absent: nothing. allowedActions must name run_task too."
+    )
+    automation: AutomationLimits | None = Field(
+        default=None,
+        description="What ssm_automation may start; absent: nothing. allowedActions must name ssm_automation too.",
     )
     runbooks: Annotated[tuple[ObjectName, ...], Field(max_length=8)] = Field(
         default=(),

@@ -93,8 +93,29 @@ class StepParameters(ApiModel):
         default=None, description="rollback_to_previous_version: the service revision to restore."
     )
     task_definition: Arn | None = Field(
-        default=None, description="rollback_to_previous_version: task definition of that revision, for readers."
+        default=None,
+        description="rollback_to_previous_version: task definition of that revision, for readers."
+        " register_task_definition: the task definition to register a copy of. run_task: the one to start.",
     )
+    task: Arn | None = Field(default=None, description="stop_unhealthy_tasks: the task to stop.")
+    container: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        default=None, description="run_task: the container whose command is replaced."
+    )
+    command: (
+        Annotated[tuple[Annotated[str, StringConstraints(max_length=512)], ...], Field(min_length=1, max_length=16)]
+        | None
+    ) = Field(default=None, description="run_task: the command of that container instead of its own.")
+    document_name: Arn | None = Field(
+        default=None, description="ssm_automation: name or ARN of the Automation document to start."
+    )
+    document_version: Word | None = Field(default=None, description="ssm_automation: its version; default: $DEFAULT.")
+    document_parameters: (
+        Annotated[
+            dict[str, Annotated[tuple[Annotated[str, StringConstraints(max_length=512)], ...], Field(max_length=16)]],
+            Field(max_length=16),
+        ]
+        | None
+    ) = Field(default=None, description="ssm_automation: what the document is told, lists of strings by name.")
 
 
 class Undo(ApiModel):
@@ -140,7 +161,7 @@ class Validation(ApiModel):
         default=None, alias="for", description="How long the comparison must hold without a break."
     )
     timeout: Duration = Field(
-        description="How long to wait for that. While a metric says nothing for want of traffic, an hour is waited."
+        description="How long to wait for that. Where it holds on too little traffic to tell, an hour is waited."
     )
 
 
@@ -281,9 +302,40 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
         },
         {
-            "rule": "self.steps.all(s, !has(s.rollback) || (s.action == 'rollback_to_previous_version'"
-            " && s.rollback.action == 'rollback_to_previous_version'))",
-            "message": "spec.steps: only rollback_to_previous_version has a rollback, and it is of the same action",
+            "rule": "self.steps.all(s, s.action != 'manual' || (has(s.description) && !has(s.validation)))",
+            "message": "spec.steps: a manual step is what a person confirms: its description says what, and it has no"
+            " validation",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'stop_unhealthy_tasks'"
+            " || (has(s.parameters) && has(s.parameters.task)))",
+            "message": "spec.steps: stop_unhealthy_tasks needs parameters.task, the ARN of one task: a step stops one",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'register_task_definition'"
+            " || (has(s.parameters) && has(s.parameters.taskDefinition)))",
+            "message": "spec.steps: register_task_definition needs parameters.taskDefinition, the ARN to copy",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'run_task'"
+            " || (has(s.parameters) && has(s.parameters.taskDefinition)))",
+            "message": "spec.steps: run_task needs parameters.taskDefinition, an ARN with revision",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.parameters) || !has(s.parameters.command)"
+            " || (s.action == 'run_task' && has(s.parameters.container)))",
+            "message": "spec.steps: parameters.command is for run_task, and needs parameters.container",
+        },
+        {
+            "rule": "self.steps.all(s, s.action != 'ssm_automation'"
+            " || (has(s.parameters) && has(s.parameters.documentName)))",
+            "message": "spec.steps: ssm_automation needs parameters.documentName",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.rollback) || (s.rollback.action == s.action"
+            " && s.action in ['rollback_to_previous_version', 'run_task', 'ssm_automation']))",
+            "message": "spec.steps: only rollback_to_previous_version has a rollback, and run_task and ssm_automation,"
+            " which it stops while they run; it is of the same action",
         },
     )
 
@@ -316,7 +368,8 @@ class AwsRequest(ApiModel):
     service: Word = Field(description="AWS service, such as ecs.")
     operation: Word = Field(description="API operation, such as UpdateService.")
     arguments: Annotated[str, StringConstraints(max_length=16384)] = Field(
-        description="The arguments as canonical JSON."
+        description="The arguments as canonical JSON. Of RegisterTaskDefinition only copyOf and the tags that are"
+        " added: what a task definition holds never changes, and may be secret."
     )
 
 
@@ -355,6 +408,7 @@ class Intent(ApiModel):
         default=(), description="The approvals that it rests on. They also authorise its undo."
     )
     request: AwsRequest = Field(description="The call.")
+    role_arn: Arn | None = Field(default=None, description="IAM role that makes the call; absent: that of the service.")
     restores: Arn | None = Field(
         default=None, description="Service revision that must be running afterwards, where that is known before."
     )
@@ -375,6 +429,9 @@ class Answer(ApiModel):
     )
     deployment_id: Arn | None = Field(default=None, description="Deployment that the call started.")
     service_revision_arn: Arn | None = Field(default=None, description="Service revision that it started.")
+    made: Annotated[tuple[Arn, ...], Field(max_length=16)] = Field(
+        default=(), description="What else it made, by ARN or id, such as a task definition."
+    )
     message: Line = Field(default="", description="AWS's words.")
 
 
@@ -399,6 +456,9 @@ class StepStatus(OperationStatus):
     """One step as it stands."""
 
     name: Word = Field(description="Name of the step.")
+    confirmation: CountedApproval | None = Field(
+        default=None, description="Who confirmed it, where a person had to: the PlanApproval that names the step."
+    )
     rollback: OperationStatus | None = Field(default=None, description="Its undo, once that began.")
 
 
@@ -408,6 +468,7 @@ class ApprovalStatus(ApiModel):
     role: RoleName = Field(description="As which role.")
     approver: PersonName = Field(description="Who.")
     decision: Decision = Field(description="What they said.")
+    step: Label | None = Field(default=None, description="The step that it is about; absent: the whole plan.")
     at: Timestamp = Field(description="When it was created.")
     ref: ObjectName = Field(description="Name of the PlanApproval.")
     uid: Uid = Field(description="Its uid.")
@@ -450,7 +511,8 @@ class RecoveryPlanStatus(ApiModel):
     )
     approval_request: Text | None = Field(
         default=None,
-        description="The PlanApproval to commit, while the plan waits for one. `bokgu approve` completes it.",
+        description="The PlanApproval to commit, while the plan waits for one, or a step of it for a confirmation."
+        " `bokgu approve` completes it.",
     )
     gates: Annotated[tuple[Gate, ...], Field(max_length=40)] = Field(
         default=(), description="The guards that were asked before the next write."

@@ -54,12 +54,14 @@ class RoleGrant:
         )
 
 
-def grant_roles(assumable: AssumableRoles, cluster_id: str, namespace: str, *, pinned: str | None = None) -> RoleGrant:
-    """What a namespace may assume; `pinned` is a role that it may assume in any case.
+def grant_roles(
+    assumable: AssumableRoles, cluster_id: str, namespace: str, *, pinned: tuple[str, ...] = ()
+) -> RoleGrant:
+    """What a namespace may assume; `pinned` are roles that it may assume in any case.
 
     The external id has at most 100 of the 1224 characters that AssumeRole takes (API_AssumeRole of AWS STS).
     """
-    roles = (*assumable.get(namespace, ()), *assumable.get(EVERY_NAMESPACE, ()), *((pinned,) if pinned else ()))
+    roles = (*assumable.get(namespace, ()), *assumable.get(EVERY_NAMESPACE, ()), *pinned)
     return RoleGrant(roles, namespace, f"{cluster_id}/{namespace}")
 
 

@@ -169,6 +169,10 @@ class RunbookStep(ApiModel):
             "message": "parameters.minimumHealthyPercent is for service_restart",
         },
         {
+            "rule": "self.action != 'manual' || (has(self.description) && !has(self.validation))",
+            "message": "a manual step is what a person confirms: its description says what, and it has no validation",
+        },
+        {
             "rule": "self.action == 'wait' ? has(self.parameters) && has(self.parameters.duration)"
             f" && {WAIT_BOUNDS.format('self.parameters.duration')}"
             " && (!has(self.timeout) || duration(self.timeout) >= duration(self.parameters.duration))"
@@ -184,8 +188,17 @@ class RunbookStep(ApiModel):
         },
         {
             "rule": "!has(self.rollback) || self.action in ['service_restart', 'rollback_to_previous_version']",
-            "message": "health_check changes nothing, and a scale_out is not taken back while the trouble lasts:"
-            " neither has a rollback",
+            "message": "health_check and manual change nothing, a scale_out is not taken back while the trouble lasts,"
+            " and a stopped task does not come back: none of them has a rollback",
+        },
+        {
+            "rule": "self.action != 'register_task_definition'",
+            "message": "action: plans register a task definition by themselves where a rollback needs it: name"
+            " rollback_to_previous_version",
+        },
+        {
+            "rule": "!(self.action in ['run_task', 'ssm_automation'])",
+            "message": "action: run_task and ssm_automation are not for runbooks: a person writes a RecoveryPlan",
         },
         {
             "rule": "!has(self.rollback) || self.rollback.action == 'rollback_to_previous_version'",

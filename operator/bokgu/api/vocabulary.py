@@ -46,11 +46,21 @@ class Action(StrEnum):
     SCALE_IN = "scale_in"
     ROLLBACK = "rollback_to_previous_version"
     WAIT = "wait"
+    STOP_UNHEALTHY_TASKS = "stop_unhealthy_tasks"
+    REGISTER = "register_task_definition"
+    RUN_TASK = "run_task"
+    AUTOMATION = "ssm_automation"
+    MANUAL = "manual"
 
     @property
     def writes(self) -> bool:
         """Whether the action changes something in AWS."""
-        return self not in {Action.HEALTH_CHECK, Action.WAIT}
+        return self not in {Action.HEALTH_CHECK, Action.WAIT, Action.MANUAL}
+
+    @property
+    def runs(self) -> bool:
+        """Whether the action starts something that runs by itself and then ends."""
+        return self in {Action.RUN_TASK, Action.AUTOMATION}
 
 
 class Role(StrEnum):

@@ -1,7 +1,7 @@
 """Amazon ECS: what a service is, and what was deployed on it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -79,17 +79,17 @@ async def fetch_services(
 
 
 async def fetch_task_definition(aws: AwsClient, target: Target, name: str) -> TaskDefinition:
-    """A task definition by its ARN or `family:revision`, also an INACTIVE one. Raises AwsError; code ClientException
-    where there is none (API_DescribeTaskDefinition)."""
-    answer = await aws.read(
-        "ecs", "DescribeTaskDefinition", {"taskDefinition": name}, region=target.region, role_arn=target.role_arn
-    )
-    return parse_task_definition(answer["taskDefinition"])
+    """A task definition by its ARN or `family:revision`, also an INACTIVE one, or the latest ACTIVE one of a family,
+    with its tags. Raises AwsError; code ClientException where there is none (API_DescribeTaskDefinition)."""
+    request = {"taskDefinition": name, "include": ["TAGS"]}
+    answer = await aws.read("ecs", "DescribeTaskDefinition", request, region=target.region, role_arn=target.role_arn)
+    return parse_task_definition(answer["taskDefinition"], answer.get("tags", ()))
 
 
-def parse_task_definition(raw: dict[str, Any]) -> TaskDefinition:
+def parse_task_definition(raw: dict[str, Any], tags: Sequence[Mapping[str, str]] = ()) -> TaskDefinition:
     """A task definition from its API_TaskDefinition."""
-    return TaskDefinition(raw["taskDefinitionArn"], raw.get("registeredAt"), raw)
+    named = {tag["key"]: tag.get("value", "") for tag in tags}
+    return TaskDefinition(raw["taskDefinitionArn"], raw.get("registeredAt"), raw, named)
 
 
 def _no_service(reason: str, service: str, cluster: str) -> AwsError:
@@ -122,6 +122,7 @@ def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
         strategy=configuration.get("strategy", "ROLLING"),
         pauses=_pauses(configuration),
         resource_management_type=raw.get("resourceManagementType", "CUSTOMER"),
+        launch=_launch(raw),
     )
 
 
@@ -129,6 +130,12 @@ def _pauses(configuration: dict[str, Any]) -> tuple[str, ...]:
     """Lifecycle stages at which a deployment waits for ContinueServiceDeployment (API_DeploymentLifecycleHook)."""
     hooks = (h for h in configuration.get("lifecycleHooks", ()) if h.get("targetType") == "PAUSE")
     return tuple(stage for hook in hooks for stage in hook.get("lifecycleStages", ()))
+
+
+def _launch(raw: dict[str, Any]) -> dict[str, Any]:
+    """RunTask takes a launch type or a strategy, not both."""
+    how = "capacityProviderStrategy" if raw.get("capacityProviderStrategy") else "launchType"
+    return {name: raw[name] for name in (how, "networkConfiguration") if raw.get(name)}
 
 
 def _target_groups(raw: dict[str, Any]) -> tuple[str, ...]:

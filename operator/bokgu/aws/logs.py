@@ -86,5 +86,12 @@ async def fetch_lines(
     return tuple(sorted(found, key=_moment))
 
 
+async def fetch_last_lines(aws: AwsClient, target: Target, log_group: str, stream: str) -> tuple[str, ...]:
+    """The last 20 events of one log stream, oldest first (API_GetLogEvents). Raises AwsError."""
+    request = {"logGroupName": log_group, "logStreamName": stream, "limit": 20, "startFromHead": False}
+    answer = await aws.read("logs", "GetLogEvents", request, region=target.region, role_arn=target.role_arn)
+    return tuple(event["message"] for event in answer.get("events", ()))
+
+
 def _moment(line: LogLine) -> datetime:
     return line.at or datetime.min.replace(tzinfo=UTC)

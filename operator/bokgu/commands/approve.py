@@ -17,7 +17,7 @@ from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.vocabulary import Decision
 from bokgu.commands.approval_file import format_approval, write_approval
 from bokgu.commands.review import Review, fetch_review
-from bokgu.commands.review_findings import Refused, Statement, check_plan, choose_role, decide_validity
+from bokgu.commands.review_findings import Refused, Statement, check_plan, check_step, choose_role, decide_validity
 from bokgu.commands.review_text import format_review
 from bokgu.commands.ssh_keygen import SigningError, find_comment, find_key, sign_statement
 from bokgu.commands.terminal import ask, wants_colour
@@ -41,6 +41,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("-n", "--namespace", help="its namespace (default: that of the kubeconfig's context)")
     parser.add_argument("--role", type=_role, help="as which role (default: the one that is missing, if it is one)")
     parser.add_argument("--reject", action="store_true", help="say Reject: ends the plan, or stops and undoes it")
+    parser.add_argument(
+        "--step",
+        metavar="NAME",
+        help="confirm this step, which waits for a person, and approve nothing else; with --reject the step named is"
+        " only where you stop the plan",
+    )
     parser.add_argument("--reason", metavar="TEXT", help="why, for the record; the emergency role must say it")
     parser.add_argument(
         "--valid-for",
@@ -116,7 +122,7 @@ def _run(options: argparse.Namespace) -> None:
     print(
         format_review(review, said, digest, options.output, colour=wants_colour(shown)), end="", file=shown, flush=True
     )
-    if not options.yes and not ask(f"{said.decision} as {said.role}?"):
+    if not options.yes and not ask(f"{said.decision}{f' to step {said.step}' if said.step else ''} as {said.role}?"):
         raise Refused("nothing was written")
     manifest = _build(review, said, digest, groups, key)
     if options.out:
@@ -138,6 +144,8 @@ async def _look(options: argparse.Namespace, key: Path | None) -> tuple[Review, 
         if review is None:
             raise Refused(f"there is no RecoveryPlan {options.plan} in namespace {namespace}")
         digest = check_plan(review, _decision(options))
+        if options.step is not None and not options.reject:
+            check_step(review.plan, options.step)
         said, groups = await _decide_statement(options, review, kube, key)
         return review, said, digest, groups
     except ValidationError as error:
@@ -158,7 +166,7 @@ async def _decide_statement(
     options: argparse.Namespace, review: Review, kube: KubeClient, key: Path | None
 ) -> tuple[Statement, tuple[str, ...]]:
     """What would be said, and the groups that give the right to say it."""
-    role = choose_role(review.plan, options.role)
+    role = choose_role(review.plan, options.role, options.step)
     valid_until, because = decide_validity(review.plan, review.now, options.valid_for)
     said = Statement(
         role=role,
@@ -171,6 +179,7 @@ async def _decide_statement(
         created_here=options.apply,
         carried_by=options.carried_by,
         reason=options.reason,
+        step=options.step,
     )
     if key is not None:
         if not options.approver:
@@ -221,6 +230,7 @@ def _build(review: Review, said: Statement, digest: str, groups: tuple[str, ...]
             carried_by=said.carried_by,
             approver_groups=groups,
             reason=said.reason,
+            step=said.step,
         )
 
     try:
@@ -229,7 +239,7 @@ def _build(review: Review, said: Statement, digest: str, groups: tuple[str, ...]
         raise Refused(f"no such approval can be made: {_problems(error)}") from error
     if key is None:
         return manifest
-    statement = approval_statement(digest, said.role, said.decision, said.valid_until)
+    statement = approval_statement(digest, said.role, said.decision, said.valid_until, said.step)
     signature, fingerprint = sign_statement(statement, key)
     _tell(f"signed with {fingerprint}")
     return build(signature)

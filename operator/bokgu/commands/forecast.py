@@ -1,5 +1,6 @@
 """What the operator would plan against an incident now: by its own code, on objects listed once, with no write."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,7 +24,7 @@ from bokgu.kube.client import KubeClient, KubeError
 from bokgu.reconcile.approvals import gather_requirement, read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
-from bokgu.reconcile.plan_facts import find_at_work
+from bokgu.reconcile.plan_facts import find_at_work, find_tasks
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
@@ -166,6 +167,11 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
     told = incident.status.model_copy(update={"classification": prospect.classification})
     classified = incident.model_copy(update={"status": told})
     requirement = gather_requirement(context, plan, policy, incident=classified, protected=around.protected)
+    tasks = None
+    if prospect.service is not None:
+        with contextlib.suppress(AwsError):  # The gate says that they are not known.
+            target = around.protected.spec.target
+            tasks = await find_tasks(context, plan, target, prospect.service, around.protected)
     facts = GuardFacts(
         plan=plan,
         step=step,
@@ -182,5 +188,6 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
             context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name),
             plan.spec.incident_ref.uid,
         ),
+        tasks=tasks,
     )
     return evaluate_gates(facts)

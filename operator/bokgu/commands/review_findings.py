@@ -13,9 +13,10 @@ from bokgu.api.vocabulary import Decision, IncidentPhase
 from bokgu.commands.review import Review
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.approval.judgement import Judgement
-from bokgu.core.approval.requirement import Requirement
+from bokgu.core.approval.requirement import Requirement, find_confirmable
 from bokgu.core.approval.tally import tally_approvals
 from bokgu.core.guards import APPROVED
+from bokgu.core.proof import awaits_confirmation
 
 SHORTEST = timedelta(hours=1)
 """An approval is valid at least this long where nobody says how long."""
@@ -43,6 +44,7 @@ class Statement:
     created_here: bool = False
     carried_by: str | None = None
     reason: str | None = None
+    step: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def _judgement(plan: RecoveryPlan, entry: ApprovalStatus) -> Judgement:
                 "planDigest": plan.status.digest,
                 "role": entry.role,
                 "decision": entry.decision,
+                "step": entry.step,
                 "approver": entry.approver,
                 "validUntil": entry.at,
             },
@@ -135,10 +138,28 @@ def _judgement(plan: RecoveryPlan, entry: ApprovalStatus) -> Judgement:
     return Judgement(approval, entry.reason, "", entry.verified_by)
 
 
-def choose_role(plan: RecoveryPlan, wanted: str | None) -> str:
-    """The role that was asked for, or the only one that is missing. Raises Refused where that is not one."""
+def check_step(plan: RecoveryPlan, step: str) -> None:
+    """Raises Refused for a step that does not wait for a person."""
+    confirmable = find_confirmable(plan)
+    if step not in confirmable:
+        known = ", ".join(confirmable) or "none of this plan"
+        raise Refused(f"no step {step} is confirmed by a person ({known} is)")
+    if not any(s.name == step and awaits_confirmation(s) for s in plan.status.steps):
+        raise Refused(
+            f"step {step} does not wait for a confirmation now: what is said before it does counts for nothing"
+        )
+
+
+def choose_role(plan: RecoveryPlan, wanted: str | None, step: str | None = None) -> str:
+    """The role that was asked for, or the only one that is missing; for a `step` the only one that the plan needs.
+    Raises Refused where that is not one."""
     if wanted is not None:
         return wanted
+    required_once = tuple(dict.fromkeys(plan.status.required_approvals))
+    if step is not None and len(required_once) == 1:
+        return required_once[0]
+    if step is not None:
+        raise Refused(f"say as which of these roles you confirm step {step}, with --role: {', '.join(required_once)}")
     missing = tuple(dict.fromkeys(find_missing(plan)))
     if len(missing) == 1:
         return missing[0]
@@ -238,6 +259,9 @@ def _about_the_plan(review: Review, decision: Decision) -> list[str]:
 def _about_the_roles(plan: RecoveryPlan, said: Statement) -> list[str]:
     found = []
     required = tuple(dict.fromkeys(plan.status.required_approvals))
+    if said.step is not None and said.decision is Decision.APPROVE:
+        needed = said.role in required
+        return [] if needed else [f"{said.role} is not among the roles of which one confirms ({', '.join(required)})"]
     if said.decision is Decision.APPROVE and said.role not in required:
         found.append(f"{said.role} is not among the roles that the plan needs ({', '.join(required)})")
     elif said.decision is Decision.APPROVE and said.role not in find_missing(plan):
@@ -258,7 +282,11 @@ def _about_the_roles(plan: RecoveryPlan, said: Statement) -> list[str]:
 
 def _about_validity(review: Review, said: Statement) -> list[str]:
     found = []
-    if said.decision is Decision.APPROVE and said.valid_until < find_last_end(review.plan, review.now):
+    if (
+        said.decision is Decision.APPROVE
+        and said.step is None
+        and said.valid_until < find_last_end(review.plan, review.now)
+    ):
         found.append("it may expire while the plan runs: then the plan stops between two steps")
     if not (said.signed or said.created_here or said.carried_by):
         found.append(f"it is not signed: it counts only if {said.approver} creates it themselves (--apply, kubectl)")

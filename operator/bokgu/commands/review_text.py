@@ -44,6 +44,7 @@ def describe_review(review: Review, said: Statement, digest: str) -> dict[str, A
     approval = {
         "role": said.role,
         "decision": str(said.decision),
+        "step": said.step,
         "approver": said.approver,
         "approverFrom": said.approver_from,
         "validUntil": format_timestamp(said.valid_until),
@@ -202,6 +203,8 @@ def _write_step(page: Page, number: int, step: Step) -> None:
         page.line("", f"{describe_validation(check)} ({check.type}, {check.criteria})")
     takes = f"takes about {step.estimated_duration}, " if step.estimated_duration else ""
     undo = f"undone by {step.rollback.action} to what it found" if step.rollback else "nothing undoes it"
+    if step.action.runs:
+        undo = f"{'stopped where the plan ends while it runs; ' if step.rollback else ''}nothing undoes what it did"
     if not step.action.writes:
         undo = "changes nothing"
     page.line("", f"{takes}given up after {step.timeout}, on failure {step.on_failure}; {undo}")
@@ -221,17 +224,27 @@ def _write_approvals(page: Page, review: Review) -> None:
 
 def _describe_approval(entry: ApprovalStatus, now: datetime) -> str:
     verdict = f"counts ({entry.verified_by})" if entry.verified_by else f"does not count: {entry.reason}"
-    return f"{entry.approver} says {entry.decision} as {entry.role}, {_ago(entry.at, now)}: {verdict}"
+    return (
+        f"{entry.approver} says {entry.decision}{_about(entry.step)} as {entry.role}, {_ago(entry.at, now)}: {verdict}"
+    )
 
 
 def _write_statement(page: Page, said: Statement, review: Review) -> None:
     page.gap("what you would say")
-    page.line("  you", f"{said.decision} as {said.role}, in the name of {said.approver} ({said.approver_from})", BOLD)
+    page.line(
+        "  you",
+        f"{said.decision}{_about(said.step)} as {said.role}, in the name of {said.approver} ({said.approver_from})",
+        BOLD,
+    )
     if said.reason:
         page.line("", f"because {said.reason}")
     page.line("", f"valid until {_moment(said.valid_until, review.now)}: {said.valid_because}")
     for warning in find_warnings(review, said):
         page.line("  warning", warning, YELLOW)
+
+
+def _about(step: str | None) -> str:
+    return f" to step {step}" if step else ""
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:

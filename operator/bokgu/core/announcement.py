@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bokgu.api.meta import find_condition, is_true
 from bokgu.api.recovery_plan import RecoveryPlanStatus
 from bokgu.core.approval.tally import EMERGENCY_OVERRIDE
+from bokgu.core.proof import awaits_confirmation
 
 APPROVED = "Approved"
 
@@ -25,9 +26,17 @@ def announce_approvals(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> tupl
     found: list[Announcement] = []
     if new.approval_request and not old.approval_request and not was:
         found.append(Announcement("ApprovalNeeded", new.approval_request))
+    waiting = _find_waiting(new)
+    if waiting is not None and waiting != _find_waiting(old) and new.approval_request:
+        found.append(Announcement("ConfirmationNeeded", new.approval_request))
     before = find_condition(old.conditions, APPROVED)
     if said and now and (not was or (before and before.reason != said.reason)):
         found.append(Announcement(said.reason, said.message, warning=said.reason == EMERGENCY_OVERRIDE))
     if said and was and not now:
         found.append(Announcement("ApprovalWithdrawn", said.message, warning=True))
     return tuple(found)
+
+
+def _find_waiting(status: RecoveryPlanStatus) -> str | None:
+    """The step that waits for a person to confirm it."""
+    return next((step.name for step in status.steps if awaits_confirmation(step)), None)

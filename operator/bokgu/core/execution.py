@@ -5,13 +5,15 @@ passes: one stores the intent, the next sends it (S2). An intent that this proce
 sent blindly: its effect is looked for first (S3). The phases and what follows each are in core/transitions.py.
 """
 
+from bokgu.api.fields import parse_duration
 from bokgu.api.meta import ConditionStatus, find_condition, set_condition
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
 from bokgu.core.approval.statement import approval_request
 from bokgu.core.approval.tally import Tally
-from bokgu.core.guards import APPROVED, first_blocking
+from bokgu.core.guards import APPROVED, SUSPENDED, first_blocking, list_holders
 from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
+from bokgu.core.proof import awaits_confirmation
 from bokgu.core.start import await_start
 from bokgu.core.steps import behind, end_with_service, run_steps
 from bokgu.core.support import is_gone
@@ -70,6 +72,7 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
     verdict = next((s.verdict for s in reversed(status.steps) if s.verdict), None)
     tally = facts.tally
     approved = tally.approved or (status.started_at is not None and not tally.rejected_by)
+    holders = [] if phase.terminal else list_holders(plan, facts.protected_service)
     over = f"{phase}: {status.reason}"
     rows: tuple[tuple[str, bool | None, str, str], ...] = (
         ("Approved", approved, *_approved_how(plan, tally, approved)),
@@ -78,6 +81,12 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
             blocking is not None,
             (blocking.reason or blocking.name) if blocking else "GatesOpen",
             (blocking.message if blocking else None) or "",
+        ),
+        (
+            SUSPENDED,
+            bool(holders),
+            "Held" if holders else "NotHeld",
+            f"held by {', '.join(holders)}" if holders else "",
         ),
         (
             "Executed",
@@ -122,8 +131,21 @@ def _approved_how(plan: RecoveryPlan, tally: Tally, approved: bool) -> tuple[str
 
 
 def _request(plan: RecoveryPlan, status: RecoveryPlanStatus, tally: Tally) -> str | None:
-    """What a person must commit, while the plan waits for one."""
+    """What a person must commit, while the plan waits for one, or a step of it for a confirmation."""
+    if (asked := _confirmation_request(plan, status, tally)) is not None:
+        return asked
     if status.phase is not PlanPhase.AWAITING_APPROVAL or not tally.missing or status.digest is None:
         return None
     namespace, name = plan.metadata.namespace, plan.metadata.name
     return approval_request(name, namespace, status.digest, tally.missing, plan.spec.expires_at)
+
+
+def _confirmation_request(plan: RecoveryPlan, status: RecoveryPlanStatus, tally: Tally) -> str | None:
+    waiting = next((i for i, s in enumerate(status.steps) if awaits_confirmation(s)), None)
+    if waiting is None or status.digest is None or status.phase.terminal or not tally.required:
+        return None
+    step, namespace, name = plan.spec.steps[waiting], plan.metadata.namespace, plan.metadata.name
+    begun = status.steps[waiting].effective_at or status.steps[waiting].started_at
+    length = step.validation.timeout if step.validation else step.timeout
+    until = (begun or plan.spec.expires_at) + parse_duration(length)
+    return approval_request(name, namespace, status.digest, tally.required, until, step=step.name)

@@ -8,7 +8,7 @@ from bokgu.api.vocabulary import Action, Confidence, IncidentPhase, IncidentType
 
 _FREEZING = frozenset({RootCause.DATA_CORRUPTION, RootCause.UNKNOWN})
 
-_REPLACING = frozenset({"service_restart", "stop_unhealthy_tasks"})
+_REPLACING = frozenset({Action.SERVICE_RESTART, Action.STOP_UNHEALTHY_TASKS})
 """Actions that stop tasks and need others in their place."""
 
 

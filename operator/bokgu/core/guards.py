@@ -3,13 +3,13 @@
 A guard that cannot tell blocks. A changed precondition is no gate: it ends the plan (S4).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget
+from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget, Task
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import (
     OperationStatus,
@@ -22,6 +22,7 @@ from bokgu.api.recovery_plan import (
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
 from bokgu.api.vocabulary import Action, Mode
 from bokgu.core.actions.rollback import returns_elsewhere
+from bokgu.core.allow_lists import find_unlisted, listed
 from bokgu.core.approval.tally import Tally
 from bokgu.core.freeze import Freeze
 from bokgu.core.giving_back import allowed_by, find_raised
@@ -29,6 +30,7 @@ from bokgu.core.live_state import LiveState
 from bokgu.core.owners import STACK_NAME_TAG, find_stack, is_updating
 from bokgu.core.scaling_limits import SCALING, find_floor, find_misfit, find_other_owner, most_wanted
 from bokgu.core.support import find_unsupported, kind_of
+from bokgu.core.task_health import find_obstacle
 from bokgu.core.writes.stop_deployment import IN_FLIGHT
 from bokgu.core.writes.table import find_change, write_of
 from bokgu.core.writes.write import Touches, record_range, request_arguments, took_effect
@@ -36,6 +38,9 @@ from bokgu.core.writes.write import Touches, record_range, request_arguments, to
 SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
 
+
+SUSPENDED = "Suspended"
+"""Reason of a plan, and type of the condition, while people hold it before its next step."""
 
 NOT_ROLLING_BACK = "EcsNotRollingBack"
 """The gate that is closed while ECS itself takes a deployment back."""
@@ -60,7 +65,7 @@ class GuardFacts:
     `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` is an open incident that keeps
     plans from changing the service. `role_refused` says why configuration does not let the namespace assume the
     service's role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could
-    not be read, None where it was not asked for.
+    not be read, None where it was not asked for. `tasks` are as in LiveState.
     """
 
     plan: RecoveryPlan
@@ -76,6 +81,7 @@ class GuardFacts:
     mitigated: bool = False
     frozen_by: Freeze | None = None
     deployment: DescribedDeployment | None = None
+    tasks: Mapping[str, Task] | None = None
     scalable_target: ScalableTarget | None = None
     stack_status: str | AwsError | None = None
 
@@ -138,16 +144,22 @@ def _only_protector(facts: GuardFacts) -> Gate:
     )
 
 
-def _not_suspended(facts: GuardFacts) -> Gate:
+def list_holders(plan: RecoveryPlan, protected: ProtectedService | None) -> list[str]:
+    """What people have suspended the plan with, in Kubernetes."""
     holders = []
-    if facts.plan.spec.suspend:
+    if plan.spec.suspend:
         holders.append("spec.suspend of the plan")
-    if facts.protected_service and facts.protected_service.spec.suspend:
+    if protected and protected.spec.suspend:
         holders.append("spec.suspend of the ProtectedService")
+    return holders
+
+
+def _not_suspended(facts: GuardFacts) -> Gate:
+    holders = list_holders(facts.plan, facts.protected_service)
     if facts.service and facts.service.tags.get(SUSPEND_TAG, "false").lower() != "false":
         holders.append(f"the tag {SUSPEND_TAG} on the ECS service")
     return _gate(
-        "NotSuspended", "Suspended", not holders, value=", ".join(holders), message=f"held by {', '.join(holders)}"
+        "NotSuspended", SUSPENDED, not holders, value=", ".join(holders), message=f"held by {', '.join(holders)}"
     )
 
 
@@ -166,6 +178,8 @@ def _mode(facts: GuardFacts) -> Gate:
 def _action_allowed(facts: GuardFacts) -> Gate:
     allowed = facts.protected_service.spec.allowed_actions if facts.protected_service else ()
     action = allowed_by(facts.plan, facts.step)
+    if action is Action.REGISTER:
+        return _reregister_allowed(facts)
     return _gate(
         "ActionAllowed",
         "ActionNotAllowed",
@@ -173,6 +187,35 @@ def _action_allowed(facts: GuardFacts) -> Gate:
         value=action,
         limit=", ".join(allowed) or "none",
         message=f"the ProtectedService does not allow {action}: add it to spec.allowedActions",
+    )
+
+
+def _reregister_allowed(facts: GuardFacts) -> Gate:
+    """A copy is registered for a rollback alone."""
+    spec = facts.protected_service.spec if facts.protected_service else None
+    allowed = spec is not None and spec.rollback.reregister and Action.ROLLBACK in spec.allowed_actions
+    return _gate(
+        "ActionAllowed",
+        "ActionNotAllowed",
+        allowed,
+        value=Action.REGISTER,
+        limit=f"{Action.ROLLBACK} with spec.rollback.reregister",
+        message="the ProtectedService lets no copy of a task definition be registered: set spec.rollback.reregister,"
+        f" and add {Action.ROLLBACK} to spec.allowedActions",
+    )
+
+
+def _listed(facts: GuardFacts) -> Gate:
+    """What a task or an execution may do is beyond what Bokgu may: only what is listed is started."""
+    unlisted, step = find_unlisted(facts.step, facts.protected_service), facts.step
+    value = step.parameters and (step.parameters.document_name or step.parameters.task_definition)
+    return _gate(
+        "Listed",
+        "NotListed",
+        unlisted is None,
+        value=(value or "") if step.action.runs else "",
+        limit=", ".join(listed(step.action, facts.protected_service)),
+        message=unlisted or "",
     )
 
 
@@ -389,8 +432,15 @@ def _within_limits(facts: GuardFacts) -> Gate:
     )
 
 
+def _others_well(facts: GuardFacts) -> Gate:
+    """StopTask asks nobody: what must stay running is looked after here."""
+    stops = facts.step.action is Action.STOP_UNHEALTHY_TASKS
+    obstacle = find_obstacle(facts.plan, facts.step, facts.tasks, facts.service) if stops else None
+    return _gate("OtherTasksWell", "TasksNotWell", obstacle is None, message=obstacle or "")
+
+
 Check = Callable[[GuardFacts], Gate]
-CHECKS: tuple[Check, ...] = (_protected, _role_allowed, _only_protector, _mode, _action_allowed, _approved)
+CHECKS: tuple[Check, ...] = (_protected, _role_allowed, _only_protector, _mode, _action_allowed, _listed, _approved)
 """What people and configuration decide."""
 
 LIVE_CHECKS: tuple[Check, ...] = (
@@ -409,6 +459,7 @@ LIVE_CHECKS: tuple[Check, ...] = (
     _count_owner,
     _count_in_range,
     _scale_in_floor,
+    _others_well,
 )
 """What the service itself must be asked; asked once it was read, or could not be."""
 
@@ -450,6 +501,8 @@ def find_surprise(plan: RecoveryPlan, status: RecoveryPlanStatus, step: Step, li
         if operation.intent is None or not took_effect(operation):
             continue
         touches = write_of(operation.intent.request).touches
+        if touches is Touches.NOTHING:
+            continue
         latest[touches] = operation
         expected = expected.model_copy(update=_no_more_expected(touches, live.service))
     changes = (find_change(operation, live) for operation in latest.values())
@@ -463,3 +516,5 @@ def _no_more_expected(touches: Touches, service: EcsService) -> dict[str, object
             return {"desired_count": service.desired_count, "scalable_target": None}
         case Touches.REVISION:
             return {"service_revision_arn": None, "service_deployment_arn": None}
+        case Touches.NOTHING:
+            return {}

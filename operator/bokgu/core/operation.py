@@ -12,7 +12,7 @@ from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import PlanFacts, Send
 from bokgu.core.serving import UNREAD, find_unserved
 from bokgu.core.writes.table import complete, find_change, write_of
-from bokgu.core.writes.write import summarise, unchanged
+from bokgu.core.writes.write import Touches, summarise, unchanged
 
 Op = TypeVar("Op", bound=OperationStatus)
 
@@ -55,18 +55,18 @@ def follow_operation(
     if changed and may_be_stale(operation, live, facts):
         return Move(operation.model_copy(update={"effective_at": None}))
     if changed:
-        return Move(fail(operation, "ForeignChange" if changed.foreign else "DeploymentFailed", facts, changed.message))
+        return Move(fail(operation, "ForeignChange" if changed.foreign else changed.reason, facts, changed.message))
     lacks = None if complete(operation, live) else ""
     if lacks is None and serves:
         lacks = find_unserved(live)
     if lacks is not None:
-        output = "; ".join(filter(None, (summarise(live.service), lacks)))
+        output = "; ".join(filter(None, (_progress_text(operation, live), lacks)))
         if late and lacks == UNREAD:
             unknown = operation.model_copy(update={"verdict": Verdict.INCONCLUSIVE})
             return Move(fail(unknown, "VerificationInconclusive", facts, output))
         if late:
             return Move(fail(operation, "Timeout", facts, output))
-        return Move(operation.model_copy(update={"effective_at": None, "output": output}))
+        return Move(operation.model_copy(update={"effective_at": None, "reason": None, "output": output}))
     return Move(
         operation.model_copy(
             update={
@@ -100,12 +100,14 @@ def _settle_intent(operation: Op, deadline: datetime, facts: PlanFacts) -> Move[
             result="Adopted",
             deployment_id=effect.deployment_id,
             service_revision_arn=effect.service_revision_arn,
+            made=effect.made,
             message="the answer was lost; the effect was found",
         )
         return Move(operation.model_copy(update={"answer": answer}))
     if facts.now < settled_by(intent, facts) and not effect.ambiguous:
         return Move(operation)  # ECS is eventually consistent: seeing nothing proves nothing yet.
-    if not effect.ambiguous and write.repeatable and unchanged(intent.before, live):
+    shown = write.shown_for is None or facts.now < intent.written_at + write.shown_for
+    if not effect.ambiguous and write.repeatable and shown and unchanged(intent.before, live):
         # It never happened, and would do no harm if it still did: ask everything again and store a new intent.
         return Move(operation.model_copy(update={"intent": None, "phase": OperationPhase.PENDING}))
     answer = Answer(
@@ -125,6 +127,14 @@ def may_be_stale(operation: OperationStatus, live: LiveState, facts: PlanFacts) 
 def _next_second(moment: datetime) -> datetime:
     """Status keeps whole seconds: a window that must begin afterwards is rounded up."""
     return moment if moment.microsecond == 0 else moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _progress_text(operation: OperationStatus, live: LiveState) -> str:
+    """Where the service stands, or what was started and is no part of it."""
+    intent = operation.intent
+    if intent is None or write_of(intent.request).touches is not Touches.NOTHING:
+        return summarise(live.service)
+    return _effect_text(operation, live)
 
 
 def _effect_text(operation: OperationStatus, live: LiveState) -> str:

@@ -7,7 +7,16 @@ from datetime import datetime, timedelta
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget, ServiceRevision
+from bokgu.api.observed import (
+    AutomationExecution,
+    AwsError,
+    DescribedDeployment,
+    EcsService,
+    ScalableTarget,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
@@ -53,10 +62,10 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why; `deployment`, `revisions`, `healthy_targets` and `scalable_target` are as in LiveState.
-    `elder`, `role_refused`, `at_work` and `stack_status` are as in GuardFacts. `unsent` are tokens of intents that this
-    very process stored and has not sent. `known_since` is when this process could first have seen the plan: doubt about
-    an intent counts from there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
+    not be: `problem` says why; what is named as in LiveState is as there. `elder`, `role_refused`, `at_work` and
+    `stack_status` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent.
+    `known_since` is when this process could first have seen the plan: doubt about an intent counts from there (S5).
+    `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -82,13 +91,27 @@ class PlanFacts:
     scalable_target: ScalableTarget | None = None
     stack_status: str | AwsError | None = None
     healthy_targets: Mapping[str, int] | None = None
+    tasks: Mapping[str, Task] | None = None
+    task_definition: TaskDefinition | None = None
+    runs: Mapping[str, Task] = field(default_factory=dict)
+    executions: Mapping[str, AutomationExecution] = field(default_factory=dict)
 
     @property
     def live(self) -> LiveState | None:
         """What AWS says now; None where it could not be read."""
         if self.service is None:
             return None
-        return LiveState(self.service, self.deployment, self.revisions, self.healthy_targets, self.scalable_target)
+        return LiveState(
+            service=self.service,
+            deployment=self.deployment,
+            revisions=self.revisions,
+            healthy_targets=self.healthy_targets,
+            scalable_target=self.scalable_target,
+            tasks=self.tasks,
+            task_definition=self.task_definition,
+            runs=self.runs,
+            executions=self.executions,
+        )
 
     @property
     def latest(self) -> datetime:
@@ -166,6 +189,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         role_refused=facts.role_refused,
         deployment=facts.deployment,
         scalable_target=facts.scalable_target,
+        tasks=facts.tasks,
         stack_status=facts.stack_status,
     )
 

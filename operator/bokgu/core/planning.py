@@ -102,10 +102,15 @@ def decide_plan(facts: PlanningFacts) -> Decision:
 
 
 def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:
-    """What keeps every runbook from acting, and where the chosen one only has advice."""
-    write = first_write(chosen)
-    if write is None:
+    """What keeps every runbook from acting, and where there is only advice."""
+    writes = [write for rung in find_rungs(chosen, facts.runbooks) if (write := first_write(rung))]
+    cannot = _blocks_all(chosen, writes[0], facts) if writes else None
+    if not writes or (cannot and first_write(chosen) is None):
         return NoPlan("NoSafeAction", _advice(chosen, facts) or _nothing_helps(facts), wait=False)
+    return cannot
+
+
+def _blocks_all(chosen: Runbook, write: Action, facts: PlanningFacts) -> NoPlan | None:
     if facts.incident.spec.type is IncidentType.DATA_CORRUPTION and facts.classification.confidence is Confidence.LOW:
         frozen = "corrupted data freezes the service while its cause is not sure: what is changed now may destroy more"
         return NoPlan("NoSafeAction", f"{frozen}. A person must look", wait=False)
@@ -374,7 +379,7 @@ def _why(runbook: Runbook, gave_way: tuple[GaveWay, ...], facts: PlanningFacts) 
     shown = f" and {', '.join(spec.traits)}" if spec.traits else ""
     at_fault = "" if spec.new_revision_at_fault is None else revision[spec.new_revision_at_fault]
     named = " The ProtectedService names it." if name in facts.protected_service.spec.runbooks else ""
-    passed = "".join(f" {g.runbook} gave way: {g.because.message}." for g in gave_way)
+    passed = "".join(f" {g.runbook} gave way: {g.because.message or 'it only has advice'}." for g in gave_way)
     return f"{name} is against {against}{at_fault}{shown}.{named}{passed}"
 
 

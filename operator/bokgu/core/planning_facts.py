@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.incident import Classification, Incident
-from bokgu.api.observed import DescribedDeployment, EcsService, ScalableTarget, ServiceDeployment, ServiceRevision
+from bokgu.api.observed import (
+    DescribedDeployment,
+    EcsService,
+    ScalableTarget,
+    ServiceDeployment,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
@@ -36,7 +44,9 @@ class PlanningFacts:
     and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy.
     `scalable_target` is what Application Auto Scaling owns of the service, asked where the plan scales;
     `scaling_unread` why that could not be read. `frozen_by` names an open incident of corrupted data on the service.
-    `tried` are the incident's own plans that had begun.
+    `tried` are the incident's own plans that had begun. `tasks` are those of the service that should run; None where
+    they were not asked for, or not described: `tasks_problem` says why. `good_definition` is the task definition of the
+    last known good service revision, where it was asked for.
     """
 
     incident: Incident
@@ -58,3 +68,6 @@ class PlanningFacts:
     tried: tuple[Tried, ...] = ()
     scalable_target: ScalableTarget | None = None
     scaling_unread: str | None = None
+    tasks: tuple[Task, ...] | None = None
+    tasks_problem: str | None = None
+    good_definition: TaskDefinition | None = None

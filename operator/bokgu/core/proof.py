@@ -3,9 +3,9 @@
 ECS agrees already when anything here is asked: two sources must say the same before a step has passed.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from bokgu.api.fields import bounded, format_decimal, parse_duration
+from bokgu.api.fields import bounded, format_decimal, format_timestamp, parse_duration
 from bokgu.api.recovery_plan import MetricReading, RecoveryPlanStatus, Step, StepStatus, Validation
 from bokgu.api.vocabulary import Action, ValidationType, Verdict
 from bokgu.core.deadlines import verified_by
@@ -22,6 +22,35 @@ def describe_validation(validation: Validation) -> str:
     return f"proven when {validation.expression}{of_log} holds for {validation.for_}, within {validation.timeout}"
 
 
+AWAITING_CONFIRMATION = "AwaitingConfirmation"
+"""Reason of a step, and of its plan, that waits for a person to confirm it."""
+
+
+def awaits_confirmation(step: StepStatus) -> bool:
+    """Whether the step waits for a person."""
+    return step.reason == AWAITING_CONFIRMATION and step.finished_at is None
+
+
+def await_confirmation(
+    step: Step, operation: StepStatus, facts: PlanFacts, *, by: datetime, proves: bool
+) -> StepStatus:
+    """Wait until somebody confirms the step. `proves`: that is what proves that it worked, and then it is inconclusive
+    that nobody does (S9)."""
+    counted = facts.tally.confirmed.get(step.name)
+    said = (operation.output or "").split("; waits until", 1)[0]
+    operation = operation.model_copy(update={"reason": None})
+    if counted is not None:
+        output = f"{said}; confirmed by {counted.approver} as {counted.role} ({counted.proof})"
+        verdict = Verdict.PASSED if proves else None
+        return succeed(operation.model_copy(update={"verdict": verdict, "confirmation": counted}), facts, output)
+    if facts.now >= by:
+        verdict = Verdict.INCONCLUSIVE if proves else None
+        return fail(operation.model_copy(update={"verdict": verdict}), "NotConfirmed", facts, said)
+    roles = " or ".join(dict.fromkeys(facts.tally.required))
+    how = f"waits until {format_timestamp(by)} for a person: bokgu approve PLAN --step {step.name} --role {roles}"
+    return operation.model_copy(update={"reason": AWAITING_CONFIRMATION, "output": bounded(f"{said}; {how}", 2048)})
+
+
 UNPROVEN = "no more was checked: the step has no validation"
 
 
@@ -30,6 +59,10 @@ def verify_step(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStat
     validation, since = step.validation, operation.effective_at
     if validation is None or since is None:
         return succeed(operation, facts, "; ".join(filter(None, (operation.output, UNPROVEN))))
+    if validation.type is ValidationType.MANUAL:
+        return await_confirmation(
+            step, operation, facts, by=verified_by(step, operation, facts, thin=False), proves=True
+        )
     measured = facts.measurement
     result = verify_window(
         parse_expression(validation.expression or ""),

@@ -186,12 +186,15 @@ _DIGITS = re.compile(
 
 def redact(text: str) -> str:
     """The text with `[redacted]` in the place of what may be a secret or names a person: passwords, tokens, keys,
-    authorization headers, user names in URLs, e-mail addresses, card numbers."""
+    authorization headers, user names in URLs, e-mail addresses, card numbers.
+
+    A text that shows something new to hide each time is hidden as a whole.
+    """
     for _ in range(_PASSES):
         before, text = text, _redact_once(text)
         if text == before:
-            break
-    return text
+            return text
+    return REDACTED
 
 
 def redact_quote(text: str) -> str:

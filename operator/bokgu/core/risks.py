@@ -28,7 +28,11 @@ def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
         case Action.ROLLBACK:
             hooks = _waits_at_hook("the rollback", facts)
             return [_interruption("the rollback", facts), _what_was_new(), *hooks, *_revision_set_again(facts)]
-        case Action.HEALTH_CHECK | Action.WAIT:
+        case Action.STOP_UNHEALTHY_TASKS:
+            return [_one_task_less(facts), _traces_lost()]
+        case Action.REGISTER:
+            return _moved_tags(facts)
+        case Action.HEALTH_CHECK | Action.WAIT | Action.MANUAL | Action.RUN_TASK | Action.AUTOMATION:
             return []
 
 
@@ -54,6 +58,37 @@ def _interruption(what: str, facts: PlanningFacts) -> Risk:
         Level.HIGH if kept == 0 else Level.MEDIUM,
         f"a rolling deployment keeps {kept} of {desired} tasks running (minimumHealthyPercent {percent})",
     )
+
+
+def _one_task_less(facts: PlanningFacts) -> Risk:
+    """StopTask ignores minimumHealthyPercent: the new task starts when the old one is gone."""
+    desired = facts.service.desired_count
+    return _risk(
+        f"until a new task runs, {desired - 1} of {desired} serve; requests that the stopped one is serving may fail",
+        Level.MEDIUM,
+        Level.LOW,
+        "one task at a time, only while all others are running and well; ECS drains it first",
+    )
+
+
+def _traces_lost() -> Risk:
+    return _risk(
+        "what is on the task's ephemeral storage goes with it, also what would tell the cause",
+        Level.MEDIUM,
+        Level.LOW,
+        "save what is needed before approving; logs in CloudWatch stay",
+    )
+
+
+def _moved_tags(facts: PlanningFacts) -> list[Risk]:
+    """A copy names its images as the original does, and a tag may name another image by now."""
+    settings = facts.good_definition.settings if facts.good_definition else {}
+    images = [c.get("image", "") for c in settings.get("containerDefinitions", ())]
+    tagged = [image for image in images if "@sha256:" not in image]
+    if not tagged:
+        return []
+    said = f"{', '.join(tagged)}: the tag may have moved, and then the copy runs other code than what served well"
+    return [_risk(said, Level.LOW, Level.HIGH, "compare the digest before approving; verified by the metric")]
 
 
 def _other_code() -> Risk:

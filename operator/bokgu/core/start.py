@@ -18,6 +18,7 @@ from bokgu.core.plan_facts import (
     finish,
     guard_facts,
 )
+from bokgu.core.task_health import find_needless
 
 BLOCKED_RETRY = timedelta(seconds=30)
 """How soon a closed gate is tried again when nothing announces its opening."""
@@ -44,7 +45,9 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
         # What could not be read, or a budget that was used up, announces no change.
         may_change = facts.tally.undecided or facts.tally.auto is not None
         return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY) if may_change else wait)
+    step, needless = _first_needed(plan, step, facts)
     held, changed = ask_guards(plan, status, step, facts)
+    changed = changed or needless
     if changed:
         return Outcome(finish(status, PlanPhase.CANCELLED, "PreconditionChanged", facts, changed))
     blocking = first_blocking(held.gates)
@@ -94,6 +97,17 @@ def _reason_not_to_start(plan: RecoveryPlan, facts: PlanFacts) -> tuple[PlanPhas
 def first_write(plan: RecoveryPlan) -> Step | None:
     """The first step that changes something in AWS."""
     return next((step for step in plan.spec.steps if step.action.writes), None)
+
+
+def _first_needed(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> tuple[Step, str | None]:
+    """The first write whose work is not done already, and where all of it is done, what says so."""
+    said, live, cause = None, facts.live, plan.spec.preconditions.root_cause
+    for write in (s for s in plan.spec.steps if s.action.writes):
+        needless = find_needless(write, live.tasks, live.service, cause) if live else None
+        if needless is None:
+            return write, None
+        said = said or needless
+    return step, said
 
 
 def _claimed(plan: RecoveryPlan, facts: PlanFacts) -> bool:

@@ -1,21 +1,38 @@
 """While a plan runs: one step at a time, forward."""
 
+from dataclasses import replace
 from datetime import timedelta
 
-from bokgu.api.fields import parse_duration
+from bokgu.api.fields import bounded, parse_duration
 from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
+from bokgu.core.allow_lists import find_own_role
 from bokgu.core.deadlines import begins_by, validation_timeout
 from bokgu.core.giving_back import find_raised
-from bokgu.core.guards import first_blocking
+from bokgu.core.guards import SUSPENDED, first_blocking, list_holders
 from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
-from bokgu.core.proof import metrics_after, verify_step
+from bokgu.core.proof import (
+    AWAITING_CONFIRMATION,
+    await_confirmation,
+    awaits_confirmation,
+    metrics_after,
+    verify_step,
+)
 from bokgu.core.support import SERVICE_GONE
+from bokgu.core.task_health import find_needless
 from bokgu.core.undo import next_undo
 from bokgu.core.waiting import wait_on
+from bokgu.core.writes.token import carry_token
 from bokgu.core.writes.write import observe_before, summarise, took_effect
+
+NOT_NEEDED = "NotNeeded"
+"""Reason of a step whose work is done already, by ECS or by somebody else."""
+
+_BESIDE = frozenset({Action.STOP_UNHEALTHY_TASKS, Action.REGISTER, Action.RUN_TASK, Action.AUTOMATION})
+"""Actions that mend a part of the service, or do something beside it: while nothing is to be proven after them, it need
+not serve with all its tasks."""
 
 
 def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
@@ -31,20 +48,26 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
     if cancel and not in_doubt:
         failed = fail(operation, cancel, facts)
         return Outcome(with_step(status, index, failed), requeue_after=timedelta())
+    if operation.started_at is None and (holders := list_holders(plan, facts.protected_service)):
+        return _hold(plan, status, index, holders, facts)
+    if step.action is Action.MANUAL:
+        return _ask_person(plan, status, index, facts)
     if step.action is Action.HEALTH_CHECK:
         return _check_health(plan, status, index, facts)
     if step.action is Action.WAIT:
         return _wait(step, status, index, facts)
     if operation.intent is None:
         return _write_intent(plan, status, index, facts)
+    serves = step.action not in _BESIDE or step.validation is not None
     moved = follow_operation(
-        operation, parse_duration(step.timeout), validation_timeout(step, facts), facts, serves=True
+        operation, parse_duration(step.timeout), validation_timeout(step, facts), facts, serves=serves
     )
     if moved.complete:
         moved = Move(verify_step(step, moved.operation, facts))
     status = with_step(status, index, moved.operation)
     phase = PlanPhase.VERIFYING if moved.operation.phase is OperationPhase.VERIFYING else PlanPhase.IN_PROGRESS
-    status = status.model_copy(update={"phase": phase, "reason": None})
+    reason = AWAITING_CONFIRMATION if awaits_confirmation(moved.operation) else None
+    status = status.model_copy(update={"phase": phase, "reason": reason})
     if moved.operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED}:
         status = status.model_copy(update={"metrics": metrics_after(status, step, facts)})
     return Outcome(status, moved.effect, pace(moved.operation, facts))
@@ -75,9 +98,13 @@ def _cancelled_by(plan: RecoveryPlan, facts: PlanFacts) -> str | None:
 
 
 def _conclude(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> RecoveryPlanStatus:
-    """All steps are behind. A plan none of whose writes got through recovered nothing."""
+    """All steps are behind. A plan none of whose writes got through recovered nothing; one with nothing left to do was
+    made for a world that is gone."""
     writes = [s for spec, s in zip(plan.spec.steps, status.steps, strict=True) if spec.action.writes]
     skipped = next((s for s in status.steps if s.phase is OperationPhase.SKIPPED), None)
+    if writes and all(s.phase is OperationPhase.SKIPPED and s.reason == NOT_NEEDED for s in writes):
+        said = next((s.output for s in writes if s.output), "") or ""
+        return finish(status, PlanPhase.CANCELLED, "PreconditionChanged", facts, bounded(said))
     if skipped and all(s.phase is OperationPhase.SKIPPED for s in writes):
         return finish(status, PlanPhase.FAILED, skipped.reason or "StepFailed", facts)
     return finish(status, PlanPhase.COMPLETED, "Recovered", facts)
@@ -99,10 +126,35 @@ def _check_health(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
 
 
+def _hold(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, holders: list[str], facts: PlanFacts) -> Outcome:
+    """A suspended plan begins no step, of whatever kind, until the time for that is over."""
+    step, operation = plan.spec.steps[index], status.steps[index]
+    status, _ = ask_guards(plan, status, step, facts)
+    status = status.model_copy(update={"reason": SUSPENDED})
+    if facts.now < begins_by(step, status, index):
+        return Outcome(status, requeue_after=facts.timing.poll)
+    failed = fail(operation, "BlockedTooLong", facts, f"held by {', '.join(holders)}")
+    return Outcome(with_step(status, index, failed), requeue_after=timedelta())
+
+
+def _ask_person(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
+    """Wait for a person to confirm. It sends nothing, so it needs no gates."""
+    step, operation = plan.spec.steps[index], status.steps[index]
+    by = begins_by(step, status, index)
+    if operation.started_at is None:
+        begun = {"phase": OperationPhase.IN_PROGRESS, "started_at": facts.now, "attempt": 1, "output": step.description}
+        operation, by = operation.model_copy(update=begun), facts.now + parse_duration(step.timeout)
+    operation = await_confirmation(step, operation, facts, by=by, proves=False)
+    reason = AWAITING_CONFIRMATION if awaits_confirmation(operation) else None
+    status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": reason})
+    return Outcome(with_step(status, index, operation), requeue_after=pace(operation, facts))
+
+
 def _wait(step: Step, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
     """Let time pass. While it is calm, that is watched."""
     operation = wait_on(step, status.steps[index], facts)
-    phase = PlanPhase.VERIFYING if step.parameters and step.parameters.calm else PlanPhase.IN_PROGRESS
+    watches = step.parameters is not None and bool(step.parameters.calm) and operation.finished_at is None
+    phase = PlanPhase.VERIFYING if watches else PlanPhase.IN_PROGRESS
     status = with_step(status, index, operation).model_copy(update={"phase": phase, "reason": None})
     return Outcome(status, requeue_after=pace(operation, facts))
 
@@ -110,6 +162,11 @@ def _wait(step: Step, status: RecoveryPlanStatus, index: int, facts: PlanFacts) 
 def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
     """Ask everything again, then store what is about to be sent."""
     step, operation = plan.spec.steps[index], status.steps[index]
+    cause = plan.spec.preconditions.root_cause
+    if facts.live and (needless := find_needless(step, facts.live.tasks, facts.live.service, cause)):
+        operation = fail(operation, NOT_NEEDED, facts, needless)
+        skipped = operation.model_copy(update={"phase": OperationPhase.SKIPPED})
+        return Outcome(with_step(status, index, skipped), requeue_after=timedelta())
     status, changed = ask_guards(plan, status, step, facts)
     late = facts.now >= begins_by(step, status, index)
     if changed:
@@ -128,18 +185,20 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         status = status.model_copy(update={"reason": blocking.reason if blocking else "ServiceUnreadable"})
         return Outcome(with_step(status, index, operation), requeue_after=facts.timing.poll)
     try:
-        asked = AWS_ACTIONS[step.action].ask(step, live, status.target)
+        asked = AWS_ACTIONS[step.action].ask(step, replace(live, copies=_find_copies(plan, status)), status.target)
     except ValueError as error:
         operation = fail(operation, "CannotBuildRequest", facts, str(error))
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     attempt = operation.attempt + 1
+    token = f"{plan.metadata.uid[:8]}-{index + 1}-{attempt}"
     intent = Intent(
-        token=f"{plan.metadata.uid[:8]}-{index + 1}-{attempt}",
+        token=token,
         attempt=attempt,
         plan_uid=plan.metadata.uid,
         digest=facts.digest,
         approvals=facts.tally.counted,
-        request=asked.request,
+        request=carry_token(asked.request, token),
+        role_arn=find_own_role(step.action, facts.protected_service),
         restores=asked.restores,
         before=observe_before(live),
         holder=facts.holder,
@@ -156,6 +215,16 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     )
     status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": None})
     return Outcome(with_step(status, index, operation), requeue_after=timedelta())
+
+
+def _find_copies(plan: RecoveryPlan, status: RecoveryPlanStatus) -> dict[str, str]:
+    """The task definitions that the plan registered, by the ARN of what they are copies of."""
+    copies = {}
+    for step, done in zip(plan.spec.steps, status.steps, strict=True):
+        copied = step.parameters.task_definition if step.parameters else None
+        if step.action is Action.REGISTER and copied and took_effect(done) and done.answer and done.answer.made:
+            copies[copied] = done.answer.made[0]
+    return copies
 
 
 def _after_failure(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:

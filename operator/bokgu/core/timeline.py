@@ -6,8 +6,8 @@ from bokgu.api.fields import bounded
 from bokgu.api.incident import Classification, Incident, IncidentStatus
 from bokgu.api.meta import TimelineEntry, find_condition
 from bokgu.api.protected_service import Reversal
-from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
-from bokgu.api.vocabulary import IncidentPhase, OperationPhase
+from bokgu.api.recovery_plan import ApprovalStatus, OperationStatus, RecoveryPlan
+from bokgu.api.vocabulary import Decision, IncidentPhase, OperationPhase
 from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
 
 MAX_TIMELINE = 64
@@ -85,7 +85,7 @@ def plan_timeline(plan: RecoveryPlan) -> tuple[TimelineEntry, ...]:
     """What happened in a plan, oldest first."""
     status, name = plan.status, plan.metadata.name
     entries: list[tuple[datetime | None, str, str]] = [
-        (a.at, "Approved" if a.decision == "Approve" else "Rejected", f"{a.approver} as {a.role} ({a.verified_by})")
+        (a.at, _said(a), f"{a.approver} as {a.role} ({a.verified_by})" + (f": step {a.step}" if a.step else ""))
         for a in status.approvals
         if a.verified_by
     ]
@@ -103,6 +103,12 @@ def plan_timeline(plan: RecoveryPlan) -> tuple[TimelineEntry, ...]:
     if status.finished_at:
         entries.append((status.finished_at, f"Plan{status.phase}", f"{name}: {status.reason}"))
     return tuple(TimelineEntry(at=at, event=event, message=bounded(text)) for at, event, text in entries if at)
+
+
+def _said(approval: ApprovalStatus) -> str:
+    if approval.decision is Decision.REJECT:
+        return "Rejected"
+    return "Confirmed" if approval.step else "Approved"
 
 
 def _operation_entries(what: str, name: str, operation: OperationStatus) -> list[tuple[datetime | None, str, str]]:

@@ -99,6 +99,7 @@ STEP: Mapping[OperationPhase, Row[OperationPhase]] = {
         {
             OperationPhase.IN_PROGRESS: "the intent is stored, or there is something to wait for",
             OperationPhase.COMPLETED: "it only had to look",
+            OperationPhase.SKIPPED: "its work is done already, by ECS or by somebody else",
             OperationPhase.FAILED: "no longer approved, its world has changed, blocked until its timeout, or stopped",
         },
     ),
@@ -129,6 +130,7 @@ UNDO: Mapping[OperationPhase, Row[OperationPhase]] = {
         "its start and its step's timeout",
         {
             OperationPhase.IN_PROGRESS: "the intent is stored",
+            OperationPhase.COMPLETED: "what was to be stopped has ended by itself",
             OperationPhase.FAILED: "somebody else has changed what the step set, or too late",
         },
     ),

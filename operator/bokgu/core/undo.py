@@ -5,11 +5,15 @@ from datetime import timedelta
 from bokgu.api.fields import parse_duration
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
+from bokgu.core.actions.action import AlreadyOver
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.deadlines import effect_by
 from bokgu.core.operation import fail, follow_operation, may_be_stale, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, finish, with_undo
+from bokgu.core.writes.automation import AUTOMATION_FAILED
+from bokgu.core.writes.run_task import TASK_FAILED
 from bokgu.core.writes.table import find_change
+from bokgu.core.writes.token import carry_token
 from bokgu.core.writes.write import observe_before, took_effect
 
 _UNDO_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
@@ -46,9 +50,15 @@ def next_undo(plan: RecoveryPlan, status: RecoveryPlanStatus) -> int | None:
     for index in reversed(range(len(status.steps))):
         step = status.steps[index]
         over = step.rollback is not None and step.rollback.phase in _UNDO_OVER
+        over = over or (plan.spec.steps[index].action.runs and _has_ended(step))
         if took_effect(step) and plan.spec.steps[index].rollback and not over:
             return index
     return None
+
+
+def _has_ended(step: StepStatus) -> bool:
+    """Whether what the step started has ended by itself: what it did is not taken back."""
+    return step.phase is OperationPhase.COMPLETED or step.reason in {TASK_FAILED, AUTOMATION_FAILED}
 
 
 def _write_undo_intent(
@@ -70,14 +80,17 @@ def _write_undo_intent(
         return fail(undo, "ForeignChange", facts, f"not undone: {changed.message}")
     try:
         asked = AWS_ACTIONS[step.action].ask_undo(step, intent, live, target)
+    except AlreadyOver as over:
+        return succeed(undo, facts, str(over))
     except ValueError as error:
         return fail(undo, "CannotBuildRequest", facts, str(error))
     attempt = undo.attempt + 1
+    token = f"{intent.token}-undo-{attempt}"
     again = intent.model_copy(
         update={
-            "token": f"{intent.token}-undo-{attempt}",
+            "token": token,
             "attempt": attempt,
-            "request": asked.request,
+            "request": carry_token(asked.request, token),
             "restores": asked.restores,
             "before": observe_before(live),
             "holder": facts.holder,

@@ -89,12 +89,12 @@ class Context:
     fence: SeenFence = field(default_factory=SeenFence)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
-    def on_behalf_of(self, namespace: str, *, pinned: str | None = None) -> Self:
+    def on_behalf_of(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> Self:
         """The same context, all that it remembers shared, whose AWS calls are made for a namespace: with the roles that
         it may assume, and `pinned`, and with its external id."""
         return replace(self, aws=self.aws.with_grant(self.grant_for(namespace, pinned=pinned)))
 
-    def grant_for(self, namespace: str, *, pinned: str | None = None) -> RoleGrant:
+    def grant_for(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> RoleGrant:
         """What a namespace may assume, and `pinned`."""
         return grant_roles(self.settings.assumable_roles, self.cluster_id, namespace, pinned=pinned)
 

@@ -2,33 +2,47 @@
 
 import asyncio
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, LogMetric, ScalableTarget, ServiceRevision
+from bokgu.api.observed import (
+    AutomationExecution,
+    AwsError,
+    DescribedDeployment,
+    EcsService,
+    LogMetric,
+    ScalableTarget,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, Step, StepStatus, Validation
-from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, ValidationType
+from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, RootCause, ValidationType
 from bokgu.aws.autoscaling import fetch_scalable_target
-from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions
+from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions, fetch_task_definition
 from bokgu.aws.elb import count_healthy_targets
 from bokgu.aws.series import fetch_series
+from bokgu.aws.tasks import fetch_tasks
+from bokgu.core.allow_lists import find_own_role
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.operation import in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.scaling_limits import scales
+from bokgu.core.task_health import named_tasks
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.owners import ask_stack
 from bokgu.reconcile.role_grants import find_refusal
+from bokgu.reconcile.runs import fetch_runs
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
 
@@ -60,7 +74,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
     service, problem, revisions, measurement, deployment, scalable = None, None, {}, None, None, None
-    stack_status, healthy_targets = None, None
+    stack_status, healthy_targets, tasks, definition = None, None, None, None
+    runs: dict[str, Task] = {}
+    executions: dict[str, AutomationExecution] = {}
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
@@ -70,13 +86,16 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
                 fetch_service(context.aws, target, context.clock()), _scalable_target(context, plan, target)
             )
             deployment = await _deployment(context, plan, target, service)
+            tasks = await find_tasks(context, plan, target, service, protected)
+            definition = await _task_definition(context, plan, target)
+            runs, executions = await fetch_runs(context.aws, plan, target)
             healthy_targets = await _healthy_targets(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
             # An undo asks no gates, and nothing may hold it up.
             stack_status = None if in_flight(plan) or undoing else await ask_stack(context.aws, target, service)
         except AwsError as error:
-            service, problem = None, error  # Half a picture is none.
+            service, problem, tasks = None, error, None  # Half a picture is none.
     return PlanFacts(
         now=context.clock(),
         cluster_id=context.cluster_id,
@@ -89,7 +108,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         revisions=revisions,
         measurement=measurement,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
-        role_refused=find_refusal(context, namespace, target.role_arn) if target else None,
+        role_refused=_refused(context, plan, target, protected) if target else None,
         at_work=find_at_work(context, plan),
         unsent=_sendable(context),
         known_since=context.started_at,
@@ -102,8 +121,19 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         deployment=deployment,
         scalable_target=scalable,
         stack_status=stack_status,
+        tasks=tasks,
+        task_definition=definition,
+        runs=runs,
+        executions=executions,
         healthy_targets=healthy_targets,
     )
+
+
+def _refused(context: Context, plan: RecoveryPlan, target: Target, protected: ProtectedService | None) -> str | None:
+    """Why configuration does not let the namespace assume the service's role, or one that the plan's steps need."""
+    roles = dict.fromkeys((target.role_arn, *(find_own_role(s.action, protected) for s in plan.spec.steps)))
+    refusals = (find_refusal(context, plan.metadata.namespace, role) for role in roles)
+    return next((refusal for refusal in refusals if refusal), None)
 
 
 async def _scalable_target(context: Context, plan: RecoveryPlan, target: Target) -> ScalableTarget | None:
@@ -145,6 +175,37 @@ async def _deployment(
     arn = service.current_service_deployment
     rolls_back = any(step.action is Action.ROLLBACK for step in plan.spec.steps)
     return await find_deployment(context, target, arn) if arn and (service.deploying or rolls_back) else None
+
+
+async def find_tasks(
+    context: Context, plan: RecoveryPlan, target: Target, service: EcsService, protected: ProtectedService | None
+) -> dict[str, Task] | None:
+    """The service's tasks and those that the plan stops; None for plans that stop none."""
+    named = named_tasks(plan.spec.steps)
+    if not named:
+        return None
+    period = parse_duration(protected.spec.detection.period) if protected else timedelta(minutes=1)
+    disks = plan.spec.preconditions.root_cause is RootCause.DISK_EXHAUSTED
+    now = context.clock()
+    return await fetch_tasks(context.aws, target, service, named=named, disks=disks, period=period, now=now)
+
+
+async def _task_definition(context: Context, plan: RecoveryPlan, target: Target) -> TaskDefinition | None:
+    """The task definition that the plan's step under way has registered, or the latest one of the family. None also
+    while ECS does not describe it yet."""
+    for step, status in zip(plan.spec.steps, plan.status.steps, strict=False):
+        copied = step.parameters.task_definition if step.parameters else None
+        if step.action is not Action.REGISTER or status.intent is None or copied is None or status.finished_at:
+            continue
+        family = copied.rpartition("/")[2].partition(":")[0]
+        made = status.answer.made if status.answer else ()
+        try:
+            return await fetch_task_definition(context.aws, target, made[0] if made else family)
+        except AwsError as error:
+            if error.code == "ClientException":
+                return None
+            raise
+    return None
 
 
 async def find_deployment(context: Context, target: Target, arn: str) -> DescribedDeployment | None:

@@ -4,16 +4,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident, IncidentPlan
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.vocabulary import Action, RootCause
 from bokgu.aws.autoscaling import fetch_scalable_target
-from bokgu.aws.ecs import fetch_service_revisions
+from bokgu.aws.ecs import fetch_service_revisions, fetch_task_definition
+from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.building.rollback import needs_comparison
+from bokgu.core.building.stop_unhealthy_tasks import TASKS_UNKNOWN
 from bokgu.core.next_rung import Tried, read_tried
 from bokgu.core.planning import Decision, decide_plan
-from bokgu.core.planning_facts import PlanningFacts
+from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.scaling_limits import scales
 from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context
@@ -59,18 +63,58 @@ async def plan_incident(
         frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
         tried=await _fetch_tried(context, incident),
     )
-    decision = decide_plan(facts)
+    decision, facts = await _decide(context, facts)
     if not isinstance(decision.outcome, RecoveryPlan):
         return decision
     past = await fetch_experience(context, incident, classification.root_cause)
     begun = dict(facts.last_begun)
     for runbook, at in past.last_begun.items():
         begun[runbook] = max(at, begun.get(runbook, at))
-    facts = replace(facts, track_records=past.track_records, last_begun=begun)
-    decision = decide_plan(facts)
+    decision, facts = await _decide(context, replace(facts, track_records=past.track_records, last_begun=begun))
     if not isinstance(decision.outcome, RecoveryPlan) or not scales(decision.outcome):
         return decision
     return decide_plan(await _with_scaling(context, facts))
+
+
+async def _decide(context: Context, facts: PlanningFacts) -> tuple[Decision, PlanningFacts]:
+    """The decision, and the facts with what AWS had to be asked for it besides."""
+    decision = decide_plan(facts)
+    if facts.tasks is None and isinstance(decision.outcome, NoPlan) and decision.outcome.reason == TASKS_UNKNOWN:
+        facts = await _with_tasks(context, facts)
+        decision = decide_plan(facts)
+    good, made = facts.protected_service.status.last_known_good, decision.outcome
+    if good and facts.good_definition is None and isinstance(made, RecoveryPlan) and _restores(made, facts.service):
+        try:
+            definition = await fetch_task_definition(
+                context.aws, facts.protected_service.spec.target, good.task_definition
+            )
+        except AwsError:
+            return decision, facts  # The rollback will say what ECS makes of it.
+        facts = replace(facts, good_definition=definition)
+        decision = decide_plan(facts)
+    return decision, facts
+
+
+def _restores(plan: RecoveryPlan, service: EcsService) -> bool:
+    """Whether a service revision is deployed again: a deployment in flight is only stopped."""
+    return not service.deploying and any(step.action is Action.ROLLBACK for step in plan.spec.steps)
+
+
+async def _with_tasks(context: Context, facts: PlanningFacts) -> PlanningFacts:
+    """The facts with the service's tasks and their health, and how full their disks are where that is the trouble."""
+    protected = facts.protected_service
+    try:
+        found = await fetch_tasks(
+            context.aws,
+            protected.spec.target,
+            facts.service,
+            disks=facts.classification.root_cause is RootCause.DISK_EXHAUSTED,
+            period=parse_duration(protected.spec.detection.period),
+            now=facts.now,
+        )
+    except AwsError as error:
+        return replace(facts, tasks_problem=str(error))
+    return replace(facts, tasks=tuple(found.values()))
 
 
 async def _with_scaling(context: Context, facts: PlanningFacts) -> PlanningFacts:

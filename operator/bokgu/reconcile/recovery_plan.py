@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident, IncidentPlan
-from bokgu.api.meta import UidReference
+from bokgu.api.meta import Target, UidReference
 from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
@@ -119,7 +119,9 @@ async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts:
     fresh_until = time.monotonic() + (FRESH - (now - facts.service.read_at)).total_seconds()
     deadline = min(stored + SEND_WITHIN, fresh_until)
     try:
-        accepted = await send_request(context.aws, status.target, send.request, f"bokgu-{send.token}", deadline)
+        accepted = await send_request(
+            context.aws, _target(status, status.target, send.token), send.request, f"bokgu-{send.token}", deadline
+        )
     except AwsError as error:
         if error.code in PASSING and not error.sent:
             return forget_intent(status, send.token)
@@ -137,8 +139,16 @@ async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts:
         result="Accepted",
         deployment_id=primary.id if primary and new else None,
         service_revision_arn=service.service_revision_arn if service and new else None,
+        made=accepted.made,
     )
     return record_answer(status, send.token, answer)
+
+
+def _target(status: RecoveryPlanStatus, target: Target, token: str) -> Target:
+    """Where the call goes, with the role that the intent names."""
+    intents = (o.intent for o in _operations(status) if o.intent)
+    own = next((i.role_arn for i in intents if i.token == token), None)
+    return target.model_copy(update={"role_arn": own}) if own else target
 
 
 async def _let_go(context: Context, raw: Raw, plan: RecoveryPlan) -> None:

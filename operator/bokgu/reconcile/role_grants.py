@@ -9,19 +9,21 @@ def act_for(context: Context, key: Key) -> Context:
     """The context for one pass over an object: its AWS calls assume what the object's namespace may assume, and show
     that namespace's external id.
 
-    A plan that has written an intent goes on with the role that it was pinned to: what was begun is seen to its end, or
-    undone, whatever configuration says meanwhile (S1). A guard keeps it from beginning anything new.
+    A plan that has written an intent goes on with the roles that it was pinned to: what was begun is seen to its end,
+    or undone, whatever configuration says meanwhile (S1). A guard keeps it from beginning anything new.
     """
-    return context.on_behalf_of(key[1], pinned=_pinned_role(context, key) if key[0] == RecoveryPlan.plural else None)
+    return context.on_behalf_of(key[1], pinned=_pinned_roles(context, key) if key[0] == RecoveryPlan.plural else ())
 
 
-def _pinned_role(context: Context, key: Key) -> str | None:
-    """The role of a plan that has written an intent. Only the operator writes status (S13)."""
+def _pinned_roles(context: Context, key: Key) -> tuple[str, ...]:
+    """The roles of a plan that has written an intent: the service's, and those that its intents name. Only the operator
+    writes status (S13)."""
     status = (context.objects.get(key) or {}).get("status") or {}
-    if not any(step.get("intent") for step in status.get("steps", ())):
-        return None
-    role: str | None = status.get("target", {}).get("roleArn")
-    return role
+    intents = [step["intent"] for step in status.get("steps", ()) if step.get("intent")]
+    if not intents:
+        return ()
+    roles = (status.get("target", {}).get("roleArn"), *(intent.get("roleArn") for intent in intents))
+    return tuple(role for role in dict.fromkeys(roles) if role)
 
 
 def find_refusal(context: Context, namespace: str, role_arn: str | None) -> str | None:

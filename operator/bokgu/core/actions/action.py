@@ -16,6 +16,10 @@ class Asked:
     restores: str | None = None
 
 
+class AlreadyOver(ValueError):
+    """What would be stopped has ended by itself: nothing is left to take back."""
+
+
 class AwsAction(Protocol):
     """An action that changes something in AWS. Both methods raise ValueError, with a sentence for people, where the
     step or the world does not say enough."""

@@ -5,6 +5,9 @@ seconds. Afterwards the whole service revision is restored: the task definition 
 load balancers, platform version and capacity providers as the bad deployment set them.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from bokgu.api.meta import Target
 from bokgu.api.observed import DescribedDeployment, ServiceRevision
 from bokgu.api.recovery_plan import Intent, Step
@@ -28,7 +31,8 @@ class Rollback:
                 raise ValueError(elsewhere)
             arguments = {"serviceDeploymentArn": live.deployment.arn, "stopType": "ROLLBACK"}
             return Asked(build_request("ecs", "StopServiceDeployment", arguments), restores=wanted)
-        return _restore(live.revisions.get(wanted), live.revisions.get(live.service.service_revision_arn or ""), target)
+        current = live.revisions.get(live.service.service_revision_arn or "")
+        return _restore(live.revisions.get(wanted), current, target, live.copies)
 
     def ask_undo(self, step: Step, forward: Intent, live: LiveState, target: Target) -> Asked:
         """UpdateService with the revision that was there before."""
@@ -45,13 +49,19 @@ def returns_elsewhere(deployment: DescribedDeployment, wanted: str) -> str | Non
     return f"the deployment in flight replaces {known}, not {wanted}: ECS would not return there"
 
 
-def _restore(revision: ServiceRevision | None, current: ServiceRevision | None, target: Target) -> Asked:
+def _restore(
+    revision: ServiceRevision | None,
+    current: ServiceRevision | None,
+    target: Target,
+    copies: Mapping[str, str] = MappingProxyType({}),
+) -> Asked:
+    """UpdateService to the revision, with the copy of its task definition where the plan registered one."""
     if revision is None or current is None:
         raise ValueError("ECS does not describe the service revisions to restore and to leave")
     arguments = {
         "cluster": target.cluster,
         "service": target.service,
-        "taskDefinition": revision.task_definition,
+        "taskDefinition": copies.get(revision.task_definition, revision.task_definition),
         **find_difference(revision, current),
     }
     return Asked(build_request("ecs", "UpdateService", arguments))

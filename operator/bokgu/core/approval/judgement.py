@@ -189,7 +189,8 @@ def judge_approval(
     refused = _refuse(approval, proof, requirement, emergency_role, moment)
     if refused is not None:
         return Judgement(approval, *refused)
-    message = f"{spec.approver} says {spec.decision} as {spec.role} ({_vouched(approval, proof)})"
+    about = f" to step {spec.step}" if spec.step else ""
+    message = f"{spec.approver} says {spec.decision}{about} as {spec.role} ({_vouched(approval, proof)})"
     return Judgement(approval, "Accepted", message, proof, authenticated.fingerprint, authenticated.admission_policy)
 
 
@@ -212,11 +213,30 @@ def _refuse(
         return "NotNamed", f"{requirement.by} lets other people approve as {spec.role}: {', '.join(sorted(named))}"
     if requirement.until is not None and moment.latest >= requirement.until:
         return "Expired", f"{requirement.by} lets approvals count until {format_timestamp(requirement.until)}"
+    if spec.step is not None:
+        return _refuse_confirmation(spec.step, spec.role, created, requirement, moment)
     if spec.role == emergency_role:
         if proof is Proof.DELEGATED:
             return "ProofNotAllowed", "an emergency is declared by a person: sign it, or apply it with kubectl"
         if not spec.reason:
             return "ReasonMissing", "an emergency override says why, in spec.reason"
+    return None
+
+
+def _refuse_confirmation(
+    step: str, role: str, created: datetime | None, requirement: Requirement, moment: Moment
+) -> tuple[str, str] | None:
+    """Why an Approve confirms no step after all. It must be younger than what it confirms, by both clocks: nobody has
+    seen what had not happened yet."""
+    if step not in requirement.steps:
+        return "NoSuchStep", f"no step {step} of the plan waits for a person"
+    if role not in requirement.roles:
+        return "RoleNotRequired", f"a step is confirmed as one of {', '.join(dict.fromkeys(requirement.roles))}"
+    since = requirement.steps[step]
+    if since is None:
+        return "StepNotWaiting", f"step {step} does not wait for a confirmation yet: confirm it anew when it does"
+    if created is None or created <= since + (moment.latest - moment.earliest):
+        return "OlderThanStep", f"it was given before step {step} waited for it: create it anew"
     return None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
-from bokgu.api.recovery_plan import MOST_PEOPLE, RecoveryPlan
+from bokgu.api.recovery_plan import MOST_PEOPLE, RecoveryPlan, Step
 from bokgu.api.recovery_policy import ApprovalRule, RecoveryPolicy
-from bokgu.api.vocabulary import PEOPLES_PROOFS, Proof, Role, Severity
+from bokgu.api.vocabulary import PEOPLES_PROOFS, Action, Proof, Role, Severity, ValidationType
 
 BUILT_IN = "the built-in minimum"
 
@@ -23,6 +23,7 @@ class Requirement:
     before was said to another plan of its name. `until` is when all approvals end. `by` names who demands that, for
     messages. `problem` says why it cannot be told: then nothing approves the plan. `unread`: because the policy could
     not be read, so that not even an emergency role knows what it overrides.
+    `steps` are those that a person must confirm, each with since when it waits for that, None where it does not yet.
     """
 
     roles: tuple[str, ...]
@@ -33,6 +34,7 @@ class Requirement:
     by: str = BUILT_IN
     problem: str | None = None
     unread: bool = False
+    steps: Mapping[str, datetime | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,26 @@ def build_requirement(
         by=by or BUILT_IN,
         problem=problem or _contradiction(roles, identities, proofs, by),
         unread=problem is not None,
+        steps=find_confirmable(plan),
     )
+
+
+def asks_person(step: Step) -> bool:
+    """Whether a person must confirm the step, or that it worked."""
+    by_person = step.validation is not None and step.validation.type is ValidationType.MANUAL
+    return step.action is Action.MANUAL or by_person
+
+
+def find_confirmable(plan: RecoveryPlan) -> dict[str, datetime | None]:
+    """The steps that a person must confirm, each with since when it waits for that."""
+    done = {status.name: status for status in plan.status.steps}
+    found: dict[str, datetime | None] = {}
+    for step in plan.spec.steps:
+        status = done.get(step.name)
+        if asks_person(step):
+            manual = step.action is Action.MANUAL
+            found[step.name] = (status.started_at if manual else status.effective_at) if status else None
+    return found
 
 
 def required_roles(stakes: Stakes, policy: RecoveryPolicy | None, own: tuple[str, ...] = ()) -> tuple[str, ...]:

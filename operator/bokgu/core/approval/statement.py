@@ -12,13 +12,17 @@ from bokgu.api.plan_approval import PlanApproval, PlanApprovalSpec
 from bokgu.api.vocabulary import Decision
 
 
-def approval_statement(digest: str, role: str, decision: Decision, valid_until: datetime) -> bytes:
-    """The bytes that an approver signs."""
+def approval_statement(
+    digest: str, role: str, decision: Decision, valid_until: datetime, step: str | None = None
+) -> bytes:
+    """The bytes that an approver signs. With a `step` there is a line more: what is said of a step is signed for that
+    step alone, and what is said of the plan for none."""
     lines = (
         "bokgu.dev/approval v1",
         f"digest: {digest}",
         f"role: {role}",
         f"decision: {decision}",
+        *((f"step: {step}",) if step is not None else ()),
         f"validUntil: {format_timestamp(valid_until)}",
     )
     return ("\n".join(lines) + "\n").encode()
@@ -26,7 +30,7 @@ def approval_statement(digest: str, role: str, decision: Decision, valid_until: 
 
 def signed_statement(spec: PlanApprovalSpec) -> bytes:
     """The bytes that the signature of an approval covers."""
-    return approval_statement(spec.plan_digest, spec.role, spec.decision, spec.valid_until)
+    return approval_statement(spec.plan_digest, spec.role, spec.decision, spec.valid_until, spec.step)
 
 
 def build_approval(
@@ -42,6 +46,7 @@ def build_approval(
     carried_by: str | None = None,
     approver_groups: tuple[str, ...] = (),
     reason: str | None = None,
+    step: str | None = None,
 ) -> dict[str, Any]:
     """The manifest of an approval. With neither signature nor `carried_by` only the approver themselves can create it.
 
@@ -53,6 +58,7 @@ def build_approval(
             "planDigest": digest,
             "role": role,
             "decision": decision,
+            "step": step,
             "approver": approver,
             "approverGroups": approver_groups,
             "validUntil": valid_until,
@@ -72,14 +78,18 @@ def build_approval(
     }
 
 
-def approval_request(plan: str, namespace: str, digest: str, roles: tuple[str, ...], until: datetime) -> str:
+def approval_request(
+    plan: str, namespace: str, digest: str, roles: tuple[str, ...], until: datetime, *, step: str | None = None
+) -> str:
     """The manifest that waits for a person's name and signature, ready to commit: what an approval request carries.
 
-    `roles` are those that nobody has filled yet; the first one is in the manifest. It fits into the note of an Event.
+    `roles` are those that nobody has filled yet, or with a `step` those of which one may confirm it; the first one is
+    in the manifest. It fits into the note of an Event.
     """
     first, *others = dict.fromkeys(roles)
-    also = f"  # one more each for {bounded(', '.join(others), 100)}" if others else ""
-    name = f"{plan[:150]}-{digest[7:19]}-{first.replace('_', '-')}-your-name"
+    more = "or" if step else "one more each for"
+    also = f"  # {more} {bounded(', '.join(others), 100)}" if others else ""
+    name = f"{plan[:150]}-{digest[7:19]}-{(step or first).replace('_', '-')}-your-name"
     lines = (
         f"apiVersion: {API_VERSION}",
         f"kind: {PlanApproval.kind_name}",
@@ -89,10 +99,12 @@ def approval_request(plan: str, namespace: str, digest: str, roles: tuple[str, .
         f"  planDigest: {digest}",
         f"  role: {first}{also}",
         "  decision: Approve",
+        *((f"  step: {step}",) if step else ()),
         "  approver: YOUR-NAME",
         f'  validUntil: "{format_timestamp(until)}"',
         "  signature: YOUR-SIGNATURE",
     )
     manifest = "\n".join(lines) + "\n"
-    hint = f"# bokgu approve {plan} -n {namespace} --role {first} --sign KEY --out DIR writes it with both\n"
+    named = f" --step {step}" if step else ""
+    hint = f"# bokgu approve {plan} -n {namespace} --role {first}{named} --sign KEY --out DIR writes it with both\n"
     return manifest + hint if len((manifest + hint).encode()) <= EVENT_NOTE else manifest

@@ -1,7 +1,7 @@
 """What the approvals of a plan come to: who fills which role, who rejects, what stands in for people (S1, S8)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from bokgu.api.recovery_plan import MOST_APPROVALS, MOST_PEOPLE, ApprovalStatus, CountedApproval
 from bokgu.api.vocabulary import Decision, Proof
@@ -31,7 +31,8 @@ class Tally:
     `required` and `missing` have an entry for every person. `counted` is what an intent rests on. `in_doubt`: an
     approval that cannot be judged may be a Reject. `problem`: what the plan needs cannot be told. `stand_in` is set
     only where people have not approved; `auto` is what the policy says about that. `undecided`: something could not be
-    read, and the tally may soon be another one.
+    read, and the tally may soon be another one. `confirmed` are the steps that somebody has confirmed, by name: that
+    approves no plan, and an approval of the plan confirms no step.
     """
 
     required: tuple[str, ...]
@@ -44,6 +45,7 @@ class Tally:
     stand_in: StandIn | None = None
     auto: AutoVerdict | None = None
     undecided: bool = False
+    confirmed: Mapping[str, CountedApproval] = field(default_factory=dict)
 
     @property
     def approved(self) -> bool:
@@ -97,7 +99,9 @@ def tally_approvals(
     """
     ordered = sorted(judgements, key=lambda j: (j.approval.metadata.creation_timestamp is None, _age(j)))
     accepted = [j for j in ordered if j.accepted]
-    yes = [j for j in accepted if j.approval.spec.decision is Decision.APPROVE]
+    approves = [j for j in accepted if j.approval.spec.decision is Decision.APPROVE]
+    yes = [j for j in approves if j.approval.spec.step is None]
+    confirmations = [(j.approval.spec.step, _counted(j, j.approval.spec.role)) for j in approves]
     required = requirement.roles
     assigned = _assign_people(required, yes)
     missing = tuple(role for slot, role in enumerate(required) if slot not in assigned)
@@ -120,7 +124,10 @@ def tally_approvals(
         problem=requirement.problem,
         stand_in=stand_in,
         auto=auto,
-        undecided=bool(unreadable) or requirement.unread or any(j.reason in UNDECIDED for j in ordered),
+        undecided=bool(unreadable)
+        or requirement.unread
+        or any(j.reason in UNDECIDED and j.approval.spec.step is None for j in ordered),
+        confirmed={step: counted for step, counted in reversed(confirmations) if step is not None},
     )
 
 
@@ -202,6 +209,7 @@ def _approval_entry(judgement: Judgement) -> ApprovalStatus:
         role=approval.spec.role,
         approver=approval.spec.approver,
         decision=approval.spec.decision,
+        step=approval.spec.step,
         at=created,
         ref=approval.metadata.name,
         uid=approval.metadata.uid,

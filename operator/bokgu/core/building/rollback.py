@@ -27,7 +27,27 @@ def build_rollback(step: RunbookStep, facts: PlanningFacts) -> tuple[Step, ...] 
         return cannot or (concrete_step(step, facts, parameters=parameters, remark=stops),)
     if (no_plan := _restores_nothing(good, facts)) is not None:
         return no_plan
-    return (concrete_step(step, facts, parameters=parameters, undo=Undo(action=Action.ROLLBACK)),)
+    register = _register_copy(step, good, facts)
+    if isinstance(register, NoPlan):
+        return register
+    return (*register, concrete_step(step, facts, parameters=parameters, undo=Undo(action=Action.ROLLBACK)))
+
+
+def _register_copy(step: RunbookStep, good: KnownRevision, facts: PlanningFacts) -> tuple[Step, ...] | NoPlan:
+    """The step before the rollback, where ECS does not deploy the task definition as it is ("TaskDefinition is
+    inactive"), or why no copy may be registered."""
+    if facts.good_definition is None or facts.good_definition.active:
+        return ()
+    protected = facts.protected_service
+    if not protected.spec.rollback.reregister:
+        message = (
+            f"{short_name(good.task_definition)} is INACTIVE, and ECS deploys no such task definition: set"
+            f" spec.rollback.reregister of ProtectedService {protected.metadata.name}, so that a copy may be registered"
+        )
+        return NoPlan("TaskDefinitionInactive", message, wait=True)
+    parameters = StepParameters(task_definition=good.task_definition)
+    before = RunbookStep(name=f"{step.name[:54].rstrip('-')}-register", action=Action.REGISTER)
+    return (concrete_step(before, facts, parameters=parameters),)
 
 
 def _cannot_stop(good: KnownRevision, deployment: DescribedDeployment | None) -> NoPlan | None:

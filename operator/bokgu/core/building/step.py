@@ -21,6 +21,9 @@ _OPPOSITE = {
 }
 """What holds exactly where the detector's comparison does not: no errors at all must satisfy a threshold of 0."""
 
+_WITHOUT_SERVICE = frozenset({Action.WAIT, Action.MANUAL})
+"""Actions that do not touch the ECS service."""
+
 _ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+){1,2}-\d[a-z]\b")
 """An Availability Zone, such as eu-central-1a."""
 
@@ -72,7 +75,7 @@ def concrete_step(
         parameters=parameters,
         estimated_duration=format_duration(estimate_step(step)),
         timeout=step.timeout or format_duration(USUAL[step.action].timeout),
-        required_resources=step.required_resources or (() if step.action is Action.WAIT else ("ecs_service",)),
+        required_resources=step.required_resources or (() if step.action in _WITHOUT_SERVICE else ("ecs_service",)),
         on_failure=step.on_failure or (OnFailure.ROLL_BACK if undo else OnFailure.STOP),
         rollback=undo,
         validation=_validation(step, facts),

@@ -53,5 +53,27 @@ USUAL: Mapping[Action, Usual] = {
         10,
         "Restore the service revision that served before: {targetRevision} instead of {currentRevision}.",
     ),
+    Action.REGISTER: Usual(
+        timedelta(minutes=1),
+        timedelta(minutes=15),
+        0,
+        "Register a copy of {targetRevision}, which is INACTIVE: ECS deploys no such task definition. Where the plan"
+        " stops after it, the copy is left, and nothing uses it.",
+    ),
+    Action.RUN_TASK: Usual(
+        timedelta(minutes=5), timedelta(minutes=30), 0, "Run one task, and wait until it has ended."
+    ),
+    Action.AUTOMATION: Usual(
+        timedelta(minutes=5), timedelta(minutes=30), 0, "Execute an Automation document, and wait until it has ended."
+    ),
+    Action.STOP_UNHEALTHY_TASKS: Usual(
+        timedelta(minutes=5),
+        timedelta(minutes=20),
+        5,
+        "Stop one task that is not well: ECS starts a new one of {currentRevision} in its place.",
+    ),
+    Action.MANUAL: Usual(
+        timedelta(minutes=15), CONFIRMATION_TIMEOUT, 0, "A person looks at the service and confirms that it is well."
+    ),
 }
 """By action; every action has a row."""

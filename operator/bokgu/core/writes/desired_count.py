@@ -1,5 +1,7 @@
 """UpdateService with an absolute desired count."""
 
+from datetime import timedelta
+
 from bokgu.api.meta import Target
 from bokgu.api.recovery_plan import AwsRequest, Intent, OperationStatus
 from bokgu.core.live_state import LiveState
@@ -17,6 +19,7 @@ class DesiredCount:
 
     touches = Touches.COUNT
     repeatable = True
+    shown_for: timedelta | None = None
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """The count is as asked, and was not before. A deployment is no effect of it."""

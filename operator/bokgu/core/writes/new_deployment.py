@@ -1,6 +1,7 @@
 """UpdateService that starts a deployment: of the revision in use (forceNewDeployment), or of another one."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from bokgu.api.observed import ServiceRevision
@@ -13,6 +14,8 @@ class NewDeployment:
     """A deployment that was not there before, of the task definition asked for, is the effect."""
 
     touches = Touches.REVISION
+
+    shown_for: timedelta | None = None
 
     def __init__(self, *, repeatable: bool) -> None:
         """UpdateService with what is in use already starts no deployment; forceNewDeployment starts another one each

@@ -4,6 +4,8 @@
 (API_RegisterScalableTarget).
 """
 
+from datetime import timedelta
+
 from bokgu.api.meta import Target
 from bokgu.api.observed import ScalableTarget
 from bokgu.api.recovery_plan import AwsRequest, Intent, OperationStatus, ScalableRange
@@ -29,6 +31,7 @@ class RegisteredRange:
 
     touches = Touches.COUNT
     repeatable = True
+    shown_for: timedelta | None = None
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """The range is as asked, and was not before."""

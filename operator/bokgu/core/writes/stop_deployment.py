@@ -1,5 +1,7 @@
 """StopServiceDeployment with ROLLBACK: ECS returns to the service revision that the deployment would have replaced."""
 
+from datetime import timedelta
+
 from bokgu.api.observed import DescribedDeployment
 from bokgu.api.recovery_plan import Intent, OperationStatus
 from bokgu.core.live_state import LiveState
@@ -31,6 +33,7 @@ class StopDeployment:
 
     touches = Touches.REVISION
     repeatable = True
+    shown_for: timedelta | None = None
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """The deployment is on its way back, whoever asked for it."""

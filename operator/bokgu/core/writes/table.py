@@ -2,14 +2,23 @@
 
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus
 from bokgu.core.live_state import LiveState
+from bokgu.core.writes.automation import StartAutomation, StopAutomation
 from bokgu.core.writes.desired_count import DesiredCount
 from bokgu.core.writes.new_deployment import NewDeployment
+from bokgu.core.writes.register_task_definition import RegisterTaskDefinition
+from bokgu.core.writes.run_task import RunTask
 from bokgu.core.writes.scalable_target import RegisteredRange
 from bokgu.core.writes.stop_deployment import StopDeployment
+from bokgu.core.writes.stop_task import StopTask
 from bokgu.core.writes.write import Change, Write, request_arguments
 
 _WRITES: dict[str, Write] = {
     "StopServiceDeployment": StopDeployment(),
+    "StopTask": StopTask(),
+    "RegisterTaskDefinition": RegisterTaskDefinition(),
+    "RunTask": RunTask(),
+    "StartAutomationExecution": StartAutomation(),
+    "StopAutomationExecution": StopAutomation(),
     "RegisterScalableTarget": RegisteredRange(),
 }
 

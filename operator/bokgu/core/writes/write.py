@@ -7,6 +7,7 @@ nothing.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -23,14 +24,17 @@ class Effect:
     ambiguous: bool = False
     deployment_id: str | None = None
     service_revision_arn: str | None = None
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Change:
-    """How the world differs from what an operation set. `foreign`: somebody else did it, or ECS by itself."""
+    """How the world differs from what an operation set. `foreign`: somebody else did it, or ECS by itself; what is not
+    is a failure, and `reason` names it."""
 
     message: str
     foreign: bool = True
+    reason: str = "DeploymentFailed"
 
 
 class Touches(Enum):
@@ -38,6 +42,8 @@ class Touches(Enum):
 
     COUNT = auto()
     REVISION = auto()
+    NOTHING = auto()
+    """Neither: the service must be as it was before, and what the write did needs no holding."""
 
 
 class Write(Protocol):
@@ -46,6 +52,9 @@ class Write(Protocol):
     touches: Touches
     repeatable: bool
     """Whether sending the request again is harmless when it did happen after all (S3)."""
+    shown_for: timedelta | None
+    """For how long AWS shows the effect and knows the request again, None for ever: later, that nothing is seen proves
+    nothing, and it is not sent again."""
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """Look for the effect of a request whose answer is not known."""

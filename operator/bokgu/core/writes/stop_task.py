@@ -1,0 +1,60 @@
+"""StopTask: the task ends, and where it is one of a service, ECS starts a new one."""
+
+from datetime import timedelta
+
+from bokgu.api.observed import Task
+from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.core.live_state import LiveState
+from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
+
+
+class StopTask:
+    """Sent to a task that has stopped it does nothing (API_StopTask)."""
+
+    touches = Touches.NOTHING
+    repeatable = True
+    shown_for: timedelta | None = None
+
+    def find_effect(self, intent: Intent, live: LiveState) -> Effect:
+        """The task has stopped or is about to, whoever asked for it; ECS forgets stopped tasks after an hour."""
+        if live.tasks is None and not live.runs:
+            return Effect(seen=False)
+        task = _stopped_one(intent, live)
+        return Effect(seen=task is None or task.stopped)
+
+    def find_change(self, operation: OperationStatus, live: LiveState, ours: frozenset[str]) -> Change | None:
+        """While the new task starts, somebody deploys or sets another count. A task of its own is not replaced."""
+        intent, primary = operation.intent, live.service.primary
+        if intent is None:
+            return Change("nothing was stopped")
+        if live.tasks is None:
+            return None
+        if primary is None or primary.id not in {*intent.before.deployment_ids, *ours}:
+            return Change(f"deployment {primary.id if primary else 'none'} began while the task was replaced")
+        if live.service.desired_count != intent.before.desired_count:
+            was = intent.before.desired_count
+            return Change(f"desiredCount was {was}, is {live.service.desired_count} while the task was replaced")
+        return None
+
+    def complete(self, operation: OperationStatus, live: LiveState) -> bool:
+        """The task has ended, and the service runs as many as it wants where it was one of its own."""
+        if operation.intent is None or (live.tasks is None and not live.runs):
+            return False
+        task = _stopped_one(operation.intent, live)
+        if task is not None and task.arn in live.runs:
+            return task.last_status == "STOPPED"
+        return (task is None or task.last_status == "STOPPED") and live.service.steady
+
+    def describe(self, operation: OperationStatus, live: LiveState) -> str:
+        """Which task, and why it ended in ECS's words."""
+        if operation.intent is None:
+            return summarise(live.service)
+        arguments, task = request_arguments(operation.intent.request), _stopped_one(operation.intent, live)
+        name = arguments["task"].rpartition("/")[2]
+        why = f" ({task.stopped_reason})" if task and task.stopped_reason else ""
+        by = ", not by Bokgu" if task and task.stopped_reason and task.stopped_reason != arguments["reason"] else ""
+        return f"task {name} stopped{by}{why}; {summarise(live.service)}"
+
+
+def _stopped_one(intent: Intent, live: LiveState) -> Task | None:
+    return {**(live.tasks or {}), **live.runs}.get(request_arguments(intent.request)["task"])
