@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.faults.play import PATIENCE, Play
 from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, detector
+from tests.world.roles import USUAL, runs_role
 from tests.world.world import Raw
 
 Steps = Callable[[Play], Sequence[Raw]]
@@ -96,6 +97,54 @@ def _roll_back_and_scale(play: Play) -> list[Raw]:
     return [*_roll_back(play), _step("scale_out", parameters={"desiredCount": 5})]
 
 
+def _take_good_definition_away(play: Play) -> None:
+    """A bad deployment, whose pipeline deregistered what it replaced; a copy of that may be registered."""
+    play.protect(rollback={"maxAge": "72h", "minServed": "5s", "reregister": True})
+    _deploy(play)
+    play.world.ecs.deregister_task_definition(taskDefinition=play.good_definition)
+
+
+def _register_and_roll_back(play: Play) -> list[Raw]:
+    copy = _step("register_task_definition", parameters={"taskDefinition": play.good_definition})
+    return [copy, *_roll_back(play)]
+
+
+def _make_one_unhealthy(play: Play) -> None:
+    """One of four tasks fails its health checks, and ECS leaves it."""
+    play.world.ecs.update_service(cluster=CLUSTER, service=play.name, desiredCount=4)
+    play.wait("four tasks are seen", lambda: play.protected()["status"].get("summary") == "4/4", PATIENCE)
+    (task,) = play.world.simulator.disrupt(
+        "stuck-unhealthy", cluster=CLUSTER, service=play.name, count=1, errorRatio=0.6
+    )
+    play.names.append(task)
+
+
+def _stop_task(play: Play) -> list[Raw]:
+    return [_step("stop_unhealthy_tasks", parameters={"task": play.names[-1]})]
+
+
+def _list_job(play: Play) -> None:
+    """A task of its own may be run, which ends well after two simulated minutes."""
+    definition = play.world.register(play.name, EXIT_AFTER_SECONDS=120, EXIT_CODE=0)
+    play.protect(runTask={"roleArn": runs_role(USUAL), "taskDefinitions": [definition]})
+
+
+def _run_task(play: Play) -> list[Raw]:
+    (definition,) = play.protected()["spec"]["runTask"]["taskDefinitions"]
+    return [_step("run_task", parameters={"taskDefinition": definition}, rollback={"action": "run_task"})]
+
+
+def _list_document(play: Play) -> None:
+    """An Automation document may be executed, which ends well after two simulated minutes."""
+    play.world.simulator.declare_automation(play.name, seconds=120)
+    play.protect(automation={"roleArn": runs_role(USUAL), "documents": [play.name]})
+
+
+def _execute(play: Play) -> list[Raw]:
+    name = "ssm_automation"
+    return [_step(name, parameters={"documentName": play.name}, rollback={"action": name})]
+
+
 def _surge(play: Play, _: Steps) -> None:
     """Twice the traffic: the operator notices it and makes the plan itself."""
     play.world.simulator.set_load(CLUSTER, play.name, SURGE_LOAD)
@@ -112,7 +161,9 @@ def _watch(play: Play) -> None:
     """What is good, and how many errors are usual, is known before the trouble begins."""
     play.apply(detector(play.name))
     name = f"{play.name}-errors"
-    play.wait("the detector sees it", lambda: play.lane.get("detectors", name)["status"].get("summary") == "Clear", PATIENCE)
+    play.wait(
+        "the detector sees it", lambda: play.lane.get("detectors", name)["status"].get("summary") == "Clear", PATIENCE
+    )
     play.wait("a good revision is known", lambda: "lastKnownGood" in play.protected()["status"], PATIENCE)
 
 
@@ -135,6 +186,10 @@ CASES = (
         incident="Escalated",
     ),
     Case("deployment-stopped", writes=1, prepare=_deploy_without_end, steps=_stop_deployment),
+    Case("rollback-to-copy", writes=2, prepare=_take_good_definition_away, steps=_register_and_roll_back),
+    Case("stop-task", writes=1, prepare=_make_one_unhealthy, steps=_stop_task),
+    Case("run-task", writes=1, prepare=_list_job, steps=_run_task),
+    Case("automation", writes=1, prepare=_list_document, steps=_execute),
     # The minimum is raised, calm is waited for, and the minimum is given back.
     Case("scaled-surge", writes=2, prepare=_watch_scaled, begin=_surge),
     Case(

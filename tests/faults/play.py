@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.faults.lane import Lane
+from tests.faults.proxy import Call
 from tests.world.manifests import CLUSTER, protected_service
 from tests.world.world import Raw, wait_for
 
@@ -15,11 +16,22 @@ OVER = {"Completed", "Rejected", "Expired", "Failed", "RolledBack", "RollbackFai
 TOOK_EFFECT = {"Accepted", "Adopted"}
 PATIENCE = 60.0
 """Seconds until a state must be there that takes a few on a machine that is not busy."""
+ALLOWED = [
+    "scale_out",
+    "service_restart",
+    "rollback_to_previous_version",
+    "stop_unhealthy_tasks",
+    "run_task",
+    "ssm_automation",
+]
 READS = ("Describe", "List", "Get")
-ACTED_ON = ("ecs", "application-autoscaling")
+ACTED_ON = ("ecs", "application-autoscaling", "ssm")
 """AWS services whose writes count."""
-_CHOSEN_BY_ECS = re.compile(r"(:service-deployment/[^/]+/[^/]+/)\w+")
-"""Ids that differ from play to play."""
+PERSON = "person"
+"""Key of the people's AWS calls; the operator has its own and those of roles."""
+_DIFFERS = re.compile(r"(:service-deployment/[^/]+/[^/]+/|:task/[^/]+/|\"ClientToken\": \")[\w-]+")
+"""Ids and tokens are others in each play."""
+_INTENT_TAG = "bokgu:intent"
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,7 @@ class Play:
     def __init__(self, lane: Lane, name: str) -> None:
         self.lane, self.world, self.name = lane, lane.world, name
         self.good_definition = ""
+        self.names = [name]
 
     # What is done
 
@@ -49,9 +62,12 @@ class Play:
         """A healthy service of three tasks, protected; `spec` changes the ProtectedService."""
         self.world.create_service(self.name)
         self.good_definition = self.service()["taskDefinition"]
-        actions = ["scale_out", "service_restart", "rollback_to_previous_version"]
-        self.apply(protected_service(self.name, allowedActions=actions, **spec))
+        self.protect(**spec)
         self.wait("the service is seen", lambda: self.protected()["status"].get("summary") == "3/3", PATIENCE)
+
+    def protect(self, **spec: Any) -> None:
+        """Make the ProtectedService, or change it."""
+        self.apply(protected_service(self.name, **{"allowedActions": ALLOWED, **spec}))
 
     def file_incident(self) -> None:
         """A person says that the service fails, and the operator has heard it."""
@@ -136,10 +152,18 @@ class Play:
             for call in self.world.simulator.calls()
             if call.service in ACTED_ON
             and call.effect
-            and call.access_key_id == "operator"
+            and call.access_key_id != PERSON
             and not call.operation.startswith(READS)
-            and self.name in json.dumps(call.parameters)
+            and self.is_named_in(json.dumps(call.parameters))
         ]
+
+    def is_named_in(self, text: str) -> bool:
+        """Whether a text is about the play: about its service, or one of its tasks."""
+        return any(name in text for name in self.names)
+
+    def concerns(self, call: Call) -> bool:
+        """Whether a call is about it."""
+        return any(call.mentions(name) for name in self.names)
 
     def awaits_approval(self) -> bool:
         """Whether the plan asks for it."""
@@ -187,8 +211,8 @@ class Play:
         )
 
     def _anonymous(self, name: str, arguments: Raw) -> str:
-        said = f"{name} {json.dumps(arguments, sort_keys=True)}"
-        return _CHOSEN_BY_ECS.sub(r"\1ID", said).replace(self.name, "SERVICE")
+        said = _DIFFERS.sub(r"\1ID", f"{name} {json.dumps(arguments, sort_keys=True)}")
+        return said.replace(self.plan()["metadata"]["uid"][:8], "PLAN").replace(self.name, "SERVICE")
 
     def find_untruths(self) -> list[str]:
         """What the objects say that is not so."""
@@ -196,10 +220,8 @@ class Play:
         name, plan = found["metadata"]["name"], found["status"]
         operations = [o for step in plan["steps"] for o in (step, step.get("rollback")) if o and "intent" in o]
         requests = [o["intent"]["request"] for o in operations if o.get("answer", {}).get("result") in TOOK_EFFECT]
-        said = sorted(f"{r['operation']} {r['arguments']}" for r in requests)
-        seen = sorted(
-            f"{operation} {json.dumps(a, sort_keys=True, separators=(',', ':'))}" for operation, a in self.writes()
-        )
+        said = sorted(_in_short(r["operation"], json.loads(r["arguments"])) for r in requests)
+        seen = sorted(_in_short(*write) for write in self.writes())
         done = sum(step["phase"] in {"Completed", "Skipped"} for step in plan["steps"])
         conditions = {c["type"]: c["status"] for c in plan["conditions"]}
         untrue = {
@@ -214,3 +236,11 @@ class Play:
             "a step took effect without an approval": any(not o["intent"].get("approvals") for o in operations),
         }
         return [text for text, wrong in untrue.items() if wrong]
+
+
+def _in_short(operation: str, arguments: Raw) -> str:
+    """A write, as the plan stores it and as AWS gets it. Of a task definition the plan stores no more than what it is a
+    copy of; the tag of the intent is in both."""
+    if operation == "RegisterTaskDefinition":
+        arguments = {"tags": [tag for tag in arguments["tags"] if tag["key"] == _INTENT_TAG]}
+    return f"{operation} {json.dumps(arguments, sort_keys=True)}"

@@ -48,7 +48,7 @@ def perform(lane: Lane, case: Case, name: str, strike: Strike, wanted: Outcome |
             mark = lane.mark()
             strike.begin(play)
         _follow(play, strike)
-        points = find_points(lane.calls_since(mark), name)
+        points = find_points(lane.calls_since(mark), play.concerns)
         outcome = play.outcome()
         problems = (*play.find_untruths(), *_judge(case, outcome, wanted, hit=strike.hit))
         return Trial(case, strike, strike.hit, outcome, problems, tuple(points))
