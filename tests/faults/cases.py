@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.faults.play import PATIENCE, Play
+from tests.faults.sample import WHOLE
 from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, detector
 from tests.world.roles import USUAL, runs_role
 from tests.world.world import Raw
@@ -34,7 +35,7 @@ class Case:
     `repeatable` says whether every AWS write may be sent again by an operator that does not know what became of it: one
     that may not be ends with a person (S3) where the operator died before AWS got it. `begin` brings the incident and
     the plan; the call that it begins with is the first one that counts where `whole` is set, else the first one after
-    the approval.
+    the approval. `slow`: a play takes half a minute, and a sample has it for crash points alone.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Case:
     plan: str = "Completed"
     incident: str = "Resolved"
     repeatable: bool = True
+    slow: bool = False
 
 
 def _step(action: str, **members: Any) -> Raw:
@@ -191,7 +193,7 @@ CASES = (
     Case("run-task", writes=1, prepare=_list_job, steps=_run_task),
     Case("automation", writes=1, prepare=_list_document, steps=_execute),
     # The minimum is raised, calm is waited for, and the minimum is given back.
-    Case("scaled-surge", writes=2, prepare=_watch_scaled, begin=_surge),
+    Case("scaled-surge", writes=2, prepare=_watch_scaled, begin=_surge, slow=True),
     Case(
         "scaled-surge-grows",
         writes=1,
@@ -199,6 +201,10 @@ CASES = (
         begin=_surge_that_grows,
         plan="Failed",
         incident="Escalated",
+        slow=True,
     ),
     Case("surge-noticed", writes=1, prepare=_watch, begin=_surge, whole=True),
 )
+
+SAMPLED = CASES if WHOLE else tuple(case for case in CASES if not case.slow)
+"""What all tests but that of crash points draw from."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.cases import CASES, Case
+from tests.faults.cases import CASES, SAMPLED, Case
 from tests.faults.lane import SHIFTED_CLOCK, Lane
 from tests.faults.play import PATIENCE, Play
 from tests.faults.points import Point
@@ -19,6 +19,7 @@ from tests.faults.tally import FAULTS
 from tests.faults.trial import END, try_all
 from tests.world.manifests import CLUSTER
 
+pytestmark = pytest.mark.timeout(600)
 Record = Callable[[str, object], None]
 BY_NAME = {case.name: case for case in CASES}
 
@@ -121,8 +122,7 @@ def test_s10_plan_whose_service_is_deleted_in_the_middle_ends(lanes: list[Lane],
     record_property(FAULTS, 1)
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("case", draw(CASES, 1, "cases terminated"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", draw(SAMPLED, 1, "cases terminated"), ids=lambda case: case.name)
 def test_s10_stopped_while_a_call_is_in_flight(lanes: list[Lane], case: Case, record_property: Record) -> None:
     def choose(points: Sequence[Point]) -> list[Strike]:
         return [Terminated(point) for point in points if point.follows is None and " " not in point.name]
@@ -144,7 +144,7 @@ def _whole_cluster() -> list[Strike]:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("case", draw(CASES, 1, "cases without an API server"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", draw(SAMPLED, 1, "cases without an API server"), ids=lambda case: case.name)
 def test_comes_to_the_same_end_without_an_api_server_for_a_while(
     lanes: list[Lane], case: Case, record_property: Record
 ) -> None:
@@ -164,8 +164,7 @@ def patient_lane(lanes: list[Lane]) -> Iterator[Lane]:
         yield lane
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("case", draw(CASES, 1, "cases with two operators"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", draw(SAMPLED, 1, "cases with two operators"), ids=lambda case: case.name)
 def test_s5_two_operators_whose_clocks_differ_do_it_once(
     patient_lane: Lane, case: Case, record_property: Record
 ) -> None:
