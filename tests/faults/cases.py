@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.play import Play
-from tests.world.manifests import CLUSTER, SURGE_LOAD, detector
+from tests.faults.play import PATIENCE, Play
+from tests.faults.sample import WHOLE
+from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, detector
+from tests.world.roles import USUAL, runs_role
 from tests.world.world import Raw
 
 Steps = Callable[[Play], Sequence[Raw]]
@@ -33,7 +35,7 @@ class Case:
     `repeatable` says whether every AWS write may be sent again by an operator that does not know what became of it: one
     that may not be ends with a person (S3) where the operator died before AWS got it. `begin` brings the incident and
     the plan; the call that it begins with is the first one that counts where `whole` is set, else the first one after
-    the approval.
+    the approval. `slow`: a play takes half a minute, and a sample has it for crash points alone.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Case:
     plan: str = "Completed"
     incident: str = "Resolved"
     repeatable: bool = True
+    slow: bool = False
 
 
 def _step(action: str, **members: Any) -> Raw:
@@ -63,13 +66,27 @@ def _deploy(play: Play) -> None:
     play.world.deploy(play.name, ERROR_RATIO=0.1)
 
 
+def _first_revision(play: Play) -> str:
+    found = play.world.ecs.list_service_deployments(cluster=CLUSTER, service=play.name)["serviceDeployments"]
+    return str(min(found, key=lambda d: d["createdAt"])["targetServiceRevisionArn"])
+
+
 def _roll_back(play: Play) -> list[Raw]:
     """To the revision before; what takes it back is the same action."""
-    found = play.world.ecs.list_service_deployments(cluster=CLUSTER, service=play.name)["serviceDeployments"]
-    oldest = min(found, key=lambda d: d["createdAt"])
-    parameters = {"serviceRevisionArn": oldest["targetServiceRevisionArn"]}
+    parameters = {"serviceRevisionArn": _first_revision(play)}
     name = "rollback_to_previous_version"
     return [_step(name, parameters=parameters, rollback={"action": name})]
+
+
+def _deploy_without_end(play: Play) -> None:
+    """The deployment is in flight until it is stopped: its tasks take ten simulated hours to start."""
+    definition = play.world.register(play.name, START_SECONDS=36_000)
+    play.world.ecs.update_service(cluster=CLUSTER, service=play.name, taskDefinition=definition)
+
+
+def _stop_deployment(play: Play) -> list[Raw]:
+    """Back to the revision that the deployment in flight would replace."""
+    return [_step("rollback_to_previous_version", parameters={"serviceRevisionArn": _first_revision(play)})]
 
 
 def _deploy_and_refuse_scaling(play: Play) -> None:
@@ -82,17 +99,80 @@ def _roll_back_and_scale(play: Play) -> list[Raw]:
     return [*_roll_back(play), _step("scale_out", parameters={"desiredCount": 5})]
 
 
+def _take_good_definition_away(play: Play) -> None:
+    """A bad deployment, whose pipeline deregistered what it replaced; a copy of that may be registered."""
+    play.protect(rollback={"maxAge": "72h", "minServed": "5s", "reregister": True})
+    _deploy(play)
+    play.world.ecs.deregister_task_definition(taskDefinition=play.good_definition)
+
+
+def _register_and_roll_back(play: Play) -> list[Raw]:
+    copy = _step("register_task_definition", parameters={"taskDefinition": play.good_definition})
+    return [copy, *_roll_back(play)]
+
+
+def _make_one_unhealthy(play: Play) -> None:
+    """One of four tasks fails its health checks, and ECS leaves it."""
+    play.world.ecs.update_service(cluster=CLUSTER, service=play.name, desiredCount=4)
+    play.wait("four tasks are seen", lambda: play.protected()["status"].get("summary") == "4/4", PATIENCE)
+    (task,) = play.world.simulator.disrupt(
+        "stuck-unhealthy", cluster=CLUSTER, service=play.name, count=1, errorRatio=0.6
+    )
+    play.names.append(task)
+
+
+def _stop_task(play: Play) -> list[Raw]:
+    return [_step("stop_unhealthy_tasks", parameters={"task": play.names[-1]})]
+
+
+def _list_job(play: Play) -> None:
+    """A task of its own may be run, which ends well after two simulated minutes."""
+    definition = play.world.register(play.name, EXIT_AFTER_SECONDS=120, EXIT_CODE=0)
+    play.protect(runTask={"roleArn": runs_role(USUAL), "taskDefinitions": [definition]})
+
+
+def _run_task(play: Play) -> list[Raw]:
+    (definition,) = play.protected()["spec"]["runTask"]["taskDefinitions"]
+    return [_step("run_task", parameters={"taskDefinition": definition}, rollback={"action": "run_task"})]
+
+
+def _list_document(play: Play) -> None:
+    """An Automation document may be executed, which ends well after two simulated minutes."""
+    play.world.simulator.declare_automation(play.name, seconds=120)
+    play.protect(automation={"roleArn": runs_role(USUAL), "documents": [play.name]})
+
+
+def _execute(play: Play) -> list[Raw]:
+    name = "ssm_automation"
+    return [_step(name, parameters={"documentName": play.name}, rollback={"action": name})]
+
+
 def _surge(play: Play, _: Steps) -> None:
     """Twice the traffic: the operator notices it and makes the plan itself."""
     play.world.simulator.set_load(CLUSTER, play.name, SURGE_LOAD)
+
+
+def _surge_that_grows(play: Play, steps: Steps) -> None:
+    """Five times the traffic, when the plan against twice of it is there: five tasks fail half of it."""
+    _surge(play, steps)
+    play.wait("the plan awaits approval", play.awaits_approval, PATIENCE)
+    play.world.simulator.set_load(CLUSTER, play.name, 5 * NORMAL_LOAD)
 
 
 def _watch(play: Play) -> None:
     """What is good, and how many errors are usual, is known before the trouble begins."""
     play.apply(detector(play.name))
     name = f"{play.name}-errors"
-    play.wait("the detector sees it", lambda: play.lane.get("detectors", name)["status"].get("summary") == "Clear", 20)
-    play.wait("a good revision is known", lambda: "lastKnownGood" in play.protected()["status"], 20)
+    play.wait(
+        "the detector sees it", lambda: play.lane.get("detectors", name)["status"].get("summary") == "Clear", PATIENCE
+    )
+    play.wait("a good revision is known", lambda: "lastKnownGood" in play.protected()["status"], PATIENCE)
+
+
+def _watch_scaled(play: Play) -> None:
+    """Application Auto Scaling owns the count of the service that is watched."""
+    play.scalable_target(MinCapacity=3, MaxCapacity=10)
+    _watch(play)
 
 
 CASES = (
@@ -107,5 +187,24 @@ CASES = (
         plan="RolledBack",
         incident="Escalated",
     ),
+    Case("deployment-stopped", writes=1, prepare=_deploy_without_end, steps=_stop_deployment),
+    Case("rollback-to-copy", writes=2, prepare=_take_good_definition_away, steps=_register_and_roll_back),
+    Case("stop-task", writes=1, prepare=_make_one_unhealthy, steps=_stop_task),
+    Case("run-task", writes=1, prepare=_list_job, steps=_run_task),
+    Case("automation", writes=1, prepare=_list_document, steps=_execute),
+    # The minimum is raised, calm is waited for, and the minimum is given back.
+    Case("scaled-surge", writes=2, prepare=_watch_scaled, begin=_surge, slow=True),
+    Case(
+        "scaled-surge-grows",
+        writes=1,
+        prepare=_watch_scaled,
+        begin=_surge_that_grows,
+        plan="Failed",
+        incident="Escalated",
+        slow=True,
+    ),
     Case("surge-noticed", writes=1, prepare=_watch, begin=_surge, whole=True),
 )
+
+SAMPLED = CASES if WHOLE else tuple(case for case in CASES if not case.slow)
+"""What all tests but that of crash points draw from."""

@@ -16,6 +16,7 @@ from kubernetes import client, config
 from tests.faults.proxy import Call, Proxy
 from tests.scenarios.kube_admin import KubeAdmin
 from tests.world.manifests import approver_bindings
+from tests.world.roles import USUAL, runs_role
 from tests.world.world import ROOT, Raw, World
 
 SHIFTED_CLOCK = Path(__file__).with_name("shifted_clock")
@@ -99,6 +100,7 @@ class Lane:
                 # One queue and one door for all lanes would tell the wrong operator.
                 "BOKGU_EVENT_QUEUES": "",
                 "BOKGU_WEBHOOK_TOKEN_FILE": "",
+                "BOKGU_ASSUMABLE_ROLES": f"{self.name}={runs_role(USUAL)}",
                 **self._settings,
                 **settings,
             },

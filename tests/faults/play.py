@@ -1,18 +1,37 @@
 """One service of a lane from its creation to the end of its recovery: what is done to it, and what came of it."""
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.faults.lane import Lane
+from tests.faults.proxy import Call
 from tests.world.manifests import CLUSTER, protected_service
 from tests.world.world import Raw, wait_for
 
 OVER = {"Completed", "Rejected", "Expired", "Failed", "RolledBack", "RollbackFailed", "Cancelled"}
 TOOK_EFFECT = {"Accepted", "Adopted"}
+PATIENCE = 60.0
+"""Seconds until a state must be there that takes a few on a machine that is not busy."""
+ALLOWED = [
+    "scale_out",
+    "service_restart",
+    "rollback_to_previous_version",
+    "stop_unhealthy_tasks",
+    "run_task",
+    "ssm_automation",
+]
 READS = ("Describe", "List", "Get")
+ACTED_ON = ("ecs", "application-autoscaling", "ssm")
+"""AWS services whose writes count."""
+PERSON = "person"
+"""Key of the people's AWS calls; the operator has its own and those of roles."""
+_DIFFERS = re.compile(r"(:service-deployment/[^/]+/[^/]+/|:task/[^/]+/|\"ClientToken\": \")[\w-]+")
+"""Ids and tokens are others in each play."""
+_INTENT_TAG = "bokgu:intent"
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,7 @@ class Play:
     def __init__(self, lane: Lane, name: str) -> None:
         self.lane, self.world, self.name = lane, lane.world, name
         self.good_definition = ""
+        self.names = [name]
 
     # What is done
 
@@ -42,9 +62,12 @@ class Play:
         """A healthy service of three tasks, protected; `spec` changes the ProtectedService."""
         self.world.create_service(self.name)
         self.good_definition = self.service()["taskDefinition"]
-        actions = ["scale_out", "service_restart", "rollback_to_previous_version"]
-        self.apply(protected_service(self.name, allowedActions=actions, **spec))
-        self.wait("the service is seen", lambda: self.protected()["status"].get("summary") == "3/3", 20)
+        self.protect(**spec)
+        self.wait("the service is seen", lambda: self.protected()["status"].get("summary") == "3/3", PATIENCE)
+
+    def protect(self, **spec: Any) -> None:
+        """Make the ProtectedService, or change it."""
+        self.apply(protected_service(self.name, **{"allowedActions": ALLOWED, **spec}))
 
     def file_incident(self) -> None:
         """A person says that the service fails, and the operator has heard it."""
@@ -52,7 +75,7 @@ class Play:
         self.apply(
             {"apiVersion": "bokgu.dev/v1alpha1", "kind": "Incident", "metadata": {"name": self.name}, "spec": spec}
         )
-        self.wait("the incident is classified", lambda: self.incident()["status"].get("conditions"), 20)
+        self.wait("the incident is classified", lambda: self.incident()["status"].get("conditions"), PATIENCE)
 
     def file_plan(self, *steps: Raw, owned: bool = False) -> None:
         """A person's plan against the incident; where that owns it, it goes with it, as the operator's own plans do."""
@@ -62,7 +85,7 @@ class Play:
             "serviceRef": {"name": self.name},
             "preconditions": {"desiredCount": self.service()["desiredCount"], "rootCause": "Unknown"},
             "steps": [
-                {"name": f"step-{n}", "timeout": "30s", "onFailure": "RollBack", **s} for n, s in enumerate(steps, 1)
+                {"name": f"step-{n}", "timeout": "60s", "onFailure": "RollBack", **s} for n, s in enumerate(steps, 1)
             ],
             "expiresAt": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
@@ -75,6 +98,15 @@ class Play:
         plan = self.plan()
         for person, role in ((self.world.alice, "system_admin"), (self.world.bob, "service_owner")):
             self.lane.kube.put(person.approve(plan, role))
+
+    def scalable_target(self, **members: Any) -> None:
+        """Let Application Auto Scaling own the count, within MinCapacity and MaxCapacity."""
+        self.world.scaling.register_scalable_target(
+            ServiceNamespace="ecs",
+            ResourceId=f"service/{CLUSTER}/{self.name}",
+            ScalableDimension="ecs:service:DesiredCount",
+            **members,
+        )
 
     def refuse(self, arguments: str) -> None:
         """Let AWS refuse updates of the service whose parameters have this text before the service's name."""
@@ -117,12 +149,21 @@ class Play:
         """The operator's AWS writes on the service that had an effect, oldest first."""
         return [
             (call.operation, call.parameters)
-            for call in self.world.simulator.calls(service="ecs")
-            if call.effect
-            and call.access_key_id == "operator"
+            for call in self.world.simulator.calls()
+            if call.service in ACTED_ON
+            and call.effect
+            and call.access_key_id != PERSON
             and not call.operation.startswith(READS)
-            and self.name in json.dumps(call.parameters)
+            and self.is_named_in(json.dumps(call.parameters))
         ]
+
+    def is_named_in(self, text: str) -> bool:
+        """Whether a text is about the play: about its service, or one of its tasks."""
+        return any(name in text for name in self.names)
+
+    def concerns(self, call: Call) -> bool:
+        """Whether a call is about it."""
+        return any(call.mentions(name) for name in self.names)
 
     def awaits_approval(self) -> bool:
         """Whether the plan asks for it."""
@@ -151,7 +192,7 @@ class Play:
 
     def outcome(self) -> Outcome:
         """What it came to."""
-        self.world.wait_steady(self.name)
+        self.world.wait_steady(self.name, PATIENCE)
         plan, incident, service = self.plan()["status"], self.incident()["status"], self.service()
 
         def words(operation: Raw) -> tuple[str | None, ...]:
@@ -170,7 +211,8 @@ class Play:
         )
 
     def _anonymous(self, name: str, arguments: Raw) -> str:
-        return f"{name} {json.dumps(arguments, sort_keys=True)}".replace(self.name, "SERVICE")
+        said = _DIFFERS.sub(r"\1ID", f"{name} {json.dumps(arguments, sort_keys=True)}")
+        return said.replace(self.plan()["metadata"]["uid"][:8], "PLAN").replace(self.name, "SERVICE")
 
     def find_untruths(self) -> list[str]:
         """What the objects say that is not so."""
@@ -178,10 +220,8 @@ class Play:
         name, plan = found["metadata"]["name"], found["status"]
         operations = [o for step in plan["steps"] for o in (step, step.get("rollback")) if o and "intent" in o]
         requests = [o["intent"]["request"] for o in operations if o.get("answer", {}).get("result") in TOOK_EFFECT]
-        said = sorted(f"{r['operation']} {r['arguments']}" for r in requests)
-        seen = sorted(
-            f"{operation} {json.dumps(a, sort_keys=True, separators=(',', ':'))}" for operation, a in self.writes()
-        )
+        said = sorted(_in_short(r["operation"], json.loads(r["arguments"])) for r in requests)
+        seen = sorted(_in_short(*write) for write in self.writes())
         done = sum(step["phase"] in {"Completed", "Skipped"} for step in plan["steps"])
         conditions = {c["type"]: c["status"] for c in plan["conditions"]}
         untrue = {
@@ -196,3 +236,11 @@ class Play:
             "a step took effect without an approval": any(not o["intent"].get("approvals") for o in operations),
         }
         return [text for text, wrong in untrue.items() if wrong]
+
+
+def _in_short(operation: str, arguments: Raw) -> str:
+    """A write, as the plan stores it and as AWS gets it. Of a task definition the plan stores no more than what it is a
+    copy of; the tag of the intent is in both."""
+    if operation == "RegisterTaskDefinition":
+        arguments = {"tags": [tag for tag in arguments["tags"] if tag["key"] == _INTENT_TAG]}
+    return f"{operation} {json.dumps(arguments, sort_keys=True)}"

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.faults.proxy import Call, Moment
@@ -30,10 +30,11 @@ class Point:
 
 
 class Finder:
-    """Finds a point in a stream of calls about a service. Both proxies of a lane ask it, each in its own thread."""
+    """Finds a point in a stream of calls of which some concern a play. Both proxies of a lane ask it, each in its own
+    thread."""
 
-    def __init__(self, service: str, point: Point | None = None) -> None:
-        self._service, self._point = service, point
+    def __init__(self, concerns: Callable[[Call], bool], point: Point | None = None) -> None:
+        self._concerns, self._point = concerns, point
         self._lock = threading.Lock()
         self._writes: Counter[str] = Counter()
         self._reads: Counter[str] = Counter()
@@ -50,7 +51,7 @@ class Finder:
 
     def see(self, call: Call) -> Sequence[Point]:
         """The points at this call; none where it is about something else or was met before."""
-        if not call.mentions(self._service):
+        if not self._concerns(call):
             return ()
         of_kubernetes = " " in call.name
         if call.writes:
@@ -67,7 +68,7 @@ class Finder:
         return [Point(call.name, 1, Moment.BEFORE, self._last)] if first else ()
 
 
-def find_points(calls: Sequence[Call], service: str) -> list[Point]:
+def find_points(calls: Sequence[Call], concerns: Callable[[Call], bool]) -> list[Point]:
     """All points of a play, in the order in which it came to them."""
-    finder = Finder(service)
+    finder = Finder(concerns)
     return [point for call in calls for point in finder.see(call)]

@@ -44,7 +44,7 @@ class AtPoint(Strike):
         self._trap: Trap | None = None
 
     def begin(self, play: Play) -> None:
-        finder = Finder(play.name, self.point)
+        finder = Finder(play.concerns, self.point)
         self._trap = play.lane.kube_calls.set_trap(finder.fits, self.point.moment)
         play.lane.aws_calls.add_trap(self._trap)
 
@@ -101,7 +101,7 @@ class AfterFirstWrite(Strike):
 
     def begin(self, play: Play) -> None:
         def writes_to_aws(call: Call) -> bool:
-            return call.writes and call.mentions(play.name)
+            return call.writes and play.concerns(call)
 
         self._trap = play.lane.aws_calls.set_trap(writes_to_aws, Moment.AFTER)
 
@@ -168,7 +168,7 @@ class WritesRefused(Strike):
 
     def begin(self, play: Play) -> None:
         def refuse(call: Call) -> Refusal | None:
-            if not (call.writes and call.mentions(play.name)):
+            if not (call.writes and play.concerns(call)):
                 return None
             self.hit = True
             self._over = self._over or time.monotonic() + FIVE_MINUTES / SPEED

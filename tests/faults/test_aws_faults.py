@@ -48,7 +48,7 @@ def test_an_api_that_hangs_holds_up_neither_the_others_nor_the_end(stage: Scene)
 
 
 def test_bulk_reads_hold_up_no_single_one_of_the_same_api(stage: Scene) -> None:
-    fault = stage.control.slow_down("DescribeClusters", 3, count=1000)
+    fault = stage.control.slow_down("DescribeClusters", 10, count=1000)
 
     async def look_meanwhile(aws: AwsClient) -> None:
         slow = [
@@ -56,7 +56,7 @@ def test_bulk_reads_hold_up_no_single_one_of_the_same_api(stage: Scene) -> None:
             for _ in range(3 * THREADS)
         ]
         await asyncio.sleep(0.5)
-        await asyncio.wait_for(look(aws), 1.5)
+        await asyncio.wait_for(look(aws), 5)
         for task in slow:
             task.cancel()
         await asyncio.gather(*slow, return_exceptions=True)

@@ -2,9 +2,13 @@
 
 import time
 
+import pytest
+
 from tests.world.account import Account
 from tests.world.manifests import NAMESPACE, detector
 from tests.world.world import Raw, World, wait_for
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_a_detector_that_was_created_again_is_another_one(world: World, account: Account) -> None:
@@ -28,20 +32,20 @@ def test_a_detector_that_was_created_again_is_another_one(world: World, account:
     def state() -> list[str]:
         return [d["state"] for d in world.status("detectors", "fault-again-errors").get("detections", [])]
 
-    wait_for(lambda: world.detections("fault-again") == {"running_tasks": "Clear"}, 20, lambda: "nothing is seen")
+    wait_for(lambda: world.detections("fault-again") == {"running_tasks": "Clear"}, 60, lambda: "nothing is seen")
     world.apply(requests_above("1000000"))
-    wait_for(lambda: state() == ["Clear"], 20, lambda: f"not clear: {state()}")
+    wait_for(lambda: state() == ["Clear"], 60, lambda: f"not clear: {state()}")
     world.control_plane.kubectl("delete", "detector", "fault-again-errors", "-n", NAMESPACE)
     world.apply(requests_above("1"))
     # Both begin at generation 1: only the uid tells them apart.
-    wait_for(lambda: state() == ["Firing"], 25, lambda: f"the new threshold does not count: {state()}")
+    wait_for(lambda: state() == ["Firing"], 60, lambda: f"the new threshold does not count: {state()}")
 
 
 def test_a_cloudwatch_that_hangs_hides_no_outage_and_holds_up_no_end(world: World, account: Account) -> None:
     account.create("blind", "fault-blind")
     account.protect("blind", "fault-blind", presets=["ecs-running", "ecs-cpu"])
     clear = {"running_tasks": "Clear", "cpu_utilization": "Clear"}
-    wait_for(lambda: world.detections("fault-blind") == clear, 25, lambda: "not clear")
+    wait_for(lambda: world.detections("fault-blind") == clear, 60, lambda: "not clear")
     fault = account.aws.hang("GetMetricData", count=1000)
     time.sleep(3)  # A pass over the scope has begun and hangs; the next one is half a minute away.
     account.ecs.update_service(cluster="blind", service="fault-blind", desiredCount=3)
@@ -51,7 +55,7 @@ def test_a_cloudwatch_that_hangs_hides_no_outage_and_holds_up_no_end(world: Worl
     world.start_operator()
     wait_for(
         lambda: world.status("protectedservices", "fault-blind").get("summary") == "3/3",
-        20,
+        60,
         lambda: f"ECS is not heard: {world.status('protectedservices', 'fault-blind')}",
     )
     account.aws.remove_fault(fault)

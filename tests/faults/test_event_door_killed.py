@@ -9,6 +9,7 @@ from tests.world.event_queue import DEAD_LETTERS
 from tests.world.manifests import CLUSTER, NAMESPACE, protected_service
 from tests.world.world import World, wait_for
 
+pytestmark = pytest.mark.timeout(300)
 DETECTION = {"relapseWatch": "30m"}
 
 
@@ -18,7 +19,7 @@ def service(world: World, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"killed-{abs(hash(request.node.name)) % 10**6}"
     world.create_service(name)
     world.apply(protected_service(name, detection=DETECTION))
-    wait_for(lambda: (world.get("protectedservices", name) or {}).get("status"), 15, world.operator_log_tail)
+    wait_for(lambda: (world.get("protectedservices", name) or {}).get("status"), 60, world.operator_log_tail)
     yield name
     world.simulator.clear_faults()
     world.start_operator()
@@ -33,12 +34,12 @@ def test_s10_killed_between_storing_and_deleting_opens_one_incident(world: World
     since = max(call.sequence for call in world.simulator.calls())
     world.simulator.add_fault("DeleteMessageBatch", code="ServiceUnavailable", status=503, delay_seconds=8)
     world.events.send(events.alarm("cpu", metrics=[events.cpu_of(service)]))
-    wait_for(lambda: world.incidents_of(service), 10, world.operator_log_tail)
-    wait_for(lambda: world.simulator.calls("DeleteMessageBatch", since=since), 10, world.operator_log_tail)
+    wait_for(lambda: world.incidents_of(service), 60, world.operator_log_tail)
+    wait_for(lambda: world.simulator.calls("DeleteMessageBatch", since=since), 60, world.operator_log_tail)
     world.kill_operator()
     assert world.events.left() >= 1
     world.start_operator()
-    wait_for(lambda: world.events.left() == 0, 15, world.operator_log_tail)
+    wait_for(lambda: world.events.left() == 0, 60, world.operator_log_tail)
     assert len(world.incidents_of(service)) == 1
     assert world.events.left(DEAD_LETTERS) == 0
     duplicates = 'bokgu_events_total{door="Alarm",result="ignored"}'
@@ -53,13 +54,13 @@ def test_s10_killed_while_looking_at_the_service_looks_again(world: World, servi
     world.ecs.update_service(
         cluster=CLUSTER, service=service, taskDefinition=definition, deploymentConfiguration=breaker
     )
-    wait_for(world.events.left, 30, world.operator_log_tail)
-    wait_for(lambda: _looks(world, service, since), 30, world.operator_log_tail)
+    wait_for(world.events.left, 60, world.operator_log_tail)
+    wait_for(lambda: _looks(world, service, since), 60, world.operator_log_tail)
     world.kill_operator()
     assert world.incidents_of(service) == []
     world.simulator.clear_faults()
     world.start_operator()
-    wait_for(lambda: world.incidents_of(service), 30, world.operator_log_tail)
+    wait_for(lambda: world.incidents_of(service), 60, world.operator_log_tail)
     assert {i["spec"]["source"]["kind"] for i in world.incidents_of(service)} == {"EcsEvent"}
     assert len(world.incidents_of(service)) == 1
 

@@ -3,14 +3,14 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.cases import CASES, Case
+from tests.faults.cases import CASES, SAMPLED, Case
 from tests.faults.lane import SHIFTED_CLOCK, Lane
-from tests.faults.play import Play
+from tests.faults.play import PATIENCE, Play
 from tests.faults.points import Point
 from tests.faults.proxy import Call, Moment, Trap
 from tests.faults.sample import ALL, WHOLE, draw
@@ -19,6 +19,7 @@ from tests.faults.tally import FAULTS
 from tests.faults.trial import END, try_all
 from tests.world.manifests import CLUSTER
 
+pytestmark = pytest.mark.timeout(600)
 Record = Callable[[str, object], None]
 BY_NAME = {case.name: case for case in CASES}
 
@@ -50,10 +51,10 @@ def held(
         play.create_service()
         case.prepare(play)
         case.begin(play, case.steps)
-        play.wait("the plan awaits approval", play.awaits_approval, 30)
+        play.wait("the plan awaits approval", play.awaits_approval, PATIENCE)
         trap = lane.aws_calls.set_trap(nth_write, moment)
         play.approve()
-        assert trap.wait(30) is not None
+        assert trap.wait(PATIENCE) is not None
         yield play, trap
         trap.let_go()
     finally:
@@ -96,15 +97,15 @@ def test_s10_plan_of_an_incident_that_is_deleted_in_the_middle_is_undone(
         bad = play.service()["taskDefinition"]
         play.file_incident()
         play.file_plan(*case.steps(play), owned=True)
-        play.wait("the plan awaits approval", play.awaits_approval, 30)
+        play.wait("the plan awaits approval", play.awaits_approval, PATIENCE)
         trap = lane.aws_calls.set_trap(lambda call: call.writes, Moment.AFTER)
         play.approve()
-        assert trap.wait(30) is not None
+        assert trap.wait(PATIENCE) is not None
         lane.delete("incidents", play.name)
-        play.wait("its plan goes", lambda: "deletionTimestamp" in play.plan()["metadata"], 45)
+        play.wait("its plan goes", lambda: "deletionTimestamp" in play.plan()["metadata"], PATIENCE)
         trap.let_go()
         play.wait("the plan is let go", lambda: not play.plan()["spec"], END)
-        play.wait("the lock is free", lambda: "activePlan" not in play.protected()["status"], 20)
+        play.wait("the lock is free", lambda: "activePlan" not in play.protected()["status"], PATIENCE)
         assert (play.service()["taskDefinition"], len(play.writes())) == (bad, 2)
     finally:
         play.close()
@@ -121,11 +122,10 @@ def test_s10_plan_whose_service_is_deleted_in_the_middle_ends(lanes: list[Lane],
     record_property(FAULTS, 1)
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("case", draw(CASES, 1, "cases terminated"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", draw(SAMPLED, 1, "cases terminated"), ids=lambda case: case.name)
 def test_s10_stopped_while_a_call_is_in_flight(lanes: list[Lane], case: Case, record_property: Record) -> None:
-    def choose(points: object) -> list[Strike]:
-        return [Terminated(Point("UpdateService", n, m)) for n in range(1, case.writes + 1) for m in Moment]
+    def choose(points: Sequence[Point]) -> list[Strike]:
+        return [Terminated(point) for point in points if point.follows is None and " " not in point.name]
 
     first, *trials = try_all(lanes, case, choose, prefix="t")
     record_property(FAULTS, sum(t.hit for t in trials))
@@ -144,7 +144,7 @@ def _whole_cluster() -> list[Strike]:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("case", draw(CASES, 1, "cases without an API server"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", draw(SAMPLED, 1, "cases without an API server"), ids=lambda case: case.name)
 def test_comes_to_the_same_end_without_an_api_server_for_a_while(
     lanes: list[Lane], case: Case, record_property: Record
 ) -> None:
@@ -164,8 +164,7 @@ def patient_lane(lanes: list[Lane]) -> Iterator[Lane]:
         yield lane
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("case", draw(CASES, 1, "cases with two operators"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", draw(SAMPLED, 1, "cases with two operators"), ids=lambda case: case.name)
 def test_s5_two_operators_whose_clocks_differ_do_it_once(
     patient_lane: Lane, case: Case, record_property: Record
 ) -> None:

@@ -9,6 +9,8 @@ from tests.world.manifests import CLUSTER
 from tests.world.scene import Scene
 from tests.world.world import SPEED
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def _in_flight(scene: Scene) -> bool:
     """Whether the operator's UpdateService has reached AWS, which has not answered yet."""
@@ -31,12 +33,12 @@ def test_s3_killed_while_the_call_is_in_flight_has_one_effect(
         "UpdateService", resource=f'"{scene.service}"', effect=effect, code=code, status=500, delay_seconds=6
     )
     scene.approve(plan)
-    scene.wait("the call is in flight", lambda: _in_flight(scene), 20)
-    scene.wait("it has reached AWS", lambda: _calls(scene), 10)
+    scene.wait("the call is in flight", lambda: _in_flight(scene), 90)
+    scene.wait("it has reached AWS", lambda: _calls(scene), 90)
     world.kill_operator()
     world.start_operator()
 
-    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 90)
     assert scene.plan_is("Completed")
     assert scene.updates() == [{"cluster": CLUSTER, "service": scene.service, "desiredCount": 5}]
     assert len(_calls(scene)) == (1 if effect == "after" else 2)
@@ -51,22 +53,22 @@ def test_s2_killed_between_intent_and_call_makes_the_call_once(scene: Scene) -> 
     # Every read before a decision is slow, so that the operator can be caught after it has stored the intent.
     world.simulator.add_fault("DescribeServices", resource=f'"{scene.service}"', delay_seconds=1.5, count=1000)
     scene.approve(plan)
-    scene.wait("the intent is stored", lambda: _in_flight(scene), 40)
+    scene.wait("the intent is stored", lambda: _in_flight(scene), 90)
     world.kill_operator()
     assert _calls(scene) == []
     world.simulator.clear_faults()
     world.start_operator()
-    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 90)
     assert len(_calls(scene)) == len(scene.updates()) == 1
 
 
 def test_killed_while_verifying_goes_on_with_no_second_effect(scene: Scene) -> None:
     plan = scene.surge()
     scene.approve(plan)
-    scene.wait("verifying", lambda: scene.plan_is("Verifying"), 20)
+    scene.wait("verifying", lambda: scene.plan_is("Verifying"), 90)
     scene.world.kill_operator()
     scene.world.start_operator()
-    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 40)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 90)
     assert len(scene.updates()) == 1
 
 
@@ -74,7 +76,7 @@ def test_lost_answer_without_a_crash_is_adopted(scene: Scene) -> None:
     plan = scene.surge()
     scene.world.simulator.add_fault("UpdateService", resource=f'"{scene.service}"', effect="after")
     scene.approve(plan)
-    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 40)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 90)
     assert scene.plan()["status"]["steps"][1]["answer"]["result"] == "Adopted"
     assert len(scene.updates()) == 1
 
@@ -83,7 +85,7 @@ def test_throttled_update_is_sent_later_once(scene: Scene) -> None:
     plan = scene.surge()
     scene.world.simulator.add_fault("UpdateService", resource=f'"{scene.service}"', code="ThrottlingException", count=2)
     scene.approve(plan)
-    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 40)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 90)
     assert len(scene.updates()) == 1
 
 
@@ -91,7 +93,7 @@ def test_update_with_expired_credentials_is_sent_later_once(scene: Scene) -> Non
     plan = scene.surge()
     scene.world.simulator.expire_token("UpdateService", resource=f'"{scene.service}"', count=2)
     scene.approve(plan)
-    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 40)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 90)
     assert scene.plan_is("Completed")
     assert len(scene.updates()) == 1
 
@@ -100,7 +102,7 @@ def test_refused_update_fails_the_plan_and_escalates(scene: Scene) -> None:
     plan = scene.surge()
     scene.world.simulator.add_fault("UpdateService", resource=f'"{scene.service}"', code="AccessDeniedException")
     scene.approve(plan)
-    scene.wait("escalated", lambda: scene.incident_is("Escalated"), 30)
+    scene.wait("escalated", lambda: scene.incident_is("Escalated"), 90)
     assert scene.plan()["status"]["reason"] == "RefusedByAws"
     assert scene.updates() == []
 
@@ -113,10 +115,10 @@ def _calls(scene: Scene) -> list[object]:
 
 def test_s4_slow_reads_delay_a_rollback_and_do_not_prevent_it(scene: Scene) -> None:
     scene.world.deploy(scene.service, ERROR_RATIO=0.6)
-    scene.wait("a plan awaits approval", lambda: scene.plan_is("AwaitingApproval"), 30)
+    scene.wait("a plan awaits approval", lambda: scene.plan_is("AwaitingApproval"), 90)
     scene.world.simulator.add_fault("DescribeServiceRevisions", delay_seconds=2.3, count=1000)
     scene.approve(scene.plan())
-    scene.wait("completed", lambda: scene.plan_is("Completed"), 60)
+    scene.wait("completed", lambda: scene.plan_is("Completed"), 90)
     assert len(_calls(scene)) == 1
     scene.world.simulator.clear_faults()
 

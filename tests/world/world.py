@@ -346,6 +346,11 @@ class World:
         """Another one."""
         return self._client("cloudwatch")
 
+    @cached_property
+    def scaling(self) -> Any:
+        """One for Application Auto Scaling."""
+        return self._client("application-autoscaling")
+
     def _client(self, service: str) -> Any:
         session = boto3.Session(aws_access_key_id="person", aws_secret_access_key="x", region_name=REGION)
         return session.client(service, endpoint_url=self.aws_url, config=Config(retries={"total_max_attempts": 1}))
