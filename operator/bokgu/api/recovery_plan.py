@@ -44,6 +44,9 @@ from bokgu.api.vocabulary import (
 LOG_MATCHES = "log_matches"
 """What the expression of a log validation compares."""
 
+METRIC_EXPRESSION = "^ *[a-z][a-z0-9_]* *(<|<=|>|>=) *-?[0-9]+([.][0-9]+)? *$"
+"""What core/verification.py reads as a comparison."""
+
 LOG_EXPRESSION = f"^ *{LOG_MATCHES} *(<|<=|>|>=) *[0-9]+([.][0-9]+)? *$"
 
 FINALIZER = "bokgu.dev/execution"
@@ -129,6 +132,10 @@ class Validation(ApiModel):
     behind the service's load balancers."""
 
     rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": f"self.type != 'metric' || !has(self.expression) || self.expression.matches('{METRIC_EXPRESSION}')",
+            "message": "validation: the expression of a metric is NAME < NUMBER, such as error_rate < 0.05",
+        },
         {
             "rule": "self.type == 'manual' ? !has(self.expression) && !has(self.__for__)"
             " : has(self.expression) && has(self.__for__)",

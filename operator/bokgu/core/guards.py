@@ -361,9 +361,10 @@ def _no_deployment(facts: GuardFacts) -> Gate:
     message = None
     if service is None or service.deploying:
         message = "ECS is deploying: what to do is decided when that has ended"
-    stoppable = facts.deployment is not None and facts.deployment.status in IN_FLIGHT
-    if message and step.action is Action.ROLLBACK and facts.deployment and stoppable:
-        message = returns_elsewhere(facts.deployment, (step.parameters and step.parameters.service_revision_arn) or "")
+    if step.action is Action.ROLLBACK and facts.deployment and facts.deployment.status in IN_FLIGHT:
+        meant = facts.plan.spec.preconditions.service_deployment_arn == facts.deployment.arn
+        wanted = (step.parameters and step.parameters.service_revision_arn) or ""
+        message = returns_elsewhere(facts.deployment, wanted) if meant else "it is not the deployment of the plan"
     return _gate(
         "NoDeployment",
         "DeploymentInProgress",

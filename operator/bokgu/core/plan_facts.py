@@ -210,7 +210,7 @@ def finish(
 ) -> RecoveryPlanStatus:
     """The plan is over. A `message` says what had changed under it."""
     gates = (
-        (*status.gates, Gate(name="Unchanged", passed=False, reason=reason, message=message))
+        (*status.gates, Gate(name="Unchanged", passed=False, reason=bounded(reason, 63), message=bounded(message)))
         if message
         else status.gates
     )

@@ -64,8 +64,13 @@ def verify_step(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStat
             step, operation, facts, by=verified_by(step, operation, facts, thin=False), proves=True
         )
     measured = facts.measurement
+    try:
+        expression = parse_expression(validation.expression or "")
+    except ValueError as error:  # A plan that was stored before admission looked at it.
+        unproven = operation.model_copy(update={"verdict": Verdict.INCONCLUSIVE})
+        return fail(unproven, f"Verification{Verdict.INCONCLUSIVE}", facts, str(error))
     result = verify_window(
-        parse_expression(validation.expression or ""),
+        expression,
         measured.points if measured else (),
         period=measured.period if measured else timedelta(minutes=1),
         since=since,

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bokgu.api.fields import bounded, parse_duration
 from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
-from bokgu.api.vocabulary import Action, OnFailure, OperationPhase, PlanPhase, Verdict
+from bokgu.api.vocabulary import Action, IncidentPhase, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.allow_lists import find_own_role
 from bokgu.core.deadlines import begins_by, validation_timeout
@@ -167,6 +167,9 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         operation = fail(operation, NOT_NEEDED, facts, needless)
         skipped = operation.model_copy(update={"phase": OperationPhase.SKIPPED})
         return Outcome(with_step(status, index, skipped), requeue_after=timedelta())
+    if (overtaken := _overtaken(plan, status, facts)) is not None:
+        failed = fail(operation, overtaken, facts)
+        return Outcome(with_step(status, index, failed), requeue_after=timedelta())
     status, changed = ask_guards(plan, status, step, facts)
     late = facts.now >= begins_by(step, status, index)
     if changed:
@@ -217,6 +220,18 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     return Outcome(with_step(status, index, operation), requeue_after=timedelta())
 
 
+_OVERTAKEN = ("IncidentGone", "IncidentResolved", "Expired")
+
+
+def _overtaken(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> str | None:
+    """Why the first write of a plan comes too late, one of the above: steps before it may have waited for long."""
+    if any(s.intent for s in status.steps):
+        return None
+    if facts.incident is None or facts.incident.status.phase is IncidentPhase.RESOLVED:
+        return "IncidentGone" if facts.incident is None else "IncidentResolved"
+    return "Expired" if facts.latest >= plan.spec.expires_at else None
+
+
 def _find_copies(plan: RecoveryPlan, status: RecoveryPlanStatus) -> dict[str, str]:
     """The task definitions that the plan registered, by the ARN of what they are copies of."""
     copies = {}
@@ -232,7 +247,7 @@ def _after_failure(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, f
     step, operation = plan.spec.steps[index], status.steps[index]
     reason = operation.reason or "StepFailed"
     touched = any(took_effect(s) for s in status.steps)
-    if reason == "PreconditionChanged" and not touched:
+    if reason in {"PreconditionChanged", *_OVERTAKEN} and not touched:
         return Outcome(finish(status, PlanPhase.CANCELLED, reason, facts))
     person_must_look = operation.verdict is Verdict.INCONCLUSIVE or reason in {"EffectUnknown", "ForeignChange"}
     stop = reason in {"Rejected", "Deleted"}

@@ -255,7 +255,10 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
     if validation.type is ValidationType.LOG:
         return await _count_log(context, plan, target, validation, since)
     now = context.clock()
-    name = parse_expression(validation.expression or "").name
+    try:
+        name = parse_expression(validation.expression or "").name
+    except ValueError:  # The step says so when it is verified.
+        return None
     for measured in find_measured(context, plan.metadata.namespace, plan.spec.service_ref.name):
         watch, condition = measured.watch, measured.condition
         if condition.name != name:

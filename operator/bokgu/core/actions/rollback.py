@@ -26,6 +26,7 @@ class Rollback:
         wanted = step.parameters.service_revision_arn if step.parameters else None
         if wanted is None:
             raise ValueError("rollback_to_previous_version needs parameters.serviceRevisionArn")
+        _check_shown(step, wanted, live, target)
         if live.deployment is not None and live.deployment.status in IN_FLIGHT:
             if (elsewhere := returns_elsewhere(live.deployment, wanted)) is not None:
                 raise ValueError(elsewhere)
@@ -39,6 +40,18 @@ class Rollback:
         found = live.revisions.get(forward.before.service_revision_arn or "")
         set_by_step = step.parameters.service_revision_arn if step.parameters else None
         return _restore(found, live.revisions.get(live.service.service_revision_arn or set_by_step or ""), target)
+
+
+def _check_shown(step: Step, wanted: str, live: LiveState, target: Target) -> None:
+    """What people have read is what is restored: a revision of this service, with the task definition that is named
+    beside it. Raises ValueError."""
+    path = f":service-revision/{target.cluster.rpartition('/')[2]}/{target.service}/"
+    if path not in wanted:
+        raise ValueError(f"{wanted} is no service revision of {target.service}")
+    shown, found = step.parameters.task_definition if step.parameters else None, live.revisions.get(wanted)
+    if shown is not None and (found is None or found.task_definition != shown):
+        known = found.task_definition if found else "what ECS does not tell"
+        raise ValueError(f"parameters.taskDefinition is {shown}, and {wanted} has {known}")
 
 
 def returns_elsewhere(deployment: DescribedDeployment, wanted: str) -> str | None:

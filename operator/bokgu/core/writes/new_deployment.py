@@ -9,6 +9,10 @@ from bokgu.api.recovery_plan import Intent, OperationStatus
 from bokgu.core.live_state import LiveState
 from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
 
+BEGUN_WITHIN = timedelta(seconds=90)
+"""A deployment of ours begins within so long of its intent: the call is made within ten seconds, and waited for as long
+again; the rest is for clocks that differ. A later one is somebody else's."""
+
 
 class NewDeployment:
     """A deployment that was not there before, of the task definition asked for, is the effect."""
@@ -29,7 +33,8 @@ class NewDeployment:
         if len(fresh) > 1:
             return Effect(seen=False, ambiguous=True)
         wanted = request_arguments(intent.request).get("taskDefinition", before.task_definition)
-        if fresh and fresh[0].task_definition == wanted:
+        late = bool(fresh) and fresh[0].created_at > intent.written_at + BEGUN_WITHIN
+        if fresh and fresh[0].task_definition == wanted and not late:
             return Effect(True, False, fresh[0].id, service.service_revision_arn)
         return Effect(seen=False, ambiguous=bool(fresh))
 
