@@ -10,8 +10,8 @@ import pytest
 
 from bokgu.api.meta import Target
 from bokgu.api.observed import AutomationExecution, AwsError, StoppedContainer, Task
-from bokgu.api.recovery_plan import Answer, AwsRequest, OperationStatus, Step
-from bokgu.api.vocabulary import PlanPhase
+from bokgu.api.recovery_plan import Answer, AwsRequest, OperationStatus, Step, StepStatus
+from bokgu.api.vocabulary import OperationPhase, PlanPhase
 from bokgu.aws.sending import _read_run
 from bokgu.core.actions.action import AlreadyOver
 from bokgu.core.actions.table import AWS_ACTIONS
@@ -23,6 +23,7 @@ from bokgu.core.undo import next_undo
 from bokgu.core.writes.automation import FAILED, find_tag
 from bokgu.core.writes.table import complete, find_change, write_of
 from bokgu.core.writes.token import as_uuid, carry_token
+from bokgu.reconcile.runs import is_followed
 from tests.unit.facts import (
     ALICE,
     ARN,
@@ -289,6 +290,28 @@ def test_what_has_ended_by_itself_is_not_undone(phase: str, reason: str | None, 
     }
     one = plan(run_task(rollback={"action": "run_task"}), status={"startedAt": NOW, "steps": [done]})
     assert (next_undo(one, one.status) is not None) is undone
+
+
+UNDONE = OperationStatus(phase=OperationPhase.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        ({"phase": OperationPhase.IN_PROGRESS}, True),
+        ({"phase": OperationPhase.FAILED}, True),
+        ({"phase": OperationPhase.SKIPPED}, True),
+        ({"phase": OperationPhase.SKIPPED, "rollback": OperationStatus(phase=OperationPhase.IN_PROGRESS)}, True),
+        ({"phase": OperationPhase.SKIPPED, "rollback": UNDONE}, False),
+        ({"phase": OperationPhase.FAILED, "rollback": UNDONE}, False),
+        ({"phase": OperationPhase.COMPLETED}, False),
+        ({"phase": OperationPhase.SKIPPED, "intent": None}, False),
+    ],
+)
+def test_s1_a_run_is_read_until_it_is_done_or_undone(fields: Raw, *, read: bool) -> None:
+    """One that was skipped too: an undo stops it."""
+    step = {"name": "run", "intent": intent(RUN, service()), "answer": Answer(at=NOW, result="Accepted")}
+    assert is_followed(StepStatus.model_validate(step | fields)) is read
 
 
 def test_a_run_with_no_rollback_is_left_to_itself() -> None:

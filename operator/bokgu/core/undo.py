@@ -16,7 +16,8 @@ from bokgu.core.writes.table import find_change
 from bokgu.core.writes.token import carry_token
 from bokgu.core.writes.write import observe_before, took_effect
 
-_UNDO_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
+UNDO_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
+"""Phases of an undo that nothing more is done about."""
 
 
 def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
@@ -36,7 +37,7 @@ def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         undo = _write_undo_intent(step, forward, undo, status, facts)
         return Outcome(
             with_undo(status, index, undo),
-            requeue_after=timedelta() if undo.intent or undo.phase in _UNDO_OVER else facts.timing.poll,
+            requeue_after=timedelta() if undo.intent or undo.phase in UNDO_OVER else facts.timing.poll,
         )
     moved = follow_operation(undo, parse_duration(step.timeout), timedelta(), facts, serves=False)
     undo = moved.operation
@@ -49,7 +50,7 @@ def next_undo(plan: RecoveryPlan, status: RecoveryPlanStatus) -> int | None:
     """The last step with an effect whose undo is not over yet."""
     for index in reversed(range(len(status.steps))):
         step = status.steps[index]
-        over = step.rollback is not None and step.rollback.phase in _UNDO_OVER
+        over = step.rollback is not None and step.rollback.phase in UNDO_OVER
         over = over or (plan.spec.steps[index].action.runs and _has_ended(step))
         if took_effect(step) and plan.spec.steps[index].rollback and not over:
             return index

@@ -7,21 +7,20 @@ from bokgu.api.vocabulary import Action, OperationPhase
 from bokgu.aws.automations import fetch_execution, find_executions
 from bokgu.aws.client import AwsClient
 from bokgu.aws.tasks import fetch_run, list_tasks
+from bokgu.core.undo import UNDO_OVER
 from bokgu.core.writes.automation import find_tag
 from bokgu.core.writes.write import request_arguments
-
-_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.SKIPPED})
 
 
 async def fetch_runs(
     aws: AwsClient, plan: RecoveryPlan, target: Target
 ) -> tuple[dict[str, Task], dict[str, AutomationExecution]]:
     """Tasks by ARN, and executions by id and by the key of their tag, of the steps that may have started one and are
-    not behind. Raises AwsError."""
+    neither done nor undone. Raises AwsError."""
     tasks: dict[str, Task] = {}
     executions: dict[str, AutomationExecution] = {}
     for step, status in zip(plan.spec.steps, plan.status.steps, strict=False):
-        if status.intent is None or status.phase in _OVER:
+        if status.intent is None or not is_followed(status):
             continue
         role = status.intent.role_arn
         own = target.model_copy(update={"role_arn": role}) if role else target
@@ -30,6 +29,12 @@ async def fetch_runs(
         if step.action is Action.AUTOMATION:
             executions |= await _fetch_executions(aws, own, status)
     return tasks, executions
+
+
+def is_followed(status: StepStatus) -> bool:
+    """Whether what the step started still matters. One that was skipped may still run, and then its undo stops it."""
+    undone = status.rollback is not None and status.rollback.phase in UNDO_OVER
+    return status.intent is not None and status.phase is not OperationPhase.COMPLETED and not undone
 
 
 async def _fetch_tasks(aws: AwsClient, target: Target, status: StepStatus) -> tuple[Task, ...]:
