@@ -11,7 +11,7 @@ import pytest
 from bokgu.api.meta import Target
 from bokgu.api.observed import AutomationExecution, AwsError, StoppedContainer, Task
 from bokgu.api.recovery_plan import Answer, AwsRequest, OperationStatus, Step, StepStatus
-from bokgu.api.vocabulary import OperationPhase, PlanPhase
+from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
 from bokgu.aws.sending import _read_run
 from bokgu.core.actions.action import AlreadyOver
 from bokgu.core.actions.table import AWS_ACTIONS
@@ -108,6 +108,23 @@ def test_s3_every_attempt_carries_the_same_token() -> None:
     for request in (RUN, START):
         assert carry_token(request, f"{STABLE}-2").arguments == request.arguments
         assert write_of(request).repeatable
+
+
+def test_a_request_that_is_too_long_with_its_token_fails_the_step() -> None:
+    """16384 characters are kept of a request."""
+
+    def of_length(padding: int) -> Raw:
+        command = [*(["\u00e9" * 512] * 5), "x" * 512, "x" * padding]
+        return run_task(parameters={"taskDefinition": task_definition(9), "container": "job", "command": command})
+
+    def measure(raw: Raw) -> int:
+        asked = AWS_ACTIONS[Action.RUN_TASK].ask(Step.model_validate(raw), LiveState(service()), TARGET)
+        return len(asked.request.arguments)
+
+    world = World(plan(of_length(16384 - measure(of_length(0)))))
+    world.protected = protected_service(**RUNS)
+    world.until(PlanPhase.FAILED)
+    assert (world.status.reason, world.sent) == ("CannotBuildRequest", [])
 
 
 # What may be started

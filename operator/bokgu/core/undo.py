@@ -79,19 +79,20 @@ def _write_undo_intent(
         return undo
     if changed and changed.foreign:
         return fail(undo, "ForeignChange", facts, f"not undone: {changed.message}")
+    attempt = undo.attempt + 1
+    token = f"{intent.token}-undo-{attempt}"
     try:
         asked = AWS_ACTIONS[step.action].ask_undo(step, intent, live, target)
+        request = carry_token(asked.request, token)
     except AlreadyOver as over:
         return succeed(undo, facts, str(over))
     except ValueError as error:
         return fail(undo, "CannotBuildRequest", facts, str(error))
-    attempt = undo.attempt + 1
-    token = f"{intent.token}-undo-{attempt}"
     again = intent.model_copy(
         update={
             "token": token,
             "attempt": attempt,
-            "request": carry_token(asked.request, token),
+            "request": request,
             "restores": asked.restores,
             "before": observe_before(live),
             "holder": facts.holder,
