@@ -1,8 +1,9 @@
 """run_task and ssm_automation: what may be started, how it is recognised, and how it ends."""
 
+import asyncio
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from bokgu.api.meta import Target
 from bokgu.api.observed import AutomationExecution, AwsError, StoppedContainer, Task
 from bokgu.api.recovery_plan import Answer, AwsRequest, OperationStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
+from bokgu.aws.client import AwsClient
 from bokgu.aws.sending import _read_run
 from bokgu.core.actions.action import AlreadyOver
 from bokgu.core.actions.table import AWS_ACTIONS
@@ -23,7 +25,7 @@ from bokgu.core.undo import next_undo
 from bokgu.core.writes.automation import FAILED, find_tag
 from bokgu.core.writes.table import complete, find_change, write_of
 from bokgu.core.writes.token import as_uuid, carry_token
-from bokgu.reconcile.runs import is_followed
+from bokgu.reconcile.runs import fetch_runs, is_followed
 from tests.unit.facts import (
     ALICE,
     ARN,
@@ -323,12 +325,54 @@ UNDONE = OperationStatus(phase=OperationPhase.COMPLETED)
         ({"phase": OperationPhase.FAILED, "rollback": UNDONE}, False),
         ({"phase": OperationPhase.COMPLETED}, False),
         ({"phase": OperationPhase.SKIPPED, "intent": None}, False),
+        ({"phase": OperationPhase.FAILED, "answer": {"at": NOW, "result": "Refused"}}, False),
+        ({"phase": OperationPhase.FAILED, "answer": {"at": NOW, "result": "NotSent"}}, False),
+        ({"phase": OperationPhase.FAILED, "answer": {"at": NOW, "result": "Unknown"}}, True),
+        ({"phase": OperationPhase.IN_PROGRESS, "answer": None}, True),
     ],
 )
 def test_s1_a_run_is_read_until_it_is_done_or_undone(fields: Raw, *, read: bool) -> None:
     """One that was skipped too: an undo stops it."""
     step = {"name": "run", "intent": intent(RUN, service()), "answer": Answer(at=NOW, result="Accepted")}
-    assert is_followed(StepStatus.model_validate(step | fields)) is read
+    status = StepStatus.model_validate(step | fields)
+    assert is_followed(status, ()) is read
+    assert not is_followed(status, {"p-1-1"})
+
+
+def test_s1_a_run_that_cannot_be_read_is_left_out_and_holds_nothing_up() -> None:
+    """The client has the grant of no role: it refuses the reads as AWS does."""
+    done = {"name": "run", "intent": intent(RUN, service(), role_arn=ROLE), "answer": {"at": NOW, "result": "Accepted"}}
+    one = plan(run_task(), status={"startedAt": NOW, "steps": [StepStatus.model_validate(done).to_dict()]})
+    aws = AwsClient("http://127.0.0.1:1", 1)
+    assert asyncio.run(fetch_runs(aws, one, TARGET, ())) == ({}, {})
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_s1_an_undo_waits_for_a_run_that_is_not_seen_no_longer_than_ecs_may_be_late(*, back: bool) -> None:
+    world = World(plan(run_task(rollback={"action": "run_task"})))
+    world.protected = protected_service(**RUNS)
+    world.until_sent()
+    hidden, since = world.runs, world.now
+    world.runs = {}
+    world.tally = tally(ALICE, BOB, REJECT)
+    world.until(PlanPhase.ROLLING_BACK)
+    for _ in range(3):
+        world.now += world.do().requeue_after or timedelta()
+    assert not world.over
+    world.runs = hidden if back else {}
+    world.until(PlanPhase.ROLLED_BACK, PlanPhase.ROLLBACK_FAILED)
+    assert (world.status.phase is PlanPhase.ROLLED_BACK) is back
+    assert [s.request.operation for s in world.sent] == ["RunTask", *(["StopTask"] if back else [])]
+    assert world.now < since + 10 * MINUTE
+
+
+def test_s3_a_run_that_was_not_read_has_not_stopped() -> None:
+    """Other tasks were read: those of another step, or of the service."""
+    stop = undo_of(run_task(), RUN, seen(task(5, started_by=STABLE)))
+    others = LiveState(service(), tasks={task_arn(1): task(1)}, runs={task_arn(6): task(6)})
+    made = intent(stop, service(), role_arn=ROLE)
+    assert not write_of(stop).find_effect(made, others).seen
+    assert not complete(OperationStatus(intent=made, answer=Answer(at=NOW, result="Accepted")), others)
 
 
 def test_a_run_with_no_rollback_is_left_to_itself() -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from bokgu.api.fields import parse_duration
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
-from bokgu.core.actions.action import AlreadyOver
+from bokgu.core.actions.action import AlreadyOver, NotSeen
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.deadlines import effect_by
 from bokgu.core.operation import fail, follow_operation, may_be_stale, pace, succeed
@@ -86,6 +86,10 @@ def _write_undo_intent(
         request = carry_token(asked.request, token)
     except AlreadyOver as over:
         return succeed(undo, facts, str(over))
+    except NotSeen as unseen:
+        if facts.now < started + facts.timing.consistency_delay:
+            return undo
+        return fail(undo, "CannotBuildRequest", facts, str(unseen))  # The undos of earlier steps must go on (S1).
     except ValueError as error:
         return fail(undo, "CannotBuildRequest", facts, str(error))
     again = intent.model_copy(
