@@ -57,7 +57,7 @@ LAUNCH = {"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration
 
 
 def automation(**fields: Any) -> Raw:
-    parameters = {"documentName": "Repair", "documentParameters": {"Cluster": ["shop"]}}
+    parameters = {"documentName": "Repair", "documentVersion": "3", "documentParameters": {"Cluster": ["shop"]}}
     step = {"name": "run", "action": "ssm_automation", "parameters": parameters, "timeout": "30m", "onFailure": "Stop"}
     return step | fields
 
@@ -95,12 +95,15 @@ def test_a_task_is_run_as_those_of_the_service_are() -> None:
 
 def test_a_document_is_started_with_a_token_and_a_tag_that_it_is_found_by() -> None:
     said = arguments(START)
-    assert (said["DocumentName"], said["Parameters"]) == ("Repair", {"Cluster": ["shop"]})
+    assert (said["DocumentName"], said["DocumentVersion"]) == ("Repair", "3")
+    assert said["Parameters"] == {"Cluster": ["shop"]}
     assert str(UUID(said["ClientToken"])) == as_uuid(STABLE)
     assert find_tag(START) == f"bokgu:intent:{STABLE}"
 
 
-@pytest.mark.parametrize("step", [run_task(parameters=None), automation(parameters=None)])
+@pytest.mark.parametrize(
+    "step", [run_task(parameters=None), automation(parameters=None), automation(parameters={"documentName": "Repair"})]
+)
 def test_a_step_that_names_nothing_starts_nothing(step: Raw) -> None:
     with pytest.raises(ValueError, match="needs parameters"):
         asked(step)

@@ -16,11 +16,12 @@ class SsmAutomation:
     def ask(self, step: Step, live: LiveState, target: Target) -> Asked:
         """StartAutomationExecution."""
         parameters = step.parameters
-        if parameters is None or parameters.document_name is None:
-            raise ValueError("ssm_automation needs parameters.documentName")
-        arguments: dict[str, Any] = {"DocumentName": parameters.document_name}
-        if parameters.document_version:
-            arguments["DocumentVersion"] = parameters.document_version
+        if parameters is None or parameters.document_name is None or parameters.document_version is None:
+            raise ValueError("ssm_automation needs parameters.documentName and documentVersion")
+        arguments: dict[str, Any] = {
+            "DocumentName": parameters.document_name,
+            "DocumentVersion": parameters.document_version,
+        }
         if parameters.document_parameters:
             arguments["Parameters"] = {n: list(values) for n, values in parameters.document_parameters.items()}
         return Asked(build_request("ssm", "StartAutomationExecution", arguments))
