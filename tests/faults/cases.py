@@ -144,7 +144,7 @@ def _list_document(play: Play) -> None:
 
 def _execute(play: Play) -> list[Raw]:
     name = "ssm_automation"
-    return [_step(name, parameters={"documentName": play.name}, rollback={"action": name})]
+    return [_step(name, parameters={"documentName": play.name, "documentVersion": "1"}, rollback={"action": name})]
 
 
 def _surge(play: Play, _: Steps) -> None:

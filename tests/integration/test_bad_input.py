@@ -180,6 +180,8 @@ NO_MAXIMUM = "maxCapacity is for a scale_out with minCapacity, and not below tha
 NEEDS_COUNT = "scale_in needs parameters.desiredCount, or minCapacity to give a minimum back"
 NOT_FOR_THIS = "desiredCount and minCapacity are for scale_out and scale_in"
 NEEDS_DURATION = "wait needs parameters.duration, from 1s to 24h, and a timeout that is not shorter"
+NEEDS_REVISION = "an ARN that ends in its revision"
+NEEDS_VERSION = "ssm_automation needs parameters.documentName and documentVersion, a number"
 ONLY_WAITS = "duration and calm are for wait, which has no validation"
 
 
@@ -199,6 +201,10 @@ ONLY_WAITS = "duration and calm are for wait, which has no validation"
         (_step("wait", duration="25h") | {"timeout": "26h"}, NEEDS_DURATION),
         (_step("wait", duration="31m"), NEEDS_DURATION),
         (_step("scale_out", desiredCount=5, calm=True), ONLY_WAITS),
+        (_step("run_task", taskDefinition="job"), NEEDS_REVISION),
+        (_step("register_task_definition", taskDefinition="job:"), NEEDS_REVISION),
+        (_step("ssm_automation", documentName="Repair"), NEEDS_VERSION),
+        (_step("ssm_automation", documentName="Repair", documentVersion="$DEFAULT"), NEEDS_VERSION),
         (_step("scale_in", minCapacity=0) | {"rollback": {"action": "scale_out"}}, "only rollback_to_previous_version"),
     ],
 )

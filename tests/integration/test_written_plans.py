@@ -126,7 +126,7 @@ def test_a_document_is_executed_and_followed_to_its_end(
     world.simulator.declare_automation(document, seconds=120, result=result, message="no node answered")
     allowed = {"roleArn": runs_role(USUAL), "documents": [document]}
     scene = new_scene(allowedActions=["ssm_automation"], automation=allowed)
-    parameters = {"documentName": document, "documentParameters": {"Cluster": [CLUSTER]}}
+    parameters = {"documentName": document, "documentVersion": "1", "documentParameters": {"Cluster": [CLUSTER]}}
     plan = write_plan(scene, "ssm_automation", parameters)
     scene.wait("it is over", lambda: plan()["status"]["phase"] in {"Completed", "Failed"}, 40)
     assert plan()["status"]["phase"] == phase

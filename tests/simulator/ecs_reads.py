@@ -128,10 +128,9 @@ class EcsReads:
     def list_tasks(self, request: Json) -> Json:
         """ListTasks by serviceName, startedBy, family, launchType and desiredStatus (default RUNNING).
 
-        "When you specify startedBy as the filter, it must be the only filter that you use": which is taken to allow
-        desiredStatus, as there is no other way to find what has stopped.
+        "When you specify startedBy as the filter, it must be the only filter that you use": which is taken at its word.
         """
-        others = request.keys() & {"serviceName", "family", "launchType", "containerInstance"}
+        others = request.keys() & {"serviceName", "family", "launchType", "containerInstance", "desiredStatus"}
         if "startedBy" in request and others:
             raise AwsError("InvalidParameterException", "startedBy must be the only filter.")
         cluster = self._ecs.find_cluster(request.get("cluster"))

@@ -22,6 +22,7 @@ from tests.unit.facts import (
     plan,
     restart,
     roll_back,
+    run_task,
     scale_out,
     service,
     service_deployment_arn,
@@ -33,9 +34,17 @@ SETTLE = 5 * MINUTE
 SENT = NOW - 30 * MINUTE
 
 
-def operation(arguments: str, *, number: int, desired: int = 3, result: str = "Accepted", at: datetime = SENT) -> Any:
+def operation(
+    arguments: str,
+    *,
+    number: int,
+    desired: int = 3,
+    result: str = "Accepted",
+    at: datetime = SENT,
+    sent: str = "UpdateService",
+) -> Any:
     """A step that sent those arguments to a service that ran the task definition of that number."""
-    request = {"service": "ecs", "operation": "UpdateService", "arguments": arguments}
+    request = {"service": "ecs", "operation": sent, "arguments": arguments}
     intent = {
         "token": "t",
         "attempt": 1,
@@ -65,6 +74,10 @@ STOPPED = completed(
 )
 
 
+RAN = completed(
+    run_task(9),
+    operation(f'{{"taskDefinition":"{task_definition(9)}","startedBy":"t"}}', number=2, sent="RunTask"),
+)
 SCALED_BOTH_WAYS = completed(
     scale_out(5),
     {**scale_out(3), "name": "scale-in", "action": "scale_in"},
@@ -76,6 +89,7 @@ SCALED_BOTH_WAYS = completed(
 @pytest.mark.parametrize(
     ("done", "now", "said"),
     [
+        (RAN, service(number=2), None),
         (SCALED_BOTH_WAYS, service(desired=3), None),
         (SCALED_BOTH_WAYS, service(desired=5), "desiredCount is 5 again, not the 3 that was set"),
         (SCALED, service(desired=5), None),

@@ -1,8 +1,9 @@
 """run_task and ssm_automation: what may be started, how it is recognised, and how it ends."""
 
+import asyncio
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,9 @@ import pytest
 
 from bokgu.api.meta import Target
 from bokgu.api.observed import AutomationExecution, AwsError, StoppedContainer, Task
-from bokgu.api.recovery_plan import Answer, AwsRequest, OperationStatus, Step
-from bokgu.api.vocabulary import PlanPhase
+from bokgu.api.recovery_plan import Answer, AwsRequest, OperationStatus, Step, StepStatus
+from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase
+from bokgu.aws.client import AwsClient
 from bokgu.aws.sending import _read_run
 from bokgu.core.actions.action import AlreadyOver
 from bokgu.core.actions.table import AWS_ACTIONS
@@ -23,6 +25,7 @@ from bokgu.core.undo import next_undo
 from bokgu.core.writes.automation import FAILED, find_tag
 from bokgu.core.writes.table import complete, find_change, write_of
 from bokgu.core.writes.token import as_uuid, carry_token
+from bokgu.reconcile.runs import fetch_runs, is_followed
 from tests.unit.facts import (
     ALICE,
     ARN,
@@ -54,7 +57,7 @@ LAUNCH = {"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration
 
 
 def automation(**fields: Any) -> Raw:
-    parameters = {"documentName": "Repair", "documentParameters": {"Cluster": ["shop"]}}
+    parameters = {"documentName": "Repair", "documentVersion": "3", "documentParameters": {"Cluster": ["shop"]}}
     step = {"name": "run", "action": "ssm_automation", "parameters": parameters, "timeout": "30m", "onFailure": "Stop"}
     return step | fields
 
@@ -92,12 +95,15 @@ def test_a_task_is_run_as_those_of_the_service_are() -> None:
 
 def test_a_document_is_started_with_a_token_and_a_tag_that_it_is_found_by() -> None:
     said = arguments(START)
-    assert (said["DocumentName"], said["Parameters"]) == ("Repair", {"Cluster": ["shop"]})
+    assert (said["DocumentName"], said["DocumentVersion"]) == ("Repair", "3")
+    assert said["Parameters"] == {"Cluster": ["shop"]}
     assert str(UUID(said["ClientToken"])) == as_uuid(STABLE)
     assert find_tag(START) == f"bokgu:intent:{STABLE}"
 
 
-@pytest.mark.parametrize("step", [run_task(parameters=None), automation(parameters=None)])
+@pytest.mark.parametrize(
+    "step", [run_task(parameters=None), automation(parameters=None), automation(parameters={"documentName": "Repair"})]
+)
 def test_a_step_that_names_nothing_starts_nothing(step: Raw) -> None:
     with pytest.raises(ValueError, match="needs parameters"):
         asked(step)
@@ -107,6 +113,23 @@ def test_s3_every_attempt_carries_the_same_token() -> None:
     for request in (RUN, START):
         assert carry_token(request, f"{STABLE}-2").arguments == request.arguments
         assert write_of(request).repeatable
+
+
+def test_a_request_that_is_too_long_with_its_token_fails_the_step() -> None:
+    """16384 characters are kept of a request."""
+
+    def of_length(padding: int) -> Raw:
+        command = [*(["\u00e9" * 512] * 5), "x" * 512, "x" * padding]
+        return run_task(parameters={"taskDefinition": task_definition(9), "container": "job", "command": command})
+
+    def measure(raw: Raw) -> int:
+        asked = AWS_ACTIONS[Action.RUN_TASK].ask(Step.model_validate(raw), LiveState(service()), TARGET)
+        return len(asked.request.arguments)
+
+    world = World(plan(of_length(16384 - measure(of_length(0)))))
+    world.protected = protected_service(**RUNS)
+    world.until(PlanPhase.FAILED)
+    assert (world.status.reason, world.sent) == ("CannotBuildRequest", [])
 
 
 # What may be started
@@ -289,6 +312,70 @@ def test_what_has_ended_by_itself_is_not_undone(phase: str, reason: str | None, 
     }
     one = plan(run_task(rollback={"action": "run_task"}), status={"startedAt": NOW, "steps": [done]})
     assert (next_undo(one, one.status) is not None) is undone
+
+
+UNDONE = OperationStatus(phase=OperationPhase.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        ({"phase": OperationPhase.IN_PROGRESS}, True),
+        ({"phase": OperationPhase.FAILED}, True),
+        ({"phase": OperationPhase.SKIPPED}, True),
+        ({"phase": OperationPhase.SKIPPED, "rollback": OperationStatus(phase=OperationPhase.IN_PROGRESS)}, True),
+        ({"phase": OperationPhase.SKIPPED, "rollback": UNDONE}, False),
+        ({"phase": OperationPhase.FAILED, "rollback": UNDONE}, False),
+        ({"phase": OperationPhase.COMPLETED}, False),
+        ({"phase": OperationPhase.SKIPPED, "intent": None}, False),
+        ({"phase": OperationPhase.FAILED, "answer": {"at": NOW, "result": "Refused"}}, False),
+        ({"phase": OperationPhase.FAILED, "answer": {"at": NOW, "result": "NotSent"}}, False),
+        ({"phase": OperationPhase.FAILED, "answer": {"at": NOW, "result": "Unknown"}}, True),
+        ({"phase": OperationPhase.IN_PROGRESS, "answer": None}, True),
+    ],
+)
+def test_s1_a_run_is_read_until_it_is_done_or_undone(fields: Raw, *, read: bool) -> None:
+    """One that was skipped too: an undo stops it."""
+    step = {"name": "run", "intent": intent(RUN, service()), "answer": Answer(at=NOW, result="Accepted")}
+    status = StepStatus.model_validate(step | fields)
+    assert is_followed(status, ()) is read
+    assert not is_followed(status, {"p-1-1"})
+
+
+def test_s1_a_run_that_cannot_be_read_is_left_out_and_holds_nothing_up() -> None:
+    """The client has the grant of no role: it refuses the reads as AWS does."""
+    done = {"name": "run", "intent": intent(RUN, service(), role_arn=ROLE), "answer": {"at": NOW, "result": "Accepted"}}
+    one = plan(run_task(), status={"startedAt": NOW, "steps": [StepStatus.model_validate(done).to_dict()]})
+    aws = AwsClient("http://127.0.0.1:1", 1)
+    assert asyncio.run(fetch_runs(aws, one, TARGET, ())) == ({}, {})
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_s1_an_undo_waits_for_a_run_that_is_not_seen_no_longer_than_ecs_may_be_late(*, back: bool) -> None:
+    world = World(plan(run_task(rollback={"action": "run_task"})))
+    world.protected = protected_service(**RUNS)
+    world.until_sent()
+    hidden, since = world.runs, world.now
+    world.runs = {}
+    world.tally = tally(ALICE, BOB, REJECT)
+    world.until(PlanPhase.ROLLING_BACK)
+    for _ in range(3):
+        world.now += world.do().requeue_after or timedelta()
+    assert not world.over
+    world.runs = hidden if back else {}
+    world.until(PlanPhase.ROLLED_BACK, PlanPhase.ROLLBACK_FAILED)
+    assert (world.status.phase is PlanPhase.ROLLED_BACK) is back
+    assert [s.request.operation for s in world.sent] == ["RunTask", *(["StopTask"] if back else [])]
+    assert world.now < since + 10 * MINUTE
+
+
+def test_s3_a_run_that_was_not_read_has_not_stopped() -> None:
+    """Other tasks were read: those of another step, or of the service."""
+    stop = undo_of(run_task(), RUN, seen(task(5, started_by=STABLE)))
+    others = LiveState(service(), tasks={task_arn(1): task(1)}, runs={task_arn(6): task(6)})
+    made = intent(stop, service(), role_arn=ROLE)
+    assert not write_of(stop).find_effect(made, others).seen
+    assert not complete(OperationStatus(intent=made, answer=Answer(at=NOW, result="Accepted")), others)
 
 
 def test_a_run_with_no_rollback_is_left_to_itself() -> None:

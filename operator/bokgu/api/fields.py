@@ -35,6 +35,9 @@ def format_timestamp(moment: datetime) -> str:
 TIMESTAMP_PATTERN = r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$"
 """Timestamps are in UTC and of this millennium: of the others not all programs make the same moment, or any."""
 
+NAMES_REVISION = "{0}.matches(':[0-9]+$')"
+"""Rule for a task definition that is always the same: of a family alone ECS takes the latest revision."""
+
 Timestamp = Annotated[datetime, PlainSerializer(format_timestamp, when_used="json")]
 
 ObjectName = Annotated[

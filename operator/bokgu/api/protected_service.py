@@ -5,7 +5,18 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from bokgu.api.detector import PERIOD_RULE, Detection
-from bokgu.api.fields import ApiModel, Arn, DecimalString, Duration, Line, ObjectName, Timestamp, Uid, Word
+from bokgu.api.fields import (
+    NAMES_REVISION,
+    ApiModel,
+    Arn,
+    DecimalString,
+    Duration,
+    Line,
+    ObjectName,
+    Timestamp,
+    Uid,
+    Word,
+)
 from bokgu.api.meta import Conditions, Resource, Target, UidReference
 from bokgu.api.vocabulary import Action, ApiType, IncidentType, Mode, Preset, Severity
 
@@ -49,6 +60,14 @@ class RollbackLimits(ApiModel):
 
 class RunTaskLimits(ApiModel):
     """What run_task may start."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": f"!has(self.taskDefinitions) || self.taskDefinitions.all(d, {NAMES_REVISION.format('d')})",
+            "message": "taskDefinitions: each must end in its revision, such as :7: ECS resolves one without when it is"
+            " used",
+        },
+    )
 
     role_arn: Arn = Field(
         description="IAM role that starts the tasks, and no other: what a task may do is beyond what Bokgu may."

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from bokgu.api.fields import (
+    NAMES_REVISION,
     ApiModel,
     Arn,
     DecimalString,
@@ -111,7 +112,7 @@ class StepParameters(ApiModel):
     document_name: Arn | None = Field(
         default=None, description="ssm_automation: name or ARN of the Automation document to start."
     )
-    document_version: Word | None = Field(default=None, description="ssm_automation: its version; default: $DEFAULT.")
+    document_version: Word | None = Field(default=None, description="ssm_automation: its version, a number.")
     document_parameters: (
         Annotated[
             dict[str, Annotated[tuple[Annotated[str, StringConstraints(max_length=512)], ...], Field(max_length=16)]],
@@ -319,14 +320,11 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: stop_unhealthy_tasks needs parameters.task, the ARN of one task: a step stops one",
         },
         {
-            "rule": "self.steps.all(s, s.action != 'register_task_definition'"
-            " || (has(s.parameters) && has(s.parameters.taskDefinition)))",
-            "message": "spec.steps: register_task_definition needs parameters.taskDefinition, the ARN to copy",
-        },
-        {
-            "rule": "self.steps.all(s, s.action != 'run_task'"
-            " || (has(s.parameters) && has(s.parameters.taskDefinition)))",
-            "message": "spec.steps: run_task needs parameters.taskDefinition, an ARN with revision",
+            "rule": "self.steps.all(s, !(s.action in ['register_task_definition', 'run_task'])"
+            " || (has(s.parameters) && has(s.parameters.taskDefinition)"
+            f" && {NAMES_REVISION.format('s.parameters.taskDefinition')}))",
+            "message": "spec.steps: register_task_definition and run_task need parameters.taskDefinition, an ARN that"
+            " ends in its revision, such as :7: ECS resolves one without when it is used",
         },
         {
             "rule": "self.steps.all(s, !has(s.parameters) || !has(s.parameters.command)"
@@ -335,8 +333,10 @@ class RecoveryPlanSpec(ApiModel):
         },
         {
             "rule": "self.steps.all(s, s.action != 'ssm_automation'"
-            " || (has(s.parameters) && has(s.parameters.documentName)))",
-            "message": "spec.steps: ssm_automation needs parameters.documentName",
+            " || (has(s.parameters) && has(s.parameters.documentName) && has(s.parameters.documentVersion)"
+            " && s.parameters.documentVersion.matches('^[0-9]+$')))",
+            "message": "spec.steps: ssm_automation needs parameters.documentName and documentVersion, a number: Systems"
+            " Manager resolves $DEFAULT and $LATEST when the document is started",
         },
         {
             "rule": "self.steps.all(s, !has(s.rollback) || (s.rollback.action == s.action"

@@ -35,6 +35,19 @@ async def list_tasks(aws: AwsClient, target: Target, **filters: str) -> tuple[st
         request["nextToken"] = token
 
 
+async def find_run(aws: AwsClient, target: Target, *, family: str, started_by: str) -> tuple[str, ...]:
+    """ARNs of the tasks of the family that RunTask started with that startedBy, whether they run or have stopped.
+
+    startedBy "must be the only filter that you use" (API_ListTasks), and alone it finds no stopped task: those are
+    listed by their family and looked through. Raises AwsError.
+    """
+    if running := await list_tasks(aws, target, startedBy=started_by):
+        return running
+    stopped = await list_tasks(aws, target, family=family, desiredStatus="STOPPED")
+    described = await describe_tasks(aws, target, stopped)
+    return tuple(raw["taskArn"] for raw in described if raw.get("startedBy") == started_by)
+
+
 async def describe_tasks(aws: AwsClient, target: Target, arns: Iterable[str]) -> tuple[dict[str, Any], ...]:
     """Those tasks as ECS describes them (API_Task); what it has forgotten is left out. Raises AwsError."""
     wanted, found = sorted(set(arns)), []

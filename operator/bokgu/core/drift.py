@@ -48,8 +48,9 @@ def find_reversal(plan: RecoveryPlan, service: EcsService, settle: timedelta) ->
     plan the last one is what it has set.
     """
     found = None
-    effects = [o for o in plan.status.steps if o.intent and took_effect(o)]
-    counts = [o for o in effects if o.intent and write_of(o.intent.request).touches is Touches.COUNT]
+    done = [(write_of(o.intent.request).touches, o) for o in plan.status.steps if o.intent and took_effect(o)]
+    effects = [operation for touches, operation in done if touches is not Touches.NOTHING]
+    counts = [operation for touches, operation in done if touches is Touches.COUNT]
     for operation in effects:
         if operation.answer and operation not in counts[:-1]:
             seen_after = service.read_at >= operation.answer.at + settle

@@ -187,20 +187,21 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
             operation = fail(operation, "BlockedTooLong", facts, blocking.message if blocking else None)
         status = status.model_copy(update={"reason": blocking.reason if blocking else "ServiceUnreadable"})
         return Outcome(with_step(status, index, operation), requeue_after=facts.timing.poll)
+    attempt = operation.attempt + 1
+    token = f"{plan.metadata.uid[:8]}-{index + 1}-{attempt}"
     try:
         asked = AWS_ACTIONS[step.action].ask(step, replace(live, copies=_find_copies(plan, status)), status.target)
+        request = carry_token(asked.request, token)
     except ValueError as error:
         operation = fail(operation, "CannotBuildRequest", facts, str(error))
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
-    attempt = operation.attempt + 1
-    token = f"{plan.metadata.uid[:8]}-{index + 1}-{attempt}"
     intent = Intent(
         token=token,
         attempt=attempt,
         plan_uid=plan.metadata.uid,
         digest=facts.digest,
         approvals=facts.tally.counted,
-        request=carry_token(asked.request, token),
+        request=request,
         role_arn=find_own_role(step.action, facts.protected_service),
         restores=asked.restores,
         before=observe_before(live),

@@ -5,7 +5,7 @@ from datetime import timedelta
 from bokgu.api.fields import parse_duration
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
-from bokgu.core.actions.action import AlreadyOver
+from bokgu.core.actions.action import AlreadyOver, NotSeen
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.deadlines import effect_by
 from bokgu.core.operation import fail, follow_operation, may_be_stale, pace, succeed
@@ -16,7 +16,8 @@ from bokgu.core.writes.table import find_change
 from bokgu.core.writes.token import carry_token
 from bokgu.core.writes.write import observe_before, took_effect
 
-_UNDO_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
+UNDO_OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED})
+"""Phases of an undo that nothing more is done about."""
 
 
 def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> Outcome:
@@ -36,7 +37,7 @@ def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         undo = _write_undo_intent(step, forward, undo, status, facts)
         return Outcome(
             with_undo(status, index, undo),
-            requeue_after=timedelta() if undo.intent or undo.phase in _UNDO_OVER else facts.timing.poll,
+            requeue_after=timedelta() if undo.intent or undo.phase in UNDO_OVER else facts.timing.poll,
         )
     moved = follow_operation(undo, parse_duration(step.timeout), timedelta(), facts, serves=False)
     undo = moved.operation
@@ -49,7 +50,7 @@ def next_undo(plan: RecoveryPlan, status: RecoveryPlanStatus) -> int | None:
     """The last step with an effect whose undo is not over yet."""
     for index in reversed(range(len(status.steps))):
         step = status.steps[index]
-        over = step.rollback is not None and step.rollback.phase in _UNDO_OVER
+        over = step.rollback is not None and step.rollback.phase in UNDO_OVER
         over = over or (plan.spec.steps[index].action.runs and _has_ended(step))
         if took_effect(step) and plan.spec.steps[index].rollback and not over:
             return index
@@ -78,19 +79,24 @@ def _write_undo_intent(
         return undo
     if changed and changed.foreign:
         return fail(undo, "ForeignChange", facts, f"not undone: {changed.message}")
-    try:
-        asked = AWS_ACTIONS[step.action].ask_undo(step, intent, live, target)
-    except AlreadyOver as over:
-        return succeed(undo, facts, str(over))
-    except ValueError as error:
-        return fail(undo, "CannotBuildRequest", facts, str(error))
     attempt = undo.attempt + 1
     token = f"{intent.token}-undo-{attempt}"
+    try:
+        asked = AWS_ACTIONS[step.action].ask_undo(step, intent, live, target)
+        request = carry_token(asked.request, token)
+    except AlreadyOver as over:
+        return succeed(undo, facts, str(over))
+    except NotSeen as unseen:
+        if facts.now < started + facts.timing.consistency_delay:
+            return undo
+        return fail(undo, "CannotBuildRequest", facts, str(unseen))  # The undos of earlier steps must go on (S1).
+    except ValueError as error:
+        return fail(undo, "CannotBuildRequest", facts, str(error))
     again = intent.model_copy(
         update={
             "token": token,
             "attempt": attempt,
-            "request": carry_token(asked.request, token),
+            "request": request,
             "restores": asked.restores,
             "before": observe_before(live),
             "holder": facts.holder,

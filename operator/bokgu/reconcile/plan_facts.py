@@ -88,7 +88,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             deployment = await _deployment(context, plan, target, service)
             tasks = await find_tasks(context, plan, target, service, protected)
             definition = await _task_definition(context, plan, target)
-            runs, executions = await fetch_runs(context.aws, plan, target)
+            runs, executions = await fetch_runs(context.aws, plan, target, _sendable(context))
             healthy_targets = await _healthy_targets(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
             revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)

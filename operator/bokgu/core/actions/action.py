@@ -20,6 +20,10 @@ class AlreadyOver(ValueError):
     """What would be stopped has ended by itself: nothing is left to take back."""
 
 
+class NotSeen(ValueError):
+    """AWS does not show, or not yet, what would be stopped."""
+
+
 class AwsAction(Protocol):
     """An action that changes something in AWS. Both methods raise ValueError, with a sentence for people, where the
     step or the world does not say enough."""

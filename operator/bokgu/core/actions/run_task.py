@@ -4,7 +4,7 @@ from typing import Any
 
 from bokgu.api.meta import Target
 from bokgu.api.recovery_plan import Intent, Step
-from bokgu.core.actions.action import AlreadyOver, Asked
+from bokgu.core.actions.action import AlreadyOver, Asked, NotSeen
 from bokgu.core.live_state import LiveState
 from bokgu.core.writes.write import build_request, request_arguments
 
@@ -29,11 +29,11 @@ class RunTask:
         return Asked(build_request("ecs", "RunTask", arguments))
 
     def ask_undo(self, step: Step, forward: Intent, live: LiveState, target: Target) -> Asked:
-        """StopTask. Raises AlreadyOver where the task has ended."""
+        """StopTask. Raises AlreadyOver where the task has ended, NotSeen where it is not read."""
         token = request_arguments(forward.request)["startedBy"]
         task = next((t for t in live.runs.values() if t.started_by == token), None)
         if task is None:
-            raise ValueError("ECS does not describe the task that was started")
+            raise NotSeen("ECS does not describe the task that was started")
         if task.stopped:
             raise AlreadyOver(f"task {task.id} had ended; what it did is not taken back")
         arguments = {"cluster": target.cluster, "task": task.arn, "reason": "Bokgu stops the task that it started"}

@@ -17,10 +17,8 @@ class StopTask:
 
     def find_effect(self, intent: Intent, live: LiveState) -> Effect:
         """The task has stopped or is about to, whoever asked for it; ECS forgets stopped tasks after an hour."""
-        if live.tasks is None and not live.runs:
-            return Effect(seen=False)
         task = _stopped_one(intent, live)
-        return Effect(seen=task is None or task.stopped)
+        return Effect(seen=not _must_be_seen(intent, live) if task is None else task.stopped)
 
     def find_change(self, operation: OperationStatus, live: LiveState, ours: frozenset[str]) -> Change | None:
         """While the new task starts, somebody deploys or sets another count. A task of its own is not replaced."""
@@ -38,9 +36,11 @@ class StopTask:
 
     def complete(self, operation: OperationStatus, live: LiveState) -> bool:
         """The task has ended, and the service runs as many as it wants where it was one of its own."""
-        if operation.intent is None or (live.tasks is None and not live.runs):
+        if operation.intent is None:
             return False
         task = _stopped_one(operation.intent, live)
+        if task is None and _must_be_seen(operation.intent, live):
+            return False
         if task is not None and task.arn in live.runs:
             return task.last_status == "STOPPED"
         return (task is None or task.last_status == "STOPPED") and live.service.steady
@@ -54,6 +54,12 @@ class StopTask:
         why = f" ({task.stopped_reason})" if task and task.stopped_reason else ""
         by = ", not by Bokgu" if task and task.stopped_reason and task.stopped_reason != arguments["reason"] else ""
         return f"task {name} stopped{by}{why}; {summarise(live.service)}"
+
+
+def _must_be_seen(intent: Intent, live: LiveState) -> bool:
+    """Whether the absence of the task says nothing: one that was run is stopped by the role that ran it, and each of
+    those is read by itself."""
+    return intent.role_arn is not None or live.tasks is None
 
 
 def _stopped_one(intent: Intent, live: LiveState) -> Task | None:
