@@ -766,15 +766,17 @@ def test_run_task_refuses_what_the_api_does(scene: Scene, members: Json) -> None
         _run(scene, **members)
 
 
-def test_tasks_of_one_caller_are_found_running_and_stopped(scene: Scene) -> None:
-    """ListTasks, startedBy: "it must be the only filter that you use"; the status is no filter of that kind."""
+def test_tasks_of_one_caller_are_found_by_that_filter_alone(scene: Scene) -> None:
+    """ListTasks, startedBy: "it must be the only filter that you use", which the status is taken for too."""
     scene.register()
-    arn = _run(scene, startedBy="bokgu/plan-1/step-1")["tasks"][0]["taskArn"]
+    caller = "bokgu/plan-1/step-1"
+    arn = _run(scene, startedBy=caller)["tasks"][0]["taskArn"]
+    assert scene.ecs.list_tasks(cluster=CLUSTER, startedBy=caller)["taskArns"] == [arn]
+    for other in ({"desiredStatus": "STOPPED"}, {"family": "web"}):
+        with pytest.raises(scene.ecs.exceptions.InvalidParameterException):
+            scene.ecs.list_tasks(cluster=CLUSTER, startedBy=caller, **other)
     scene.ecs.stop_task(cluster=CLUSTER, task=arn)
-    listed = scene.ecs.list_tasks(cluster=CLUSTER, startedBy="bokgu/plan-1/step-1", desiredStatus="STOPPED")
-    assert listed["taskArns"] == [arn]
-    with pytest.raises(scene.ecs.exceptions.InvalidParameterException):
-        scene.ecs.list_tasks(cluster=CLUSTER, startedBy="bokgu/plan-1/step-1", family="web")
+    assert scene.ecs.list_tasks(cluster=CLUSTER, family="web", desiredStatus="STOPPED")["taskArns"] == [arn]
 
 
 def test_standalone_task_leaves_its_exit_code_and_its_log(scene: Scene) -> None:

@@ -208,7 +208,7 @@ class World:
             revisions=self.revisions if self.readable else {},
             tasks=self.tasks if self.readable else None,
             runs=self.runs if self.readable else {},
-            task_definition=self.family[-1] if self.readable and self.family else None,
+            task_definition=self._definition() if self.readable else None,
             measurement=measurement,
             scalable_target=self.scalable,
             unsent=frozenset(self.unsent),
@@ -216,6 +216,11 @@ class World:
             deployment=self._seen().deployment if self.readable else None,
             healthy_targets=self.healthy_targets,
         )
+
+    def _definition(self) -> TaskDefinition | None:
+        """The latest copy, or the INACTIVE one to copy."""
+        copied = TaskDefinition(task_definition(1), NOW, {"status": "INACTIVE"})
+        return self.family[-1] if self.family else copied
 
     def do(self) -> Outcome:
         """One pass: decide, then write the status, or do the effect."""

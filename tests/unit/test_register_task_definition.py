@@ -1,13 +1,14 @@
 """A rollback to a task definition that is INACTIVE: a copy of it is registered first."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bokgu.api.observed import TaskDefinition
 from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan
-from bokgu.api.vocabulary import PlanPhase
+from bokgu.api.vocabulary import Action, PlanPhase
 from bokgu.core.guards import evaluate_gates, find_surprise
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import Send, guard_facts
@@ -26,6 +27,7 @@ from tests.unit.facts import (
     plan,
     protected_service,
     register,
+    revisions,
     roll_back,
     service,
     task_definition,
@@ -105,6 +107,34 @@ def test_s1_a_copy_needs_the_field_and_the_rollback_that_it_is_for(spec: dict[st
     (gate,) = [g for g in gates if g.name == "ActionAllowed"]
     assert gate.passed is passed
     assert passed or "spec.rollback.reregister" in (gate.message or "")
+
+
+INACTIVE = TaskDefinition(task_definition(1), NOW, {"status": "INACTIVE"})
+
+
+@pytest.mark.parametrize(
+    ("steps", "found", "said"),
+    [
+        ([register(), roll_back()], INACTIVE, None),
+        ([register()], INACTIVE, "no later rollback"),
+        ([roll_back(), register()], INACTIVE, "no later rollback"),
+        ([register(), roll_back(2)], INACTIVE, "no later rollback"),
+        ([register(), roll_back(5)], INACTIVE, "no later rollback"),
+        ([register(), roll_back()], replace(INACTIVE, settings={}), "is ACTIVE"),
+        ([register(), roll_back()], replace(INACTIVE, arn=task_definition(7)), "not known"),
+        ([register(), roll_back()], None, "not known"),
+        ([roll_back()], None, None),
+    ],
+)
+def test_a_copy_is_registered_for_a_rollback_that_needs_it_alone(
+    steps: list[dict[str, Any]], found: TaskDefinition | None, said: str | None
+) -> None:
+    one = plan(*steps)
+    step = next((s for s in one.spec.steps if s.action is Action.REGISTER), one.spec.steps[0])
+    seen = facts(task_definition=found, revisions=revisions(1, 2))
+    (gate,) = [g for g in evaluate_gates(guard_facts(one, step, seen)) if g.name == "CopyNeeded"]
+    assert gate.passed is (said is None)
+    assert (said or "") in (gate.message or "")
 
 
 # The run of it

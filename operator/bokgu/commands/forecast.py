@@ -24,7 +24,7 @@ from bokgu.kube.client import KubeClient, KubeError
 from bokgu.reconcile.approvals import gather_requirement, read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
-from bokgu.reconcile.plan_facts import find_at_work, find_tasks
+from bokgu.reconcile.plan_facts import find_at_work, find_revisions, find_task_definition, find_tasks
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
@@ -167,11 +167,13 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
     told = incident.status.model_copy(update={"classification": prospect.classification})
     classified = incident.model_copy(update={"status": told})
     requirement = gather_requirement(context, plan, policy, incident=classified, protected=around.protected)
-    tasks = None
+    tasks, revisions, definition = None, {}, None
     if prospect.service is not None:
-        with contextlib.suppress(AwsError):  # The gate says that they are not known.
+        with contextlib.suppress(AwsError):  # The gates say that they are not known.
             target = around.protected.spec.target
             tasks = await find_tasks(context, plan, target, prospect.service, around.protected)
+            revisions = await find_revisions(context, plan, target, prospect.service)
+            definition = await find_task_definition(context, plan, target)
     facts = GuardFacts(
         plan=plan,
         step=step,
@@ -189,5 +191,7 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
             plan.spec.incident_ref.uid,
         ),
         tasks=tasks,
+        revisions=revisions,
+        task_definition=definition,
     )
     return evaluate_gates(facts)

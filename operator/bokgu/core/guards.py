@@ -4,12 +4,20 @@ A guard that cannot tell blocks. A changed precondition is no gate: it ends the 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import Gate
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ScalableTarget, Task
+from bokgu.api.observed import (
+    AwsError,
+    DescribedDeployment,
+    EcsService,
+    ScalableTarget,
+    ServiceRevision,
+    Task,
+    TaskDefinition,
+)
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import (
     OperationStatus,
@@ -65,7 +73,7 @@ class GuardFacts:
     `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` is an open incident that keeps
     plans from changing the service. `role_refused` says why configuration does not let the namespace assume the
     service's role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could
-    not be read, None where it was not asked for. `tasks` are as in LiveState.
+    not be read, None where it was not asked for. `tasks`, `revisions` and `task_definition` are as in LiveState.
     """
 
     plan: RecoveryPlan
@@ -84,6 +92,8 @@ class GuardFacts:
     tasks: Mapping[str, Task] | None = None
     scalable_target: ScalableTarget | None = None
     stack_status: str | AwsError | None = None
+    revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
+    task_definition: TaskDefinition | None = None
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
@@ -440,6 +450,24 @@ def _others_well(facts: GuardFacts) -> Gate:
     return _gate("OtherTasksWell", "TasksNotWell", obstacle is None, message=obstacle or "")
 
 
+def _copy_needed(facts: GuardFacts) -> Gate:
+    """A copy of a task definition is for a rollback of the same plan, which ECS would refuse without it."""
+    if facts.step.action is not Action.REGISTER:
+        return _gate("CopyNeeded", "CopyNotNeeded", True)
+    copied = facts.step.parameters.task_definition if facts.step.parameters else None
+    position = next((i for i, s in enumerate(facts.plan.spec.steps) if s.name == facts.step.name), 0)
+    later = [s.parameters for s in facts.plan.spec.steps[position + 1 :] if s.action is Action.ROLLBACK]
+    restored = [facts.revisions.get(p.service_revision_arn or "") for p in later if p]
+    definition, message = facts.task_definition, None
+    if not any(revision and revision.task_definition == copied for revision in restored):
+        message = f"no later rollback of the plan restores a service revision with {copied}: nothing needs a copy of it"
+    elif definition is None or definition.arn != copied:
+        message = f"ECS does not describe {copied}: whether it is INACTIVE is not known"
+    elif definition.active:
+        message = f"{copied} is ACTIVE: ECS deploys it as it is"
+    return _gate("CopyNeeded", "CopyNotNeeded", message is None, value=copied or "", message=message or "")
+
+
 Check = Callable[[GuardFacts], Gate]
 CHECKS: tuple[Check, ...] = (_protected, _role_allowed, _only_protector, _mode, _action_allowed, _listed, _approved)
 """What people and configuration decide."""
@@ -461,6 +489,7 @@ LIVE_CHECKS: tuple[Check, ...] = (
     _count_in_range,
     _scale_in_floor,
     _others_well,
+    _copy_needed,
 )
 """What the service itself must be asked; asked once it was read, or could not be."""
 

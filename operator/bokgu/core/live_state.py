@@ -21,10 +21,10 @@ class LiveState:
     targets are healthy, by ARN of the target group, None where that was not read or could not be; `scalable_target` is
     None where Application Auto Scaling does not own the count; `tasks` the tasks of the service that should run and
     those that the plan stops, by ARN: one that is missing is gone; `task_definition` the one that the plan registered,
-    or the latest one of the family while that is not known. `runs` are the tasks that the plan started, by ARN,
-    `executions` its executions of Automation documents, each by its id and by the key of its tag. What the plan has
-    nothing to do with is not read. `copies` are the task definitions that earlier steps of the plan registered, by the
-    ARN of what they are copies of."""
+    or the latest one of the family while that is not known, and before that the one to copy. `runs` are the tasks that
+    the plan started, by ARN, `executions` its executions of Automation documents, each by its id and by the key of its
+    tag. What the plan has nothing to do with is not read. `copies` are the task definitions that earlier steps of the
+    plan registered, by the ARN of what they are copies of."""
 
     service: EcsService
     deployment: DescribedDeployment | None = None

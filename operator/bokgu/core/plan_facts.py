@@ -191,6 +191,8 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         scalable_target=facts.scalable_target,
         tasks=facts.tasks,
         stack_status=facts.stack_status,
+        revisions=facts.revisions,
+        task_definition=facts.task_definition,
     )
 
 

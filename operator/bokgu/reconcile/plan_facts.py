@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 import structlog
 
@@ -87,11 +88,11 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             )
             deployment = await _deployment(context, plan, target, service)
             tasks = await find_tasks(context, plan, target, service, protected)
-            definition = await _task_definition(context, plan, target)
+            definition = await find_task_definition(context, plan, target)
             runs, executions = await fetch_runs(context.aws, plan, target, _sendable(context))
             healthy_targets = await _healthy_targets(context, plan, target, service)
             # An intent that is stored needs them no more, and the read of the service must not grow old.
-            revisions = {} if in_flight(plan) else await _revisions(context, plan, target, service)
+            revisions = {} if in_flight(plan) else await find_revisions(context, plan, target, service)
             # An undo asks no gates, and nothing may hold it up.
             stack_status = None if in_flight(plan) or undoing else await ask_stack(context.aws, target, service)
         except AwsError as error:
@@ -153,7 +154,7 @@ def find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
     return next((o.metadata.name for o in at_work if o.metadata.uid != plan.metadata.uid), None)
 
 
-async def _revisions(
+async def find_revisions(
     context: Context, plan: RecoveryPlan, target: Target, service: EcsService
 ) -> dict[str, ServiceRevision]:
     """The service revision in use and those that the plan may restore; nothing for plans that restore none."""
@@ -190,17 +191,22 @@ async def find_tasks(
     return await fetch_tasks(context.aws, target, service, named=named, disks=disks, period=period, now=now)
 
 
-async def _task_definition(context: Context, plan: RecoveryPlan, target: Target) -> TaskDefinition | None:
-    """The task definition that the plan's step under way has registered, or the latest one of the family. None also
-    while ECS does not describe it yet."""
-    for step, status in zip(plan.spec.steps, plan.status.steps, strict=False):
+async def find_task_definition(context: Context, plan: RecoveryPlan, target: Target) -> TaskDefinition | None:
+    """The task definition that the plan's step under way has registered, or the latest one of the family; before it
+    was asked for, the one to copy. None also while ECS does not describe it yet, or not at all."""
+    undoing = plan.status.phase is PlanPhase.ROLLING_BACK
+    for step, status in zip_longest(plan.spec.steps, plan.status.steps):  # One that has not begun has no status.
         copied = step.parameters.task_definition if step.parameters else None
-        if step.action is not Action.REGISTER or status.intent is None or copied is None or status.finished_at:
+        if step.action is not Action.REGISTER or copied is None or (status and status.finished_at):
+            continue
+        intent = status.intent if status else None
+        if intent is None and undoing:  # It will register nothing more.
             continue
         family = copied.rpartition("/")[2].partition(":")[0]
-        made = status.answer.made if status.answer else ()
+        made = status.answer.made if status and status.answer else ()
         try:
-            return await fetch_task_definition(context.aws, target, made[0] if made else family)
+            name = family if intent else copied
+            return await fetch_task_definition(context.aws, target, made[0] if made else name)
         except AwsError as error:
             if error.code == "ClientException":
                 return None
