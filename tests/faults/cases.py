@@ -112,8 +112,10 @@ def _register_and_roll_back(play: Play) -> list[Raw]:
 
 
 def _make_one_unhealthy(play: Play) -> None:
-    """One of four tasks fails its health checks, and ECS leaves it."""
-    play.world.ecs.update_service(cluster=CLUSTER, service=play.name, desiredCount=4)
+    """One of four tasks, which are known by their addresses, fails its health checks, and ECS leaves it."""
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"]}}
+    play.world.ecs.update_service(cluster=CLUSTER, service=play.name, desiredCount=4, networkConfiguration=network)
+    play.world.wait_steady(play.name, PATIENCE)
     play.wait("four tasks are seen", lambda: play.protected()["status"].get("summary") == "4/4", PATIENCE)
     (task,) = play.world.simulator.disrupt(
         "stuck-unhealthy", cluster=CLUSTER, service=play.name, count=1, errorRatio=0.6
