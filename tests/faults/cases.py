@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.play import PATIENCE, Play
 from tests.faults.sample import WHOLE
-from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, detector
+from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, TARGET_GROUP_ARN, detector
 from tests.world.roles import USUAL, runs_role
 from tests.world.world import Raw
 
@@ -121,6 +121,13 @@ def _make_one_unhealthy(play: Play) -> None:
         "stuck-unhealthy", cluster=CLUSTER, service=play.name, count=1, errorRatio=0.6
     )
     play.names.append(task)
+    group = TARGET_GROUP_ARN.replace("/api/", f"/{play.name}/")
+
+    def unhealthy() -> bool:
+        found = play.world.load_balancing.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return any(target["TargetHealth"]["State"] == "unhealthy" for target in found)
+
+    play.wait("it fails its health checks", unhealthy, PATIENCE)
 
 
 def _stop_task(play: Play) -> list[Raw]:
