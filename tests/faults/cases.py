@@ -35,7 +35,7 @@ class Case:
     `repeatable` says whether every AWS write may be sent again by an operator that does not know what became of it: one
     that may not be ends with a person (S3) where the operator died before AWS got it. `begin` brings the incident and
     the plan; the call that it begins with is the first one that counts where `whole` is set, else the first one after
-    the approval. `slow`: a play takes half a minute, and a sample has it for crash points alone.
+    the approval. `slow`: a play takes half a minute, and no sample has it.
     """
 
     name: str
@@ -216,4 +216,4 @@ CASES = (
 )
 
 SAMPLED = CASES if WHOLE else tuple(case for case in CASES if not case.slow)
-"""What all tests but that of crash points draw from."""
+"""What a sample is drawn from."""
