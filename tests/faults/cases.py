@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.play import PATIENCE, Play
 from tests.faults.sample import WHOLE
-from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, detector
+from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, TARGET_GROUP_ARN, detector
 from tests.world.roles import USUAL, runs_role
 from tests.world.world import Raw
 
@@ -35,7 +35,7 @@ class Case:
     `repeatable` says whether every AWS write may be sent again by an operator that does not know what became of it: one
     that may not be ends with a person (S3) where the operator died before AWS got it. `begin` brings the incident and
     the plan; the call that it begins with is the first one that counts where `whole` is set, else the first one after
-    the approval. `slow`: a play takes half a minute, and a sample has it for crash points alone.
+    the approval. `slow`: a play takes half a minute, and no sample has it.
     """
 
     name: str
@@ -112,13 +112,22 @@ def _register_and_roll_back(play: Play) -> list[Raw]:
 
 
 def _make_one_unhealthy(play: Play) -> None:
-    """One of four tasks fails its health checks, and ECS leaves it."""
-    play.world.ecs.update_service(cluster=CLUSTER, service=play.name, desiredCount=4)
+    """One of four tasks, which are known by their addresses, fails its health checks, and ECS leaves it."""
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"]}}
+    play.world.ecs.update_service(cluster=CLUSTER, service=play.name, desiredCount=4, networkConfiguration=network)
+    play.world.wait_steady(play.name, PATIENCE)
     play.wait("four tasks are seen", lambda: play.protected()["status"].get("summary") == "4/4", PATIENCE)
     (task,) = play.world.simulator.disrupt(
         "stuck-unhealthy", cluster=CLUSTER, service=play.name, count=1, errorRatio=0.6
     )
     play.names.append(task)
+    group = TARGET_GROUP_ARN.replace("/api/", f"/{play.name}/")
+
+    def unhealthy() -> bool:
+        found = play.world.load_balancing.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return any(target["TargetHealth"]["State"] == "unhealthy" for target in found)
+
+    play.wait("it fails its health checks", unhealthy, PATIENCE)
 
 
 def _stop_task(play: Play) -> list[Raw]:
@@ -207,4 +216,4 @@ CASES = (
 )
 
 SAMPLED = CASES if WHOLE else tuple(case for case in CASES if not case.slow)
-"""What all tests but that of crash points draw from."""
+"""What a sample is drawn from."""

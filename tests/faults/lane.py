@@ -59,7 +59,7 @@ class Lane:
 
     def __exit__(self, *_: object) -> None:
         if self.runs:
-            self.stop()
+            self.kill()  # Nobody needs what it would still write.
         self.stop_second()
         self.kube_calls.__exit__()
         self.aws_calls.__exit__()

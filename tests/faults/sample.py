@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 ALL = "BOKGU_TEST_FAULTS=1 runs all"
 WHOLE = os.environ.get("BOKGU_TEST_FAULTS") == "1"
@@ -32,3 +34,10 @@ def draw(population: Sequence[T], size: int, about: str) -> Sequence[T]:
         return population
     chosen = random.Random(f"{SEED} {about}").sample(range(len(population)), size)
     return [population[index] for index in sorted(chosen)]
+
+
+def skip_unless_drawn(request: pytest.FixtureRequest, size: int) -> None:
+    """Skip a test that is none of so many that are drawn from its module."""
+    names = sorted(name for name in vars(request.module) if name.startswith("test_"))
+    if request.function.__name__ not in draw(names, size, request.module.__name__):
+        pytest.skip(f"not in the sample of this commit: {ALL}")

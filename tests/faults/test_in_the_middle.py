@@ -13,7 +13,7 @@ from tests.faults.lane import SHIFTED_CLOCK, Lane
 from tests.faults.play import PATIENCE, Play
 from tests.faults.points import Point
 from tests.faults.proxy import Call, Moment, Trap
-from tests.faults.sample import ALL, WHOLE, draw
+from tests.faults.sample import WHOLE, draw, skip_unless_drawn
 from tests.faults.strikes import AfterFirstWrite, ApiServerDies, EtcdStops, Strike, Terminated, TwoOperators
 from tests.faults.tally import FAULTS
 from tests.faults.trial import END, try_all
@@ -24,15 +24,13 @@ Record = Callable[[str, object], None]
 BY_NAME = {case.name: case for case in CASES}
 
 
-DRAWN = 2
+DRAWN = 1
 """Tests of this module that a sample holds."""
 
 
 @pytest.fixture(autouse=True)
 def _in_sample(request: pytest.FixtureRequest) -> None:
-    names = sorted(name for name in vars(request.module) if name.startswith("test_"))
-    if request.function.__name__ not in draw(names, DRAWN, "in the middle"):
-        pytest.skip(f"not in the sample of this commit: {ALL}")
+    skip_unless_drawn(request, DRAWN)
 
 
 @contextmanager

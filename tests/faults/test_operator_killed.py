@@ -5,11 +5,20 @@ from typing import Literal
 
 import pytest
 
+from tests.faults.sample import skip_unless_drawn
 from tests.world.manifests import CLUSTER
 from tests.world.scene import Scene
 from tests.world.world import SPEED
 
 pytestmark = pytest.mark.timeout(300)
+
+DRAWN = 2
+"""Tests of this module that a sample holds."""
+
+
+@pytest.fixture(autouse=True)
+def _in_sample(request: pytest.FixtureRequest) -> None:
+    skip_unless_drawn(request, DRAWN)
 
 
 def _in_flight(scene: Scene) -> bool:

@@ -351,6 +351,11 @@ class World:
         """One for Application Auto Scaling."""
         return self._client("application-autoscaling")
 
+    @cached_property
+    def load_balancing(self) -> Any:
+        """One for Elastic Load Balancing."""
+        return self._client("elbv2")
+
     def _client(self, service: str) -> Any:
         session = boto3.Session(aws_access_key_id="person", aws_secret_access_key="x", region_name=REGION)
         return session.client(service, endpoint_url=self.aws_url, config=Config(retries={"total_max_attempts": 1}))
