@@ -77,7 +77,7 @@ def test_the_built_in_runbooks_are_admitted_as_they_are(world: World) -> None:
 
 def test_the_manifests_of_the_documentation_are_admitted(world: World) -> None:
     found = blocks(ROOT / "docs/runbooks.md", "yaml")
-    assert len(found) == 2
+    assert len(found) == 3
     for manifest in found:
         world.control_plane.kubectl("create", "-f", "-", "--dry-run=server", input=manifest)
 
