@@ -79,11 +79,15 @@ class Play:
 
     def file_plan(self, *steps: Raw, owned: bool = False) -> None:
         """A person's plan against the incident; where that owns it, it goes with it, as the operator's own plans do."""
-        metadata = self.incident()["metadata"]
+        metadata, service = self.incident()["metadata"], self.service()
         spec = {
             "incidentRef": {"name": metadata["name"], "uid": metadata["uid"]},
             "serviceRef": {"name": self.name},
-            "preconditions": {"desiredCount": self.service()["desiredCount"], "rootCause": "Unknown"},
+            "preconditions": {
+                "desiredCount": service["desiredCount"],
+                "serviceDeploymentArn": service["currentServiceDeployment"],
+                "rootCause": "Unknown",
+            },
             "steps": [
                 {"name": f"step-{n}", "timeout": "60s", "onFailure": "RollBack", **s} for n, s in enumerate(steps, 1)
             ],

@@ -94,6 +94,8 @@ def test_s4_a_deployment_that_the_plan_does_not_name_is_not_stopped() -> None:
         world.now += world.do().requeue_after or timedelta()
     assert world.sent == []
     assert world.status.reason == "DeploymentInProgress"
+    said = next(gate.message for gate in world.status.gates if gate.name == "NoDeployment")
+    assert "preconditions.serviceDeploymentArn" in (said or "")
 
 
 def test_s12_the_longest_words_about_a_deleted_service_end_the_plan() -> None:

@@ -374,7 +374,11 @@ def _no_deployment(facts: GuardFacts) -> Gate:
     if step.action is Action.ROLLBACK and facts.deployment and facts.deployment.status in IN_FLIGHT:
         meant = facts.plan.spec.preconditions.service_deployment_arn == facts.deployment.arn
         wanted = (step.parameters and step.parameters.service_revision_arn) or ""
-        message = returns_elsewhere(facts.deployment, wanted) if meant else "it is not the deployment of the plan"
+        unnamed = (
+            f"{facts.deployment.arn} is in flight, and the plan's preconditions.serviceDeploymentArn does not name it:"
+            " make a new plan to stop it"
+        )
+        message = returns_elsewhere(facts.deployment, wanted) if meant else unnamed
     return _gate(
         "NoDeployment",
         "DeploymentInProgress",
