@@ -11,13 +11,10 @@ from tests.faults import tally as faults
 from tests.scenarios import tally
 from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
-from tests.unit import sequences
 from tests.world.account import Account
 from tests.world.roles import FIRST_ACCOUNT
 from tests.world.scene import Scene
 from tests.world.world import World
-
-pytest_runtest_makereport = faults.pytest_runtest_makereport
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -25,7 +22,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     tally.pytest_terminal_summary(terminalreporter)
     corpus.pytest_terminal_summary(terminalreporter)
     faults.pytest_terminal_summary(terminalreporter)
-    sequences.pytest_terminal_summary(terminalreporter)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, Send
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.writes.write import observe_before
+from tests.faults.tally import SEQUENCES
 from tests.unit.facts import (
     ALICE,
     APPROVED,
@@ -325,7 +326,7 @@ class Deadlines(Histories):
 
 
 def count_sequences(machine: type[Histories], examples: int, record: Callable[[str, object], None]) -> None:
-    """Run the machine, and tell the tally of the run (tests/unit/sequences.py) how many sequences were generated."""
+    """Run the machine, and tell the tally of the run (tests/faults/tally.py) how many sequences were generated."""
     sequences = Counter[str]()
 
     class Counted(machine):  # type: ignore[valid-type, misc]
@@ -343,7 +344,7 @@ def count_sequences(machine: type[Histories], examples: int, record: Callable[[s
             ),
         )
     finally:
-        record("sequences", sequences.total())
+        record(SEQUENCES, sequences.total())
 
 
 def test_no_order_of_events_breaks_a_promise(record_property: Callable[[str, object], None]) -> None:
