@@ -1,6 +1,7 @@
 """Builds the facts that the pure core decides on: one healthy service, one plan, two people who approve."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from bokgu.core.approval.judgement import Judgement
 from bokgu.core.approval.requirement import Requirement
 from bokgu.core.approval.tally import Tally, tally_approvals
 from bokgu.core.lifecycle import Standing
+from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.presets import build_watch
 from bokgu.core.watch import Watch, watch_of
@@ -498,8 +500,23 @@ def tally(*judgements: Judgement) -> Tally:
 APPROVED = tally(ALICE, BOB)
 
 
+def live_state(**members: Any) -> LiveState | None:
+    """What AWS says of a steady service; None where `service` is None: it could not be read."""
+    if members.get("service", True) is None:
+        return None
+    return replace(LiveState(service(), revisions=revisions(1, 2)), **members)
+
+
+def split_live(fields: Raw) -> tuple[Raw, Raw]:
+    """Those fields that are members of a LiveState, and the others."""
+    names = {member.name for member in dataclass_fields(LiveState)}
+    members = {name: value for name, value in fields.items() if name in names}
+    return members, {name: value for name, value in fields.items() if name not in names}
+
+
 def facts(**fields: Any) -> PlanFacts:
-    """Everything is well: approved, locked, claimed, readable."""
+    """Everything is well: approved, locked, claimed, readable. Members of the LiveState may be given, too."""
+    members, others = split_live(fields)
     return replace(
         PlanFacts(
             now=NOW,
@@ -508,9 +525,8 @@ def facts(**fields: Any) -> PlanFacts:
             incident=incident(status=started()),
             protected_service=protected_service(status=locked_by("plan-1", PLAN_UID)),
             tally=APPROVED,
-            service=service(),
+            live=live_state(**members),
             problem=None,
-            revisions=revisions(1, 2),
             measurement=None,
             elder=None,
             role_refused=None,
@@ -520,7 +536,7 @@ def facts(**fields: Any) -> PlanFacts:
             holder="operator-1",
             timing=Timing(consistency_delay=5 * MINUTE, poll=timedelta(seconds=20)),
         ),
-        **fields,
+        **others,
     )
 
 

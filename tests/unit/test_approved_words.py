@@ -102,5 +102,5 @@ def test_s12_the_longest_words_about_a_deleted_service_end_the_plan() -> None:
     world = World(plan(restart()))
     world.until_sent()
     gone = AwsError("DescribeServices", "MISSING", "x" * 400, sent=False)
-    ended = decide(world.plan, replace(world.facts(), service=None, problem=gone))
+    ended = decide(world.plan, replace(world.facts(), live=None, problem=gone))
     assert (ended.status.phase, ended.status.reason) == (PlanPhase.CANCELLED, "ServiceGone")

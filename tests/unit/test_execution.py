@@ -27,6 +27,7 @@ from tests.unit.facts import (
     health_check,
     incident,
     judged,
+    live_state,
     locked_by,
     measured,
     plan,
@@ -468,7 +469,7 @@ def test_s3_an_unknown_effect_stays_unknown_when_somebody_rejects() -> None:
 def test_s4_a_changed_world_cancels_before_the_first_effect(changed: object) -> None:
     before_start = decide(plan(), facts(service=changed))
     world = running()
-    outcome = decide(world.plan, replace(world.facts(), service=changed))  # type: ignore[arg-type]
+    outcome = decide(world.plan, replace(world.facts(), live=live_state(service=changed)))
     world.plan = world.plan.model_copy(update={"status": outcome.status})
     world.until(*TERMINAL)
     for status in (before_start.status, world.status):
@@ -493,7 +494,7 @@ def test_s4_a_read_older_than_two_seconds_never_leads_to_a_send(age: float, send
     world = running()
     world.until_intent()
     read = replace(world.visible(), read_at=world.now - timedelta(seconds=age))
-    outcome = decide(world.plan, replace(world.facts(), service=read))
+    outcome = decide(world.plan, replace(world.facts(), live=live_state(service=read)))
     assert isinstance(outcome.effect, Send) is sends
     if not sends:
         assert outcome.status.steps[0].answer is None
@@ -678,7 +679,7 @@ def test_s9_a_step_is_not_passed_by_its_metric_while_ecs_cannot_be_read() -> Non
     world.now += 6 * MINUTE
     effective = world.status.steps[0].effective_at
     assert effective
-    blind = replace(world.facts(), service=None, problem=UNREACHABLE, measurement=measured(effective, world.now, 0.01))
+    blind = replace(world.facts(), live=None, problem=UNREACHABLE, measurement=measured(effective, world.now, 0.01))
     assert decide(world.plan, blind).status.steps[0].verdict is None
 
 
@@ -831,9 +832,10 @@ def deleted(world: World, how: str) -> PlanFacts:
     facts_ = world.facts()
     if how == "MISSING":
         missing = AwsError("DescribeServices", "MISSING", "no service api in cluster shop", sent=False)
-        return replace(facts_, service=None, problem=missing, revisions={})
-    assert facts_.service
-    return replace(facts_, service=replace(facts_.service, status=how, desired_count=0))
+        return replace(facts_, live=None, problem=missing)
+    assert facts_.live
+    service_ = replace(facts_.live.service, status=how, desired_count=0)
+    return replace(facts_, live=replace(facts_.live, service=service_))
 
 
 @pytest.mark.parametrize("how", ["DRAINING", "INACTIVE", "MISSING"])
@@ -913,7 +915,7 @@ def test_s10_a_revision_that_cannot_be_read_for_a_moment_is_waited_for(undo: boo
         world.settle()
         world.error_rate = 0.5
         world.until(PlanPhase.ROLLING_BACK)
-    outcome = decide(world.plan, replace(world.facts(), service=None, problem=UNREACHABLE, revisions={}))
+    outcome = decide(world.plan, replace(world.facts(), live=None, problem=UNREACHABLE))
     operation = outcome.status.steps[0].rollback if undo else outcome.status.steps[0]
     assert operation is None or operation.phase is OperationPhase.PENDING
 

@@ -31,6 +31,7 @@ from tests.unit.facts import (
     facts,
     health_check,
     incident,
+    live_state,
     locked_by,
     plan,
     protected_service,
@@ -39,6 +40,7 @@ from tests.unit.facts import (
     scale_out,
     service,
     service_deployment_arn,
+    split_live,
     standing,
     tally,
 )
@@ -47,13 +49,13 @@ CORRUPTED = Freeze("api-data-corruption-1", "DataCorruption", "look at the data"
 NO_SECRET = Freeze("api-service-down-1", "TasksIrreplaceable", "no task starts", replacing=True)
 
 
-def guard_facts(**fields: object) -> GuardFacts:
-    one = plan()
+def guard_facts(**fields: Any) -> GuardFacts:
+    one, (members, others) = plan(), split_live(fields)
     open_ = GuardFacts(
         plan=one,
         step=one.spec.steps[0],
         protected_service=protected_service(),
-        service=service(),
+        live=live_state(**members),
         problem=None,
         tally=APPROVED,
         elder=None,
@@ -61,7 +63,7 @@ def guard_facts(**fields: object) -> GuardFacts:
         at_work=None,
         now=NOW,
     )
-    return replace(open_, **fields)  # type: ignore[arg-type]
+    return replace(open_, **others)
 
 
 def tagged(value: str) -> EcsService:

@@ -1,6 +1,5 @@
 """What the operator would plan against an incident now: by its own code, on objects listed once, with no write."""
 
-import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,7 +23,8 @@ from bokgu.kube.client import KubeClient, KubeError
 from bokgu.reconcile.approvals import gather_requirement, read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
-from bokgu.reconcile.plan_facts import find_at_work, find_revisions, find_task_definition, find_tasks
+from bokgu.reconcile.live_state import fetch_live_state
+from bokgu.reconcile.plan_facts import find_at_work
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
@@ -167,19 +167,17 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
     told = incident.status.model_copy(update={"classification": prospect.classification})
     classified = incident.model_copy(update={"status": told})
     requirement = gather_requirement(context, plan, policy, incident=classified, protected=around.protected)
-    tasks, revisions, definition = None, {}, None
-    if prospect.service is not None:
-        with contextlib.suppress(AwsError):  # The gates say that they are not known.
-            target = around.protected.spec.target
-            tasks = await find_tasks(context, plan, target, prospect.service, around.protected)
-            revisions = await find_revisions(context, plan, target, prospect.service)
-            definition = await find_task_definition(context, plan, target)
+    live, problem = None, None
+    try:
+        live = await fetch_live_state(context, plan, around.protected.spec.target, around.protected)
+    except AwsError as error:
+        problem = str(error)
     facts = GuardFacts(
         plan=plan,
         step=step,
         protected_service=around.protected,
-        service=prospect.service,
-        problem=None,
+        live=live,
+        problem=problem,
         tally=tally_approvals(requirement, ()),
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=find_refusal(context, plan.metadata.namespace, around.protected.spec.role_arn),
@@ -190,8 +188,5 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
             context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name),
             plan.spec.incident_ref.uid,
         ),
-        tasks=tasks,
-        revisions=revisions,
-        task_definition=definition,
     )
     return evaluate_gates(facts)

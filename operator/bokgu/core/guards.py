@@ -3,20 +3,16 @@
 A guard that cannot tell blocks. A changed precondition is no gate: it ends the plan (S4).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import Gate
 from bokgu.api.observed import (
-    AwsError,
     DescribedDeployment,
     EcsService,
     ScalableTarget,
-    ServiceRevision,
-    Task,
-    TaskDefinition,
 )
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import (
@@ -67,19 +63,16 @@ TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
 class GuardFacts:
     """What the checks look at.
 
-    `service` is the live read, `problem` why there is none, `deployment` the service deployment in flight,
-    `scalable_target` what Application Auto Scaling owns of it, where the plan scales. `elder` is an older
-    ProtectedService of the same ECS service, `at_work` another plan of the service that has begun and is not over.
-    `mitigated` says that the trouble has gone away and was not seen since, `frozen_by` is an open incident that keeps
-    plans from changing the service. `role_refused` says why configuration does not let the namespace assume the
-    service's role. `stack_status` is that of the CloudFormation stack that owns the service, an AwsError where it could
-    not be read, None where it was not asked for. `tasks`, `revisions` and `task_definition` are as in LiveState.
+    `live` is what AWS says now, `problem` why that could not be read. `elder` is an older ProtectedService of the same
+    ECS service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble
+    has gone away and was not seen since, `frozen_by` is an open incident that keeps plans from changing the service.
+    `role_refused` says why configuration does not let the namespace assume the service's role.
     """
 
     plan: RecoveryPlan
     step: Step
     protected_service: ProtectedService | None
-    service: EcsService | None
+    live: LiveState | None
     problem: str | None
     tally: Tally
     elder: str | None
@@ -88,12 +81,21 @@ class GuardFacts:
     now: datetime
     mitigated: bool = False
     frozen_by: Freeze | None = None
-    deployment: DescribedDeployment | None = None
-    tasks: Mapping[str, Task] | None = None
-    scalable_target: ScalableTarget | None = None
-    stack_status: str | AwsError | None = None
-    revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
-    task_definition: TaskDefinition | None = None
+
+    @property
+    def service(self) -> EcsService | None:
+        """The ECS service as read just now; None where it could not be read."""
+        return None if self.live is None else self.live.service
+
+    @property
+    def deployment(self) -> DescribedDeployment | None:
+        """Its service deployment in flight, or the one that the plan stopped."""
+        return None if self.live is None else self.live.deployment
+
+    @property
+    def scalable_target(self) -> ScalableTarget | None:
+        """What Application Auto Scaling owns of it."""
+        return None if self.live is None else self.live.scalable_target
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
@@ -302,7 +304,7 @@ def _supported(facts: GuardFacts) -> Gate:
 
 def _owner_idle(facts: GuardFacts) -> Gate:
     """What is changed while CloudFormation updates a stack, it does not expect: the stack fails, or fights it back."""
-    service, status = facts.service, facts.stack_status
+    service, status = facts.service, facts.live.stack_status if facts.live else None
     if service is None:
         message = "not known while ECS does not describe the service"
         return _gate(OWNER_IDLE, "OwnerUnreadable", False, message=message)
@@ -449,8 +451,8 @@ def _within_limits(facts: GuardFacts) -> Gate:
 
 def _others_well(facts: GuardFacts) -> Gate:
     """StopTask asks nobody: what must stay running is looked after here."""
-    stops = facts.step.action is Action.STOP_UNHEALTHY_TASKS
-    obstacle = find_obstacle(facts.plan, facts.step, facts.tasks, facts.service) if stops else None
+    live, stops = facts.live, facts.step.action is Action.STOP_UNHEALTHY_TASKS
+    obstacle = find_obstacle(facts.plan, facts.step, live.tasks if live else None, facts.service) if stops else None
     return _gate("OtherTasksWell", "TasksNotWell", obstacle is None, message=obstacle or "")
 
 
@@ -461,8 +463,9 @@ def _copy_needed(facts: GuardFacts) -> Gate:
     copied = facts.step.parameters.task_definition if facts.step.parameters else None
     position = next((i for i, s in enumerate(facts.plan.spec.steps) if s.name == facts.step.name), 0)
     later = [s.parameters for s in facts.plan.spec.steps[position + 1 :] if s.action is Action.ROLLBACK]
-    restored = [facts.revisions.get(p.service_revision_arn or "") for p in later if p]
-    definition, message = facts.task_definition, None
+    known = facts.live.revisions if facts.live else {}
+    restored = [known.get(p.service_revision_arn or "") for p in later if p]
+    definition, message = facts.live.task_definition if facts.live else None, None
     if not any(revision and revision.task_definition == copied for revision in restored):
         message = f"no later rollback of the plan restores a service revision with {copied}: nothing needs a copy of it"
     elif definition is None or definition.arn != copied:

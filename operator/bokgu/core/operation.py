@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from bokgu.api.fields import bounded
-from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
-from bokgu.api.vocabulary import OperationPhase, Verdict
+from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
+from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
 from bokgu.core.deadlines import effect_by, settled_by
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import PlanFacts, Send
@@ -165,6 +165,15 @@ def in_flight(plan: RecoveryPlan) -> bool:
     operations = [o for s in plan.status.steps for o in (s, s.rollback) if o]
     going = {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING}
     return any(o.intent is not None and o.phase in going for o in operations)
+
+
+def find_verified(plan: RecoveryPlan) -> tuple[Step, StepStatus] | None:
+    """The step that has been sent and is not over, as planned and as it stands; none while the plan rolls back."""
+    if plan.status.phase is PlanPhase.ROLLING_BACK:
+        return None
+    going = {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING}
+    steps = zip(plan.spec.steps, plan.status.steps, strict=False)
+    return next(((spec, status) for spec, status in steps if status.phase in going and status.answer), None)
 
 
 def record_answer(status: RecoveryPlanStatus, token: str, answer: Answer) -> RecoveryPlanStatus:

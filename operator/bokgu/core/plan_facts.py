@@ -8,14 +8,8 @@ from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate
 from bokgu.api.observed import (
-    AutomationExecution,
     AwsError,
-    DescribedDeployment,
     EcsService,
-    ScalableTarget,
-    ServiceRevision,
-    Task,
-    TaskDefinition,
 )
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
@@ -61,11 +55,10 @@ class Measurement:
 class PlanFacts:
     """All that a decision rests on.
 
-    `incident` is None unless the incident with the bound uid exists. `service` is None where it was not read, or could
-    not be: `problem` says why; what is named as in LiveState is as there. `elder`, `role_refused`, `at_work` and
-    `stack_status` are as in GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent.
-    `known_since` is when this process could first have seen the plan: doubt about an intent counts from there (S5).
-    `clock_ahead` is how far the API server's clock is ahead of `now`.
+    `incident` is None unless the incident with the bound uid exists. `live` is None where it was not read, or could not
+    be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents
+    that this very process stored and has not sent. `known_since` is when this process could first have seen the plan:
+    doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -74,9 +67,8 @@ class PlanFacts:
     incident: Incident | None
     protected_service: ProtectedService | None
     tally: Tally
-    service: EcsService | None
+    live: LiveState | None
     problem: AwsError | None
-    revisions: Mapping[str, ServiceRevision]
     measurement: Measurement | None
     elder: str | None
     role_refused: str | None
@@ -87,31 +79,11 @@ class PlanFacts:
     timing: Timing
     frozen_by: Freeze | None = None
     clock_ahead: timedelta = timedelta()
-    deployment: DescribedDeployment | None = None
-    scalable_target: ScalableTarget | None = None
-    stack_status: str | AwsError | None = None
-    healthy_targets: Mapping[str, int] | None = None
-    tasks: Mapping[str, Task] | None = None
-    task_definition: TaskDefinition | None = None
-    runs: Mapping[str, Task] = field(default_factory=dict)
-    executions: Mapping[str, AutomationExecution] = field(default_factory=dict)
 
     @property
-    def live(self) -> LiveState | None:
-        """What AWS says now; None where it could not be read."""
-        if self.service is None:
-            return None
-        return LiveState(
-            service=self.service,
-            deployment=self.deployment,
-            revisions=self.revisions,
-            healthy_targets=self.healthy_targets,
-            scalable_target=self.scalable_target,
-            tasks=self.tasks,
-            task_definition=self.task_definition,
-            runs=self.runs,
-            executions=self.executions,
-        )
+    def service(self) -> EcsService | None:
+        """The ECS service as read just now; None where it could not be read."""
+        return None if self.live is None else self.live.service
 
     @property
     def latest(self) -> datetime:
@@ -178,7 +150,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         plan=plan,
         step=step,
         protected_service=facts.protected_service,
-        service=facts.service,
+        live=facts.live,
         problem=None if facts.problem is None else f"{facts.problem.code}: {facts.problem.message}",
         tally=facts.tally,
         elder=facts.elder,
@@ -187,12 +159,6 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,
         role_refused=facts.role_refused,
-        deployment=facts.deployment,
-        scalable_target=facts.scalable_target,
-        tasks=facts.tasks,
-        stack_status=facts.stack_status,
-        revisions=facts.revisions,
-        task_definition=facts.task_definition,
     )
 
 

@@ -1,9 +1,7 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
-import asyncio
 import time
-from datetime import datetime, timedelta
-from itertools import zip_longest
+from datetime import datetime
 
 import structlog
 
@@ -11,39 +9,25 @@ from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Target
 from bokgu.api.observed import (
-    AutomationExecution,
     AwsError,
-    DescribedDeployment,
-    EcsService,
     LogMetric,
-    ScalableTarget,
-    ServiceRevision,
-    Task,
-    TaskDefinition,
 )
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import RecoveryPlan, Step, StepStatus, Validation
-from bokgu.api.vocabulary import Action, OperationPhase, PlanPhase, RootCause, ValidationType
-from bokgu.aws.autoscaling import fetch_scalable_target
-from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions, fetch_task_definition
-from bokgu.aws.elb import count_healthy_targets
+from bokgu.api.recovery_plan import RecoveryPlan, Validation
+from bokgu.api.vocabulary import PlanPhase, ValidationType
 from bokgu.aws.series import fetch_series
-from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.allow_lists import find_own_role
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.freeze import find_freeze, freezes_service
-from bokgu.core.operation import in_flight
+from bokgu.core.operation import find_verified, in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
-from bokgu.core.scaling_limits import scales
-from bokgu.core.task_health import named_tasks
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
 from bokgu.reconcile.approvals import tally_plan
 from bokgu.reconcile.context import Context
-from bokgu.reconcile.owners import ask_stack
+from bokgu.reconcile.live_state import fetch_live_state
 from bokgu.reconcile.role_grants import find_refusal
-from bokgu.reconcile.runs import fetch_runs
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
 
@@ -74,29 +58,15 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
-    service, problem, revisions, measurement, deployment, scalable = None, None, {}, None, None, None
-    stack_status, healthy_targets, tasks, definition = None, None, None, None
-    runs: dict[str, Task] = {}
-    executions: dict[str, AutomationExecution] = {}
+    live, problem, measurement = None, None, None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     if target and (running or tally.approved):
         try:
             measurement = await _measure(context, plan, target)
-            service, scalable = await asyncio.gather(
-                fetch_service(context.aws, target, context.clock()), _scalable_target(context, plan, target)
-            )
-            deployment = await _deployment(context, plan, target, service)
-            tasks = await find_tasks(context, plan, target, service, protected)
-            definition = await find_task_definition(context, plan, target)
-            runs, executions = await fetch_runs(context.aws, plan, target, _sendable(context))
-            healthy_targets = await _healthy_targets(context, plan, target, service)
-            # An intent that is stored needs them no more, and the read of the service must not grow old.
-            revisions = {} if in_flight(plan) else await find_revisions(context, plan, target, service)
-            # An undo asks no gates, and nothing may hold it up.
-            stack_status = None if in_flight(plan) or undoing else await ask_stack(context.aws, target, service)
+            live = await fetch_live_state(context, plan, target, protected, unsent=_sendable(context))
         except AwsError as error:
-            service, problem, tasks = None, error, None  # Half a picture is none.
+            problem = error
     return PlanFacts(
         now=context.clock(),
         cluster_id=context.cluster_id,
@@ -104,9 +74,8 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         incident=incident,
         protected_service=protected,
         tally=tally,
-        service=service,
+        live=live,
         problem=problem,
-        revisions=revisions,
         measurement=measurement,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=_refused(context, plan, target, protected) if target else None,
@@ -119,14 +88,6 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         frozen_by=find_freeze(
             context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
-        deployment=deployment,
-        scalable_target=scalable,
-        stack_status=stack_status,
-        tasks=tasks,
-        task_definition=definition,
-        runs=runs,
-        executions=executions,
-        healthy_targets=healthy_targets,
     )
 
 
@@ -135,11 +96,6 @@ def _refused(context: Context, plan: RecoveryPlan, target: Target, protected: Pr
     roles = dict.fromkeys((target.role_arn, *(find_own_role(s.action, protected) for s in plan.spec.steps)))
     refusals = (find_refusal(context, plan.metadata.namespace, role) for role in roles)
     return next((refusal for refusal in refusals if refusal), None)
-
-
-async def _scalable_target(context: Context, plan: RecoveryPlan, target: Target) -> ScalableTarget | None:
-    """What Application Auto Scaling owns of the service, for plans that scale."""
-    return await fetch_scalable_target(context.aws, target) if scales(plan) else None
 
 
 def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:
@@ -154,107 +110,9 @@ def find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
     return next((o.metadata.name for o in at_work if o.metadata.uid != plan.metadata.uid), None)
 
 
-async def find_revisions(
-    context: Context, plan: RecoveryPlan, target: Target, service: EcsService
-) -> dict[str, ServiceRevision]:
-    """The service revision in use and those that the plan may restore; nothing for plans that restore none."""
-    if all(step.action is not Action.ROLLBACK for step in plan.spec.steps):
-        return {}
-    wanted = {
-        service.service_revision_arn,
-        *(s.parameters.service_revision_arn for s in plan.spec.steps if s.parameters),
-        *(s.intent.before.service_revision_arn for s in plan.status.steps if s.intent),
-    }
-    return await fetch_service_revisions(context.aws, target, tuple(sorted(arn for arn in wanted if arn)))
-
-
-async def _deployment(
-    context: Context, plan: RecoveryPlan, target: Target, service: EcsService
-) -> DescribedDeployment | None:
-    """The service's deployment in full, where one is in flight, or a rollback is about it. None also while ECS does not
-    describe a new one yet."""
-    arn = service.current_service_deployment
-    rolls_back = any(step.action is Action.ROLLBACK for step in plan.spec.steps)
-    return await find_deployment(context, target, arn) if arn and (service.deploying or rolls_back) else None
-
-
-async def find_tasks(
-    context: Context, plan: RecoveryPlan, target: Target, service: EcsService, protected: ProtectedService | None
-) -> dict[str, Task] | None:
-    """The service's tasks and those that the plan stops; None for plans that stop none."""
-    named = named_tasks(plan.spec.steps)
-    if not named:
-        return None
-    period = parse_duration(protected.spec.detection.period) if protected else timedelta(minutes=1)
-    disks = plan.spec.preconditions.root_cause is RootCause.DISK_EXHAUSTED
-    now = context.clock()
-    return await fetch_tasks(context.aws, target, service, named=named, disks=disks, period=period, now=now)
-
-
-async def find_task_definition(context: Context, plan: RecoveryPlan, target: Target) -> TaskDefinition | None:
-    """The task definition that the plan's step under way has registered, or the latest one of the family; before it
-    was asked for, the one to copy. None also while ECS does not describe it yet, or not at all."""
-    undoing = plan.status.phase is PlanPhase.ROLLING_BACK
-    for step, status in zip_longest(plan.spec.steps, plan.status.steps):  # One that has not begun has no status.
-        copied = step.parameters.task_definition if step.parameters else None
-        if step.action is not Action.REGISTER or copied is None or (status and status.finished_at):
-            continue
-        intent = status.intent if status else None
-        if intent is None and undoing:  # It will register nothing more.
-            continue
-        family = copied.rpartition("/")[2].partition(":")[0]
-        made = status.answer.made if status and status.answer else ()
-        try:
-            name = family if intent else copied
-            return await fetch_task_definition(context.aws, target, made[0] if made else name)
-        except AwsError as error:
-            if error.code == "ClientException":
-                return None
-            raise
-    return None
-
-
-async def find_deployment(context: Context, target: Target, arn: str) -> DescribedDeployment | None:
-    """The service deployment, or None while ECS does not describe it yet. Raises AwsError."""
-    try:
-        return await fetch_service_deployment(context.aws, target, arn)
-    except AwsError as error:
-        if error.code == "MISSING":
-            return None
-        raise
-
-
-def _under_verification(plan: RecoveryPlan) -> tuple[Step, StepStatus] | None:
-    """The step that has been sent and is not over, as planned and as it stands; none while the plan rolls back."""
-    if plan.status.phase is PlanPhase.ROLLING_BACK:
-        return None
-    going = {OperationPhase.IN_PROGRESS, OperationPhase.VERIFYING}
-    steps = zip(plan.spec.steps, plan.status.steps, strict=False)
-    return next(((spec, status) for spec, status in steps if status.phase in going and status.answer), None)
-
-
-async def _healthy_targets(
-    context: Context, plan: RecoveryPlan, target: Target, service: EcsService
-) -> dict[str, int] | None:
-    """How many targets are healthy in each target group of the service, while a step is verified. None where nobody
-    asks, and where the load balancer does not say."""
-    if not service.target_groups or not service.steady or _under_verification(plan) is None:
-        return None
-    try:
-        return {
-            arn: await count_healthy_targets(
-                context.aws, arn, region=target.region, role_arn=target.role_arn, bulk=False
-            )
-            for arn in service.target_groups
-        }
-    except AwsError as error:
-        log.warning("target health not read", plan=plan.metadata.name, error=str(error))
-        return None
-
-
 async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Measurement | None:
     """The values that the step under verification is judged by, since its effect was complete."""
-    found = _under_verification(plan)
+    found = find_verified(plan)
     if found is None or found[0].validation is None or found[0].validation.expression is None:
         return None
     validation, since = found[0].validation, found[1].effective_at

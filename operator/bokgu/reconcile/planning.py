@@ -22,7 +22,8 @@ from bokgu.core.scaling_limits import scales
 from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
-from bokgu.reconcile.plan_facts import find_corruption, find_deployment
+from bokgu.reconcile.live_state import find_deployment
+from bokgu.reconcile.plan_facts import find_corruption
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.watches import Measured
 
