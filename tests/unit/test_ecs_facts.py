@@ -13,7 +13,7 @@ from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, PlanPhase
 from bokgu.aws.ecs import parse_service
 from bokgu.core.ecs_event import ended_abnormally
-from bokgu.core.guards import ROLLING_BACK
+from bokgu.core.guards.deployment import ROLLING_BACK
 from bokgu.core.planning import build_plan
 from bokgu.core.service_state import ServiceLook
 from bokgu.reconcile.looking import ENDED, see_details

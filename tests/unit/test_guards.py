@@ -6,17 +6,12 @@ import pytest
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService
 from bokgu.api.recovery_plan import Preconditions
 from bokgu.core.freeze import Freeze
-from bokgu.core.guards import (
-    CHECKS,
-    LIVE_CHECKS,
-    GuardFacts,
-    changed_precondition,
-    evaluate_gates,
-    first_blocking,
-)
+from bokgu.core.guards.chain import CHECKS, LIVE_CHECKS, evaluate_gates, first_blocking
+from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.lifecycle import build_status
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import guard_facts as facts_of_guards
+from bokgu.core.preconditions import changed_precondition
 from tests.unit.aws_model import enum_of
 from tests.unit.facts import (
     APPROVED,

@@ -9,11 +9,12 @@ import pytest
 from bokgu.api.observed import TaskDefinition
 from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import Action, PlanPhase
-from bokgu.core.guards import evaluate_gates, find_surprise
+from bokgu.core.guards.chain import evaluate_gates
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import Send, guard_facts
 from bokgu.core.planning import build_plan
 from bokgu.core.planning_facts import NoPlan
+from bokgu.core.preconditions import find_surprise
 from bokgu.core.writes.table import complete, find_change, write_of
 from bokgu.core.writes.token import INTENT_TAG, carry_token, stable_token
 from bokgu.core.writes.write import build_request

@@ -23,10 +23,11 @@ from bokgu.api.vocabulary import Action, Level, OnFailure, OperationPhase, PlanP
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.approval.auto import judge_auto
 from bokgu.core.giving_back import allowed_by
-from bokgu.core.guards import changed_precondition, evaluate_gates, first_blocking
+from bokgu.core.guards.chain import evaluate_gates, first_blocking
 from bokgu.core.live_state import LiveState
 from bokgu.core.planning import build_plan
 from bokgu.core.planning_facts import NoPlan
+from bokgu.core.preconditions import changed_precondition
 from bokgu.core.runbooks import estimate_resolution
 from bokgu.core.writes.scalable_target import register_request
 from bokgu.core.writes.table import complete, find_change, write_of

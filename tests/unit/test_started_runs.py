@@ -18,7 +18,7 @@ from bokgu.aws.sending import _read_run
 from bokgu.core.actions.action import AlreadyOver
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.execution import decide
-from bokgu.core.guards import evaluate_gates
+from bokgu.core.guards.chain import evaluate_gates
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import guard_facts
 from bokgu.core.undo import next_undo

@@ -11,11 +11,11 @@ from bokgu.api.observed import EcsService, Task
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, PlanPhase, RootCause
 from bokgu.aws.tasks import find_states
-from bokgu.core.guards import find_surprise
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import Send
 from bokgu.core.planning import build_plan
 from bokgu.core.planning_facts import NoPlan
+from bokgu.core.preconditions import find_surprise
 from bokgu.core.task_health import find_needless, find_obstacle, find_trouble
 from bokgu.core.writes.table import write_of
 from bokgu.core.writes.write import build_request

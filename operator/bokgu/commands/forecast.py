@@ -16,7 +16,8 @@ from bokgu.aws.ecs import fetch_service_deployments
 from bokgu.config import Settings
 from bokgu.core.approval.tally import tally_approvals
 from bokgu.core.freeze import find_freeze
-from bokgu.core.guards import GuardFacts, evaluate_gates
+from bokgu.core.guards.chain import evaluate_gates
+from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.lifecycle import cleared, is_over
 from bokgu.history.opening import open_history
 from bokgu.kube.client import KubeClient, KubeError

@@ -15,7 +15,7 @@ from bokgu.core.approval.digest import plan_digest
 from bokgu.core.approval.judgement import Judgement
 from bokgu.core.approval.requirement import Requirement, find_confirmable
 from bokgu.core.approval.tally import tally_approvals
-from bokgu.core.guards import APPROVED
+from bokgu.core.guards.people import APPROVED
 from bokgu.core.proof import awaits_confirmation
 
 SHORTEST = timedelta(hours=1)

@@ -11,7 +11,8 @@ from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
 from bokgu.core.approval.statement import approval_request
 from bokgu.core.approval.tally import Tally
-from bokgu.core.guards import APPROVED, SUSPENDED, first_blocking, list_holders
+from bokgu.core.guards.chain import first_blocking
+from bokgu.core.guards.people import APPROVED, SUSPENDED, list_holders
 from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.start import await_start

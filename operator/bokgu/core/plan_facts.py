@@ -7,19 +7,18 @@ from datetime import datetime, timedelta
 from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate
-from bokgu.api.observed import (
-    AwsError,
-    EcsService,
-)
+from bokgu.api.observed import AwsError, EcsService
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import Points
 from bokgu.core.freeze import Freeze
-from bokgu.core.guards import GuardFacts, evaluate_gates, find_surprise
+from bokgu.core.guards.chain import evaluate_gates
+from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.live_state import LiveState
 from bokgu.core.moment import Moment
+from bokgu.core.preconditions import find_surprise
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import FINALIZER, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.approval.tally import AUTO_APPROVED
-from bokgu.core.guards import evaluate_gates, first_blocking
+from bokgu.core.guards.chain import evaluate_gates, first_blocking
 from bokgu.core.plan_facts import (
     ClaimAuto,
     ClaimIncident,

@@ -10,7 +10,8 @@ from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.allow_lists import find_own_role
 from bokgu.core.deadlines import begins_by, validation_timeout
 from bokgu.core.giving_back import find_raised
-from bokgu.core.guards import SUSPENDED, first_blocking, list_holders
+from bokgu.core.guards.chain import first_blocking
+from bokgu.core.guards.people import SUSPENDED, list_holders
 from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
 from bokgu.core.proof import (

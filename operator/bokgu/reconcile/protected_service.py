@@ -22,7 +22,7 @@ from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import DetectionState, Preset, SourceKind
 from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.drift import find_watched, watch_reversal
-from bokgu.core.guards import TARGET_ALREADY_PROTECTED
+from bokgu.core.guards.coverage import TARGET_ALREADY_PROTECTED
 from bokgu.core.last_known_good import Trouble, find_last_known_good, taint_revisions
 from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
