@@ -8,13 +8,17 @@ import pytest
 
 from tests.faults.lane import Lane
 from tests.faults.sample import WHOLE
+from tests.faults.warm_start import WarmStart
 from tests.world.world import World
 
-LANES = int(os.environ.get("BOKGU_TEST_LANES") or (4 if WHOLE else 3))
-"""Operators that are killed side by side. They wait more than they work: two cores carry four."""
+LANES = int(os.environ.get("BOKGU_TEST_LANES") or (5 if WHOLE else 3))
+"""Operators that are killed side by side. They wait more than they work: two cores carry five."""
 
 
 @pytest.fixture(scope="session")
 def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Lane]]:
-    with World(tmp_path_factory.mktemp("lanes"), operator=False) as world, ExitStack() as stack:
+    with ExitStack() as stack:
+        warm = stack.enter_context(WarmStart())
+        directory = tmp_path_factory.mktemp("lanes")
+        world = stack.enter_context(World(directory, operator=False, start_program=warm.start))
         yield [stack.enter_context(Lane(world, f"lane-{number}")) for number in range(LANES)]

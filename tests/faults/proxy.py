@@ -100,6 +100,11 @@ class Trap:
         """Let the call take its course."""
         self._over.set()
 
+    @property
+    def over(self) -> bool:
+        """Whether it catches nothing any more."""
+        return self._over.is_set()
+
     async def hold(self, call: Call) -> bool:
         """Hold a call; whether it goes on then. Used by the proxy."""
         self.call = call
@@ -205,6 +210,8 @@ class Proxy:
         await self._reset_watches()
         await self._runner.cleanup()
         await self._session.close()
+        # TLS connections end a moment later ("Graceful shutdown", aiohttp documentation).
+        await asyncio.sleep(0.25)
 
     async def _reset_watches(self) -> int:
         transports = list(self._watches)
@@ -251,6 +258,7 @@ class Proxy:
 
     def _spring(self, call: Call) -> Trap | None:
         with self._lock:
+            self._traps = [t for t in self._traps if not t.over]
             trap = next((t for t in self._traps if t.fits(call)), None)
             if trap is not None:
                 self._traps.remove(trap)

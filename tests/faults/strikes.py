@@ -49,7 +49,7 @@ class AtPoint(Strike):
         play.lane.aws_calls.add_trap(self._trap)
 
     def watch(self, play: Play) -> None:
-        if self._trap is not None and not self.hit and self._trap.wait(0.05):
+        if self._trap is not None and not self.hit and self._trap.wait(0.1):
             self.hit = True
             self.catch(play, self._trap)
 
@@ -106,7 +106,7 @@ class AfterFirstWrite(Strike):
         self._trap = play.lane.aws_calls.set_trap(writes_to_aws, Moment.AFTER)
 
     def watch(self, play: Play) -> None:
-        if self._trap is not None and not self.hit and self._trap.wait(0.05):
+        if self._trap is not None and not self.hit and self._trap.wait(0.1):
             self.hit = True
             self._inner.begin(play)
             self._trap.let_go()

@@ -14,6 +14,9 @@ from tests.faults.strikes import Strike
 END = 150.0
 """Seconds until a play must have come to its end; five times what the longest takes on a machine that is not busy."""
 
+_POLL = 0.25
+"""Seconds between two looks at a play. Each is four reads, and many plays share the machine."""
+
 _IN_DOUBT = "EffectUnknown"
 
 
@@ -72,7 +75,7 @@ def _follow(play: Play, strike: Strike) -> None:
             approved = True
         if approved and play.over():
             return
-        time.sleep(0.05)
+        time.sleep(_POLL)
     play.wait("the end", play.over, 1)
 
 

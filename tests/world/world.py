@@ -72,10 +72,12 @@ class World:
         tell: Callable[[str], None] = lambda _: None,
         programs: Programs | None = None,
         operator: bool = True,
+        start_program: Callable[..., Process] = Process.start,
     ) -> None:
-        """Without `operator` none starts with the world."""
+        """Without `operator` none starts with the world. `start_program` starts operators as Process.start does."""
         self.directory = directory
         self._detached, self._tell, self._with_operator = detached, tell, operator
+        self._start_program = start_program
         directory.mkdir(parents=True, exist_ok=True)
         self.control_plane = ControlPlane(directory / "controlplane", detached=detached, programs=programs)
         self._state_path = directory / "world.json"
@@ -184,7 +186,7 @@ class World:
 
     def _launch(self, name: str, argv: list[str], environment: Mapping[str, str]) -> None:
         log = self.directory / f"{name}.log"
-        self._processes[name] = Process.start(argv, log_path=log, env=environment, detached=self._detached)
+        self._processes[name] = self._start_program(argv, log_path=log, env=environment, detached=self._detached)
         self._save()
 
     def runs(self, name: str) -> bool:
