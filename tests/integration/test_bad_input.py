@@ -182,6 +182,7 @@ NOT_FOR_THIS = "desiredCount and minCapacity are for scale_out and scale_in"
 NEEDS_DURATION = "wait needs parameters.duration, from 1s to 24h, and a timeout that is not shorter"
 NEEDS_REVISION = "an ARN that ends in its revision"
 NEEDS_VERSION = "ssm_automation needs parameters.documentName and documentVersion, a number"
+NEEDS_ROLE = "run_task and ssm_automation need parameters.roleArn"
 ONLY_WAITS = "duration and calm are for wait, which has no validation"
 
 
@@ -203,6 +204,8 @@ ONLY_WAITS = "duration and calm are for wait, which has no validation"
         (_step("scale_out", desiredCount=5, calm=True), ONLY_WAITS),
         (_step("run_task", taskDefinition="job"), NEEDS_REVISION),
         (_step("register_task_definition", taskDefinition="job:"), NEEDS_REVISION),
+        (_step("run_task", taskDefinition="job:3"), NEEDS_ROLE),
+        (_step("service_restart", roleArn="arn:aws:iam::123456789012:role/other"), NEEDS_ROLE),
         (_step("ssm_automation", documentName="Repair"), NEEDS_VERSION),
         (_step("ssm_automation", documentName="Repair", documentVersion="$DEFAULT"), NEEDS_VERSION),
         (_step("scale_in", minCapacity=0) | {"rollback": {"action": "scale_out"}}, "only rollback_to_previous_version"),
