@@ -130,6 +130,13 @@ class UidReference(ApiModel):
     uid: Uid = Field(description="metadata.uid of the object: a re-created object of the same name does not count.")
 
 
+class OpenBreaker(ApiModel):
+    """Recoveries that failed, until a person has looked."""
+
+    opened_at: Timestamp = Field(description="When the last of them had failed.")
+    plans: Annotated[tuple[ObjectName, ...], Field(max_length=32)] = Field(description="The plans, the oldest first.")
+
+
 class Resource(ApiModel):
     """Base of the kinds. Subclasses say how kubectl shows them."""
 

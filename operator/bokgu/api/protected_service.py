@@ -18,8 +18,8 @@ from bokgu.api.fields import (
     Uid,
     Word,
 )
-from bokgu.api.meta import Conditions, Resource, Target, UidReference
-from bokgu.api.vocabulary import Action, ApiType, IncidentType, Mode, Preset, Severity
+from bokgu.api.meta import Conditions, OpenBreaker, Resource, Target, UidReference
+from bokgu.api.vocabulary import Action, ApiType, IncidentType, Mode, PlanPhase, Preset, Severity
 
 
 class EcsReference(ApiModel):
@@ -44,6 +44,13 @@ class ServiceLimits(ApiModel):
     )
     scale_step_percent: int = Field(
         default=50, ge=1, le=1000, description="How many tasks one scale_out adds, in percent of the present number."
+    )
+    cooldown: Duration = Field(
+        default="30m", description="How long after a recovery that completed none begins for another incident."
+    )
+    cooldown_after_failure: Duration = Field(default="2h", description="The same after one that failed.")
+    max_recoveries_per_hour: int = Field(
+        default=3, ge=0, le=32, description="How many recoveries may begin in any hour, those of one incident too."
     )
 
 
@@ -286,6 +293,10 @@ class ProtectedServiceSpec(ApiModel):
     detection: DetectionSettings = Field(
         default=DetectionSettings(), description="What is detected without a Detector of its own."
     )
+    reset_breaker_at: Timestamp | None = Field(
+        default=None,
+        description="Recoveries that failed until then are no reason any more to try no others: somebody has looked.",
+    )
     suspend: bool = Field(
         default=False, description="Touch nothing for now. The tag bokgu:suspend on the ECS service does the same."
     )
@@ -349,6 +360,22 @@ class BegunRecovery(ApiModel):
     at: Timestamp = Field(description="When its last plan began.")
 
 
+MOST_RECOVERIES = 32
+"""Entries of `status.recoveries`."""
+
+
+class Recovery(ApiModel):
+    """A plan that began. It is kept here because plans go with their incidents."""
+
+    plan: ObjectName = Field(description="Name of the RecoveryPlan.")
+    uid: Uid = Field(description="Its uid.")
+    incident_uid: Uid = Field(description="uid of the Incident that it was made against.")
+    started_at: Timestamp = Field(description="When it began.")
+    finished_at: Timestamp | None = Field(default=None, description="When it was over; absent: it is not.")
+    outcome: PlanPhase | None = Field(default=None, description="Its last phase; absent: it is not over.")
+    ineffective: bool = Field(default=False, description="It completed, and the trouble was back, or still there.")
+
+
 class RecentStop(ApiModel):
     """How a task ended that was not meant to: ECS forgets it after about an hour (API_DescribeTasks)."""
 
@@ -393,6 +420,13 @@ class ProtectedServiceStatus(ApiModel):
     begun_recoveries: Annotated[tuple[BegunRecovery, ...], Field(max_length=16)] = Field(
         default=(),
         description="When each runbook last began here, the latest first: some wait before they begin again.",
+    )
+    recoveries: Annotated[tuple[Recovery, ...], Field(max_length=MOST_RECOVERIES)] = Field(
+        default=(), description="Plans that began here, the latest first: cooldowns, rates and the breaker count them."
+    )
+    breaker: OpenBreaker | None = Field(
+        default=None,
+        description="Set while too many recoveries have failed: none begins until spec.resetBreakerAt is later.",
     )
     active_plan: UidReference | None = Field(
         default=None,

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, PersonName, RoleName, Timestamp, Uid, Word
-from bokgu.api.meta import Conditions, Resource
+from bokgu.api.meta import Conditions, OpenBreaker, Resource
 from bokgu.api.vocabulary import Action, Proof, RootCause, Severity
 
 POLICY_NAME = "default"
@@ -96,8 +96,67 @@ class AutoApproval(ApiModel):
     root_cause: RootCause = Field(description="The root cause that the operator diagnosed.")
 
 
+class Allowance(ApiModel):
+    """How much may be recovered at a time."""
+
+    max_concurrent: int = Field(default=1, ge=0, le=1000, description="How many recoveries may run at a time.")
+    max_unavailable_percent: int = Field(
+        default=10,
+        ge=0,
+        le=100,
+        description="No recovery begins while more than this percentage of the ProtectedServices, rounded up and at least"
+        " one, would be unavailable: those that lack half of their tasks or more, those that are being recovered, and"
+        " the one to recover.",
+    )
+
+
+class EnvironmentAllowance(Allowance):
+    """The same for the ProtectedServices of one environment, besides that of the namespace."""
+
+    environment: Word = Field(description="spec.environment of the ProtectedServices.")
+
+
+class Budget(Allowance):
+    """How much may be recovered at a time in the namespace, and in each environment of it."""
+
+    environments: Annotated[
+        tuple[EnvironmentAllowance, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["environment"]},
+        ),
+    ] = Field(default=(), description="What holds for single environments besides.")
+
+
+class StormLimit(ApiModel):
+    """When so many incidents are new at once that something bigger is wrong."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "(!has(self.window) || duration(self.window) > duration('0s'))",
+            "message": "storm.window must be longer than 0s",
+        },
+    )
+
+    threshold: int = Field(
+        default=5, ge=2, le=10000, description="So many new incidents are a storm: nothing new is planned or begun."
+    )
+    window: Duration = Field(default="10m", description="How long an incident is new.")
+    cooldown: Duration = Field(
+        default="10m", description="It is over when at most half as many have been new for so long."
+    )
+
+
+class BreakerLimit(ApiModel):
+    """After how many failures nothing new is tried until a person says so."""
+
+    failures: int = Field(default=2, ge=1, le=32, description="Recoveries of one service that failed.")
+    namespace_failures: int = Field(default=5, ge=1, le=32, description="Recoveries of the namespace that failed.")
+    within: Duration = Field(default="24h", description="How far apart the first and the last of them are at most.")
+
+
 class RecoveryPolicySpec(ApiModel):
-    """Who must approve, and what may start without approvals."""
+    """Who must approve, what may start without approvals, and how much is done at a time."""
 
     approvals: Annotated[
         tuple[ApprovalRule, ...],
@@ -113,6 +172,15 @@ class RecoveryPolicySpec(ApiModel):
     )
     max_auto_per_hour: int = Field(
         default=1, ge=0, le=60, description="How many plans may start without people in any hour."
+    )
+    budget: Budget = Field(default=Budget(), description="How much may be recovered at a time.")
+    storm: StormLimit = Field(default=StormLimit(), description="When so much is wrong that people must look first.")
+    breaker: BreakerLimit = Field(
+        default=BreakerLimit(), description="After how many failures nothing new is tried until a person says so."
+    )
+    reset_breaker_at: Timestamp | None = Field(
+        default=None,
+        description="Recoveries of the namespace that failed until then are no reason any more to try no others.",
     )
 
 
@@ -131,6 +199,17 @@ class RecoveryPolicyStatus(ApiModel):
     auto_starts: Annotated[tuple[AutoStart, ...], Field(max_length=MOST_STARTS)] = Field(
         default=(),
         description="Plans that started without people, oldest first: those of the last hour and those that still run.",
+    )
+    budget_left: int | None = Field(
+        default=None, ge=0, description="How many more recoveries may begin now, by spec.budget.maxConcurrent."
+    )
+    storm_since: Timestamp | None = Field(
+        default=None, description="Since when there is a storm; absent: there is none."
+    )
+    breaker: OpenBreaker | None = Field(
+        default=None,
+        description="Set while too many recoveries of the namespace have failed: none begins until"
+        " spec.resetBreakerAt is later.",
     )
     summary: Line | None = Field(default=None, description="What it says, in a few words.")
     conditions: Conditions = ()

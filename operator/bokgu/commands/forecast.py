@@ -29,6 +29,7 @@ from bokgu.reconcile.plan_facts import find_at_work
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
+from bokgu.reconcile.surroundings import look_around_plan
 from bokgu.reconcile.targets import find_elder
 from bokgu.runtime.store import Store
 
@@ -184,6 +185,8 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
         role_refused=find_refusal(context, plan.metadata.namespace, around.protected.spec.role_arn),
         at_work=find_at_work(context, plan),
         now=context.clock(),
+        around=look_around_plan(context, plan.metadata.namespace, around.protected, policy.found),
+        hour=context.settings.hour,
         mitigated=incident.status.mitigated_at is not None,
         frozen_by=find_freeze(
             context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name),

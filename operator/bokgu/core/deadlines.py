@@ -50,4 +50,4 @@ def validation_timeout(step: Step, facts: PlanFacts) -> timedelta:
 
 def _wait(validation: Validation, facts: PlanFacts, *, thin: bool) -> timedelta:
     usual = parse_duration(validation.timeout)
-    return max(usual, facts.timing.thin_traffic) if thin else usual
+    return max(usual, facts.timing.hour) if thin else usual

@@ -19,16 +19,17 @@ from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.live_state import LiveState
 from bokgu.core.moment import Moment
 from bokgu.core.preconditions import find_surprise
+from bokgu.core.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Delays that configuration sets. `thin_traffic` is how long a verification goes on at most while there is too
-    little traffic to tell."""
+    """Delays that configuration sets. `hour` is how long an hour is, in which recoveries are counted and which a
+    verification goes on at most while there is too little traffic to tell."""
 
     consistency_delay: timedelta
     poll: timedelta
-    thin_traffic: timedelta = timedelta(hours=1)
+    hour: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class PlanFacts:
     `incident` is None unless the incident with the bound uid exists. `live` is None where it was not read, or could not
     be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents
     that this very process stored and has not sent. `known_since` is when this process could first have seen the plan:
-    doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
+    doubt about an intent counts from there (S5). `around` is what stands around it in its namespace. `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime
@@ -77,6 +78,7 @@ class PlanFacts:
     holder: str
     timing: Timing
     frozen_by: Freeze | None = None
+    around: Surroundings = field(default_factory=Surroundings)
     clock_ahead: timedelta = timedelta()
 
     @property
@@ -157,6 +159,8 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         now=facts.now,
         mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,
+        around=facts.around,
+        hour=facts.timing.hour,
         role_refused=facts.role_refused,
     )
 

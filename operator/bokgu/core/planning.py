@@ -26,6 +26,7 @@ from bokgu.core.approval.requirement import Stakes, required_roles
 from bokgu.core.building.step import template_values
 from bokgu.core.building.table import build_step
 from bokgu.core.classification import is_outdated
+from bokgu.core.guards.protection import BREAKER_OPEN, MADE_BEFORE, STORM
 from bokgu.core.next_rung import find_writes
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.risks import build_risks
@@ -90,6 +91,8 @@ def decide_plan(facts: PlanningFacts) -> Decision:
         return Decision(no_plan, considered)
     if (rolled_back := _wait_for_rollback(facts)) is not None:
         return Decision(rolled_back, considered)
+    if (stopped := _find_stop(facts)) is not None:
+        return Decision(stopped, considered)
     if is_outdated(classification, facts.service):
         return Decision(_told_before(facts), considered)
     chosen = next((c.runbook for c in considered if c.reason is None), None)
@@ -99,6 +102,23 @@ def decide_plan(facts: PlanningFacts) -> Decision:
         return Decision(cannot, considered)
     outcome, gave_way = _climb(chosen, facts)
     return Decision(outcome, considered, gave_way)
+
+
+def _find_stop(facts: PlanningFacts) -> NoPlan | None:
+    """What stops everything new: a storm, which passes, or a breaker, which a person resets. An incident that was there
+    at the reset is not replayed."""
+    around, opened = facts.around, facts.incident.metadata.creation_timestamp
+    if around.storm is not None:
+        return NoPlan(STORM, f"{around.storm.incidents} incidents at once are a storm: look at all of them", wait=True)
+    if (breaker := around.service_breaker or around.namespace_breaker) is not None:
+        failed = f"{', '.join(breaker.plans)} failed: find out why, then reset the breaker (spec.resetBreakerAt)"
+        return NoPlan(BREAKER_OPEN, failed, wait=False)
+    for reset in (facts.protected_service.spec.reset_breaker_at, around.limits.reset_breaker_at):
+        if reset and opened and opened < reset:
+            return NoPlan(
+                MADE_BEFORE, "the incident is older than the reset of the breaker: it is a person's", wait=False
+            )
+    return None
 
 
 def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:

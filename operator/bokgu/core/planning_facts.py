@@ -19,6 +19,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
 from bokgu.core.next_rung import Tried
+from bokgu.core.surroundings import Surroundings
 from bokgu.core.track_record import TrackRecord
 from bokgu.core.watch import Watch
 
@@ -42,7 +43,7 @@ class PlanningFacts:
     the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
     needs to say whether that has helped. `deployment` is the one in flight. `revisions` are the service revision in use
     and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy.
-    `scalable_target` is what Application Auto Scaling owns of the service, asked where the plan scales;
+    `around` is what stands around the incident in its namespace. `scalable_target` is what Application Auto Scaling owns of the service, asked where the plan scales;
     `scaling_unread` why that could not be read. `frozen_by` names an open incident of corrupted data on the service.
     `tried` are the incident's own plans that had begun. `tasks` are those of the service that should run; None where
     they were not asked for, or not described: `tasks_problem` says why. `good_definition` is the task definition of the
@@ -63,6 +64,7 @@ class PlanningFacts:
     revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
     frozen_by: str | None = None
     policy: RecoveryPolicy | None = None
+    around: Surroundings = field(default_factory=Surroundings)
     track_records: Mapping[str, TrackRecord] = field(default_factory=dict)
     last_begun: Mapping[str, datetime] = field(default_factory=dict)
     tried: tuple[Tried, ...] = ()

@@ -53,7 +53,8 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
     blocking = first_blocking(held.gates)
     if blocking:
         held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
-        return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY))
+        opens = blocking.blocked_until - facts.now if blocking.blocked_until else BLOCKED_RETRY
+        return Outcome(held, requeue_after=max(timedelta(), min(wait, BLOCKED_RETRY, opens)))
     if FINALIZER not in plan.metadata.finalizers:
         return Outcome(held, HoldPlan())
     automatic = facts.tally.stand_in and facts.tally.stand_in.reason == AUTO_APPROVED

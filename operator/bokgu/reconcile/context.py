@@ -67,7 +67,7 @@ class Context:
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
-    was seen so. Losing any of it costs a delay, never safety.
+    was seen so; `claims` by namespace the plans that are about to take the lock of their services. Losing any of it costs a delay, never safety.
     """
 
     kube: KubeClient
@@ -87,6 +87,7 @@ class Context:
     follow_ups: dict[Key, FollowUp] = field(default_factory=dict)
     records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
     fence: SeenFence = field(default_factory=SeenFence)
+    claims: dict[str, dict[str, str]] = field(default_factory=dict)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def on_behalf_of(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> Self:

@@ -1,6 +1,7 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
 import time
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -20,14 +21,18 @@ from bokgu.core.allow_lists import find_named_role
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.freeze import find_freeze, freezes_service
+from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
+from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.operation import find_verified, in_flight
-from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
+from bokgu.core.plan_facts import Measurement, PlanFacts, Timing, guard_facts
+from bokgu.core.surroundings import Surroundings
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
-from bokgu.reconcile.approvals import tally_plan
+from bokgu.reconcile.approvals import read_policy, tally_plan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.live_state import fetch_live_state
 from bokgu.reconcile.role_grants import find_refusal
+from bokgu.reconcile.surroundings import look_around_plan
 from bokgu.reconcile.targets import find_elder
 from bokgu.reconcile.watches import find_measured
 
@@ -58,25 +63,22 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
     incident = _bound(plan, incident)
-    live, problem, measurement = None, None, None
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
-    if target and (running or tally.approved):
-        try:
-            measurement = await _measure(context, plan, target)
-            live = await fetch_live_state(context, plan, target, protected, unsent=_sendable(context))
-        except AwsError as error:
-            problem = error
-    return PlanFacts(
+    around = Surroundings()
+    if tally.approved and not running:
+        policy = await read_policy(context, namespace)
+        around = look_around_plan(context, namespace, protected, policy.found, plan=plan.metadata.name)
+    facts = PlanFacts(
         now=context.clock(),
         cluster_id=context.cluster_id,
         digest=digest,
         incident=incident,
         protected_service=protected,
         tally=tally,
-        live=live,
-        problem=problem,
-        measurement=measurement,
+        live=None,
+        problem=None,
+        measurement=None,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=_refused(context, plan, target) if target else None,
         at_work=find_at_work(context, plan),
@@ -85,10 +87,25 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         holder=context.settings.holder,
         timing=Timing(context.settings.consistency_delay, context.settings.step_poll, context.settings.hour),
         clock_ahead=context.kube.clock_ahead,
+        around=around,
         frozen_by=find_freeze(
             context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
     )
+    # While the namespace has no room for the plan, there is nothing to ask AWS: a storm of plans must not be one of calls.
+    held = tally.approved and not running and first_blocking(evaluate_namespace_gates(_guarded(plan, facts)))
+    if target is None or held or not (running or tally.approved):
+        return facts
+    try:
+        measurement = await _measure(context, plan, target)
+        live = await fetch_live_state(context, plan, target, protected, unsent=_sendable(context))
+    except AwsError as error:
+        return replace(facts, problem=error, now=context.clock())
+    return replace(facts, live=live, measurement=measurement, unsent=_sendable(context), now=context.clock())
+
+
+def _guarded(plan: RecoveryPlan, facts: PlanFacts) -> GuardFacts:
+    return guard_facts(plan, plan.spec.steps[0], facts)
 
 
 def _refused(context: Context, plan: RecoveryPlan, target: Target) -> str | None:

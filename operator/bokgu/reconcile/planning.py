@@ -25,6 +25,7 @@ from bokgu.reconcile.history import fetch_experience
 from bokgu.reconcile.live_state import find_deployment
 from bokgu.reconcile.plan_facts import find_corruption
 from bokgu.reconcile.runbook import find_runbooks
+from bokgu.reconcile.surroundings import look_around_plan
 from bokgu.reconcile.watches import Measured
 
 
@@ -61,6 +62,7 @@ async def plan_incident(
         revisions=await _revisions(context, protected, service),
         last_begun=_last_begun(context, protected),
         policy=policy.found,
+        around=look_around_plan(context, namespace, protected, policy.found),
         frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
         tried=await _fetch_tried(context, incident),
     )

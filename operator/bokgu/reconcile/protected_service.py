@@ -19,6 +19,7 @@ from bokgu.api.protected_service import (
     TargetGroup,
 )
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.recovery_policy import RecoveryPolicySpec
 from bokgu.api.vocabulary import DetectionState, Preset, SourceKind
 from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.drift import find_watched, watch_reversal
@@ -29,8 +30,10 @@ from bokgu.core.presets import find_inapplicable
 from bokgu.core.recent_stops import find_stops, keep_stops
 from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
 from bokgu.reconcile.announcing import announce_reversal
+from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics, judge_states
+from bokgu.reconcile.surroundings import find_recoveries, find_service_breaker
 from bokgu.reconcile.targets import find_elder
 
 MAX_BEGUN = 16
@@ -47,7 +50,14 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
-    status = status.model_copy(update={"begun_recoveries": _begun(context, protected)})
+    limits = await _read_limits(context, protected)
+    status = status.model_copy(
+        update={
+            "begun_recoveries": _begun(context, protected),
+            "recoveries": find_recoveries(context, protected),
+            "breaker": find_service_breaker(context, protected, limits),
+        }
+    )
     look = context.looks.get(key)
     if look is not None and look.follows(protected.metadata):
         status = await _take_in(context, protected, status, look)
@@ -56,6 +66,12 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     await context.write_status(ProtectedService, raw, status)
     context.used(key, look)
     return None
+
+
+async def _read_limits(context: Context, protected: ProtectedService) -> RecoveryPolicySpec:
+    """What the policy says; where it cannot be read, its defaults: nothing begins meanwhile anyway."""
+    policy = await read_policy(context, protected.metadata.namespace)
+    return policy.found.spec if policy.found else RecoveryPolicySpec()
 
 
 async def _free_lock(context: Context, protected: ProtectedService) -> ProtectedServiceStatus:

@@ -1,6 +1,7 @@
 """A pass over a RecoveryPlan: gather, let `core.execution` decide, apply its one effect or write its status."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from bokgu.api.fields import bounded
@@ -15,13 +16,15 @@ from bokgu.aws.client import PASSING
 from bokgu.aws.sending import send_request
 from bokgu.core.approval.auto import enter_start
 from bokgu.core.execution import decide
+from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
 from bokgu.core.operation import FRESH, forget_intent, record_answer
-from bokgu.core.plan_facts import ClaimAuto, ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send
+from bokgu.core.plan_facts import ClaimAuto, ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send, guard_facts
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
 from bokgu.reconcile.announcing import announce_plan
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.plan_facts import SEND_WITHIN, gather_facts
+from bokgu.reconcile.surroundings import look_around_plan
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
@@ -43,7 +46,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
             await _claim_auto(context, plan)
             return timedelta()
         case ClaimService():
-            await _claim_service(context, plan)
+            await _claim_service(context, plan, facts)
             return timedelta()
         case ClaimIncident(digest):
             await _claim_incident(context, plan, digest)
@@ -74,16 +77,34 @@ async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
         await context.write_status(RecoveryPolicy, raw, status)
 
 
-async def _claim_service(context: Context, plan: RecoveryPlan) -> None:
-    """PUT the lock. Somebody else's claim in between is a conflict, and the pass is done again (S5)."""
+async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts) -> None:
+    """PUT the lock. Somebody else's claim in between is a conflict, and the pass is done again (S5).
+
+    The budget is asked once more, and the claim counts from that moment on: between a look at the store and the next
+    await no other pass can take the same place in it (S7).
+    """
     raw = context.objects.get((ProtectedService.plural, plan.metadata.namespace, plan.spec.service_ref.name))
     if raw is None:
         return
     protected = ProtectedService.model_validate(raw)
     reference = UidReference(name=plan.metadata.name, uid=plan.metadata.uid)
-    if protected.status.active_plan is None:
+    if protected.status.active_plan is not None or not _has_room(context, plan, protected, facts):
+        return
+    claims = context.claims.setdefault(plan.metadata.namespace, {})
+    claims[plan.metadata.name] = protected.metadata.name
+    try:
         status = protected.status.model_copy(update={"active_plan": reference})
         await context.write_status(ProtectedService, raw, status)
+    finally:
+        del claims[plan.metadata.name]
+
+
+def _has_room(context: Context, plan: RecoveryPlan, protected: ProtectedService, facts: PlanFacts) -> bool:
+    """Whether the namespace lets the plan begin, by what the store has now."""
+    policy = facts.around.policy
+    around = look_around_plan(context, plan.metadata.namespace, protected, policy, plan=plan.metadata.name)
+    gates = evaluate_namespace_gates(guard_facts(plan, plan.spec.steps[0], replace(facts, around=around)))
+    return first_blocking(gates) is None
 
 
 async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> None:

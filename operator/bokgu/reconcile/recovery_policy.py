@@ -8,10 +8,12 @@ from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy, RecoveryPolicyS
 from bokgu.core.approval.auto import recent_starts
 from bokgu.core.recovery_policy import find_problem, summarise_policy
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.surroundings import look_around_plan
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
-    """Write the condition `Ready`, and let go starts that no budget counts any more and whose plans are over."""
+    """Write the condition `Ready` and how recoveries stand, and let go starts that no budget counts any more and whose
+    plans are over. It comes again by itself: no single object tells of a storm that is over."""
     raw = context.objects.get(key)
     if raw is None:
         return None
@@ -32,14 +34,20 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         now=now,
         generation=policy.metadata.generation,
     )
+    namespace = policy.metadata.namespace
+    around = look_around_plan(context, namespace, None, policy)
     status = RecoveryPolicyStatus(
         observed_generation=policy.metadata.generation,
+        budget_left=max(0, policy.spec.budget.max_concurrent - len(around.load.recovering)),
+        storm_since=around.storm.since if around.storm else None,
+        breaker=around.namespace_breaker,
         auto_starts=tuple(s for s in policy.status.auto_starts if s in begun or _runs(context, policy, s)),
         summary=summarise_policy(policy),
         conditions=conditions,
     )
     await context.write_status(RecoveryPolicy, raw, status)
-    return begun[0].at + hour - now if begun else None
+    again = (begun[0].at + hour - now if begun else None, context.settings.service_poll)
+    return min(wait for wait in again if wait is not None)
 
 
 def _runs(context: Context, policy: RecoveryPolicy, start: AutoStart) -> bool:

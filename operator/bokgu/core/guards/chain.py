@@ -3,14 +3,25 @@
 from collections.abc import Callable
 
 from bokgu.api.meta import Gate
-from bokgu.core.guards import coverage, deployment, parts, people, scaling, service, trouble
+from bokgu.core.guards import budget, coverage, deployment, parts, people, protection, scaling, service, trouble
 from bokgu.core.guards.facts import GuardFacts
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
-    """Ask every guard, in the order that a person would. Before the people have spoken the service is not read."""
+    """Ask every guard, in the order that a person would. What lies behind a closed gate is not asked, unless AWS was:
+    then all of it is known, and shown."""
     asked = facts.service is not None or facts.problem is not None
-    return tuple(check(facts) for check in (*CHECKS, *LIVE_CHECKS)[: None if asked else len(CHECKS)])
+    gates: tuple[Gate, ...] = ()
+    for checks in (CHECKS, NAMESPACE_CHECKS, LIVE_CHECKS):
+        gates += tuple(check(facts) for check in checks)
+        if first_blocking(gates) and not asked:
+            break
+    return gates
+
+
+def evaluate_namespace_gates(facts: GuardFacts) -> tuple[Gate, ...]:
+    """What other recoveries say."""
+    return tuple(check(facts) for check in NAMESPACE_CHECKS)
 
 
 def first_blocking(gates: tuple[Gate, ...]) -> Gate | None:
@@ -30,6 +41,17 @@ CHECKS: tuple[Check, ...] = (
     people.check_approved,
 )
 """What people and configuration decide."""
+
+NAMESPACE_CHECKS: tuple[Check, ...] = (
+    protection.check_no_storm,
+    protection.check_service_breaker,
+    protection.check_namespace_breaker,
+    budget.check_cooldown,
+    budget.check_rate,
+    budget.check_concurrency,
+    budget.check_unavailable,
+)
+"""What other recoveries say, asked once the people have spoken. They hold what has not begun."""
 
 LIVE_CHECKS: tuple[Check, ...] = (
     people.check_not_suspended,

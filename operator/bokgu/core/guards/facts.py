@@ -1,7 +1,7 @@
 """What the guards look at."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from bokgu.api.observed import DescribedDeployment, EcsService, ScalableTarget
 from bokgu.api.protected_service import ProtectedService
@@ -9,6 +9,7 @@ from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.core.approval.tally import Tally
 from bokgu.core.freeze import Freeze
 from bokgu.core.live_state import LiveState
+from bokgu.core.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class GuardFacts:
     `live` is what AWS says now, `problem` why that could not be read. `elder` is an older ProtectedService of the same
     ECS service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble
     has gone away and was not seen since, `frozen_by` is an open incident that keeps plans from changing the service.
-    `role_refused` says why configuration does not let the namespace assume the service's role.
+    `role_refused` says why configuration does not let the namespace assume the service's role. `around` is what stands
+    around the plan in its namespace; `hour` is how long an hour is.
     """
 
     plan: RecoveryPlan
@@ -32,6 +34,8 @@ class GuardFacts:
     at_work: str | None
     now: datetime
     mitigated: bool = False
+    around: Surroundings = field(default_factory=Surroundings)
+    hour: timedelta = timedelta(hours=1)
     frozen_by: Freeze | None = None
 
     @property

@@ -1,0 +1,57 @@
+"""How much is being recovered, and how much is down, in a namespace: what a budget is about."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import ceil
+
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import RecoveryPlan
+
+
+@dataclass(frozen=True)
+class Load:
+    """`services` are all ProtectedServices of the namespace, with their environments, by name. `recovering` are the
+    plans that have begun, or are about to, with their services, by name; `unavailable` the services that lack half of
+    their tasks or more."""
+
+    services: Mapping[str, str] = field(default_factory=dict)
+    recovering: Mapping[str, str] = field(default_factory=dict)
+    unavailable: frozenset[str] = frozenset()
+
+    def within(self, environment: str) -> "Load":
+        """The part of it that is in an environment."""
+        services = {name: env for name, env in self.services.items() if env == environment}
+        recovering = {plan: service for plan, service in self.recovering.items() if service in services}
+        return Load(services, recovering, self.unavailable & services.keys())
+
+    def down_with(self, service: str) -> int:
+        """How many services are unavailable if that one is recovered too: each that is being recovered counts (S7)."""
+        return len(self.unavailable | set(self.recovering.values()) | {service})
+
+    def allowance(self, percent: int) -> int:
+        """So many services are that share of all, at least one: else nothing small could ever be recovered."""
+        return max(1, ceil(len(self.services) * percent / 100))
+
+
+def measure_load(
+    services: Iterable[ProtectedService], plans: Iterable[RecoveryPlan], claims: Mapping[str, str], *, without: str = ""
+) -> Load:
+    """What the objects of a namespace come to, but for one plan, by its name. `claims` are plans that this process is
+    about to start, with their services."""
+    found = tuple(services)
+    holders = {s.status.active_plan.name: s.metadata.name for s in found if s.status.active_plan}
+    begun = {
+        p.metadata.name: p.spec.service_ref.name for p in plans if p.status.started_at and not p.status.phase.terminal
+    }
+    recovering = {plan: service for plan, service in {**claims, **holders, **begun}.items() if plan != without}
+    return Load(
+        services={s.metadata.name: s.spec.environment for s in found},
+        recovering=recovering,
+        unavailable=frozenset(s.metadata.name for s in found if _lacks_half(s)),
+    )
+
+
+def _lacks_half(protected: ProtectedService) -> bool:
+    """As little as the preset ecs-running finds `high`."""
+    seen = protected.status.service
+    return seen is not None and seen.desired_count > 0 and 2 * seen.running_count <= seen.desired_count
