@@ -15,7 +15,7 @@ from kubernetes import client, config
 
 from tests.faults.proxy import Call, Proxy
 from tests.scenarios.kube_admin import KubeAdmin
-from tests.world.manifests import approver_bindings
+from tests.world.manifests import approver_bindings, roomy_policy
 from tests.world.roles import USUAL, runs_role
 from tests.world.world import ROOT, Raw, World
 
@@ -54,6 +54,7 @@ class Lane:
         for person, role in ((self.world.alice, "system_admin"), (self.world.bob, "service_owner")):
             for binding in approver_bindings(person.name, role, self.name):
                 self.kube.put(binding)
+        self.kube.put(roomy_policy(self.name))
         self.start()
         return self
 

@@ -8,7 +8,7 @@ import yaml
 
 from tests.integration.test_docs import blocks, manifests
 from tests.world.approving import approve_through_git, run_approve
-from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD
+from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD, roomy_policy
 from tests.world.scene import Scene
 from tests.world.world import ROOT, World
 
@@ -37,10 +37,11 @@ def put_policy(world: World) -> Iterator[Callable[..., None]]:
     """Applies the RecoveryPolicy of the namespace; it goes after the test."""
 
     def apply(**spec: Any) -> None:
-        world.apply({**POLICY, "spec": spec})
+        world.apply(roomy_policy(**spec))
 
     yield apply
     world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", NAMESPACE, "--ignore-not-found")
+    world.apply(roomy_policy())
 
 
 def judged(scene: Scene, name: str) -> dict[str, str]:

@@ -129,6 +129,9 @@ class Stage:
         for person, role in ((world.alice, "system_admin"), (world.bob, "service_owner")):
             for binding in approver_bindings(person.name, role, namespace):
                 kube.put(binding)
+        # The defaults of a policy, at the pace of the scenario.
+        limits = {"storm": {"window": "10m", "cooldown": "10m"}, "breaker": {"within": "24h"}}
+        kube.put(self.manifest({"kind": "RecoveryPolicy", "name": "default", "spec": limits}))
 
     def register(self, service: PlacedService, revision: str, task: Json, container: Json, definition: Json) -> str:
         """Register a revision's task definition; its ARN."""
@@ -246,7 +249,7 @@ class Stage:
                 "service_restart",
                 "stop_unhealthy_tasks",
             ],
-            "limits": {"maxDesiredCount": 10, "scaleStepPercent": 50},
+            "limits": {"maxDesiredCount": 10, "scaleStepPercent": 50, "cooldown": "30m", "cooldownAfterFailure": "2h"},
             "rollback": {"maxAge": "72h", "minServed": "5m"},
             "detection": {
                 "interval": "1m",

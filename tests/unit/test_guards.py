@@ -6,7 +6,7 @@ import pytest
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService
 from bokgu.api.recovery_plan import Preconditions
 from bokgu.core.freeze import Freeze
-from bokgu.core.guards.chain import CHECKS, LIVE_CHECKS, evaluate_gates, first_blocking
+from bokgu.core.guards.chain import CHECKS, LIVE_CHECKS, NAMESPACE_CHECKS, evaluate_gates, first_blocking
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.lifecycle import build_status
 from bokgu.core.live_state import LiveState
@@ -73,7 +73,7 @@ def tagged(value: str) -> EcsService:
 def test_s6_with_every_gate_open_nothing_blocks() -> None:
     gates = evaluate_gates(guard_facts())
     assert first_blocking(gates) is None
-    assert len(gates) == len(CHECKS) + len(LIVE_CHECKS)
+    assert len(gates) == len(CHECKS) + len(NAMESPACE_CHECKS) + len(LIVE_CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,14 @@ def test_s6_a_deployment_that_is_not_described_is_not_rolled_back() -> None:
 
 
 def test_before_the_service_is_asked_only_people_and_configuration_are() -> None:
-    assert len(evaluate_gates(guard_facts(service=None))) == len(CHECKS)
+    assert len(evaluate_gates(guard_facts(service=None, tally=tally()))) == len(CHECKS)
+
+
+def test_s6_a_service_that_nobody_asked_for_is_not_taken_for_well() -> None:
+    gates = evaluate_gates(guard_facts(service=None))
+    blocking = first_blocking(gates)
+    assert blocking
+    assert blocking.name == "ServiceReadable"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,26 @@ SURGE_LOAD = 600.0
 TASK_CAPACITY = 140
 
 
+IN_PEACE = {"cooldown": "0s", "cooldownAfterFailure": "0s", "maxRecoveriesPerHour": 32}
+"""Limits of a service that is recovered again and again."""
+
+
+def roomy_policy(namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:
+    """A RecoveryPolicy that lets many services of a namespace be recovered side by side, and fail."""
+    room = {
+        "budget": {"maxConcurrent": 1000, "maxUnavailablePercent": 100},
+        "storm": {"threshold": 10000},
+        "breaker": {"failures": 32, "namespaceFailures": 32, "within": "1s"},
+    }
+    metadata = {"name": "default", "namespace": namespace}
+    return {
+        "apiVersion": "bokgu.dev/v1alpha1",
+        "kind": "RecoveryPolicy",
+        "metadata": metadata,
+        "spec": {**room, **spec},
+    }
+
+
 def protected_service(service: str = SERVICE, **spec: Any) -> dict[str, Any]:
     """A ProtectedService that may scale out and roll back after approval."""
     return {
@@ -29,7 +49,7 @@ def protected_service(service: str = SERVICE, **spec: Any) -> dict[str, Any]:
             "ecs": {"cluster": CLUSTER, "service": service},
             "mode": "Approve",
             "allowedActions": ["scale_out", "rollback_to_previous_version"],
-            "limits": {"maxDesiredCount": 10, "scaleStepPercent": 50},
+            "limits": {"maxDesiredCount": 10, "scaleStepPercent": 50, **IN_PEACE},
             "rollback": {"maxAge": "72h", "minServed": "5s"},
             "detection": {"relapseWatch": "2s"},
             **spec,

@@ -32,6 +32,7 @@ from tests.world.manifests import (
     TARGET_GROUP_ARN,
     TASK_CAPACITY,
     approver_bindings,
+    roomy_policy,
 )
 from tests.world.people import Person, Repository
 from tests.world.roles import ASSUMABLE_ROLES
@@ -232,6 +233,7 @@ class World:
             },
             *approver_bindings(self.alice.name, "system_admin"),
             *approver_bindings(self.bob.name, "service_owner"),
+            roomy_policy(),
             *GITOPS_ACCOUNT,
         ]
         self.apply(*objects)

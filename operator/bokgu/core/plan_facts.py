@@ -58,7 +58,8 @@ class PlanFacts:
     `incident` is None unless the incident with the bound uid exists. `live` is None where it was not read, or could not
     be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents
     that this very process stored and has not sent. `known_since` is when this process could first have seen the plan:
-    doubt about an intent counts from there (S5). `around` is what stands around it in its namespace. `clock_ahead` is how far the API server's clock is ahead of `now`.
+    doubt about an intent counts from there (S5). `around` is what stands around it in its
+    namespace. `clock_ahead` is how far the API server's clock is ahead of `now`.
     """
 
     now: datetime

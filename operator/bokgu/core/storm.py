@@ -23,10 +23,11 @@ def find_storm(
 ) -> Storm | None:
     """The storm that lasts now, or None.
 
-    It begins when `threshold` incidents were opened within `window`. It ends when no more than half as many were new for
-    the whole of `cooldown`: what flickers around the threshold is one storm.
+    It begins when `threshold` incidents were opened within `window`. It ends when no more than half as many were new
+    for the whole of `cooldown`: what flickers around the threshold is one storm.
     """
-    times = sorted(at for at in opened if at <= now)
+    # The API server's clock may be ahead.
+    times = sorted(min(at, now) for at in opened)
     # An incident is new until the window has passed; those that are new no more are counted out first.
     steps = sorted([(at, 1) for at in times] + [(at + window, -1) for at in times if at + window <= now])
     count, since, calm = 0, None, None

@@ -67,7 +67,8 @@ class Context:
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
-    was seen so; `claims` by namespace the plans that are about to take the lock of their services. Losing any of it costs a delay, never safety.
+    was seen so; `claims` by namespace the plans that are about to take the lock of their services. Losing any of it
+    costs a delay, never safety.
     """
 
     kube: KubeClient

@@ -22,7 +22,6 @@ from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
-from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.operation import find_verified, in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing, guard_facts
 from bokgu.core.surroundings import Surroundings
@@ -92,8 +91,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
     )
-    # While the namespace has no room for the plan, there is nothing to ask AWS: a storm of plans must not be one of calls.
-    held = tally.approved and not running and first_blocking(evaluate_namespace_gates(_guarded(plan, facts)))
+    # While the namespace has no room for the plan, AWS is not asked: a storm of plans must not be one of calls.
+    gates = evaluate_namespace_gates(guard_facts(plan, plan.spec.steps[0], facts))
+    held = tally.approved and not running and first_blocking(gates)
     if target is None or held or not (running or tally.approved):
         return facts
     try:
@@ -102,10 +102,6 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     except AwsError as error:
         return replace(facts, problem=error, now=context.clock())
     return replace(facts, live=live, measurement=measurement, unsent=_sendable(context), now=context.clock())
-
-
-def _guarded(plan: RecoveryPlan, facts: PlanFacts) -> GuardFacts:
-    return guard_facts(plan, plan.spec.steps[0], facts)
 
 
 def _refused(context: Context, plan: RecoveryPlan, target: Target) -> str | None:

@@ -90,5 +90,5 @@ def find_namespace_storm(context: Context, namespace: str, limits: RecoveryPolic
         threshold=limits.storm.threshold,
         window=parse_duration(limits.storm.window),
         cooldown=parse_duration(limits.storm.cooldown),
-        now=context.moment().latest,
+        now=context.clock(),
     )

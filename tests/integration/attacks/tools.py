@@ -11,7 +11,7 @@ from typing import Any
 
 from bokgu.api.vocabulary import Decision
 from bokgu.core.approval.statement import build_approval
-from tests.world.manifests import NAMESPACE
+from tests.world.manifests import NAMESPACE, roomy_policy
 from tests.world.scene import Scene
 from tests.world.world import ROOT, World
 
@@ -126,6 +126,7 @@ def objects(world: World, *manifests: Raw) -> Iterator[None]:
     finally:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
         world.control_plane.kubectl("delete", "-f", "-", "--ignore-not-found", "--timeout=20s", input=text)
+        world.apply(roomy_policy())
 
 
 @contextmanager
@@ -198,8 +199,7 @@ def cluster_admin(world: World) -> Path:
 
 def policy(**spec: Any) -> Raw:
     """The namespace's RecoveryPolicy."""
-    metadata = {"name": "default", "namespace": NAMESPACE}
-    return {"apiVersion": "bokgu.dev/v1alpha1", "kind": "RecoveryPolicy", "metadata": metadata, "spec": spec}
+    return roomy_policy(**spec)
 
 
 def by_hand(name: str, like: Raw, **spec: Any) -> Raw:

@@ -27,8 +27,8 @@ def check_no_storm(facts: GuardFacts) -> Gate:
         value=f"{storm.incidents} incidents" if storm else "",
         limit=f"{limit.threshold} in {limit.window}",
         until=storm.until if storm else None,
-        message=f"a storm since {format_timestamp(storm.since)}: look for what is wrong with all of them; nothing new begins"
-        " until it has been quiet"
+        message=f"a storm since {format_timestamp(storm.since)}: look for what is wrong with all of them; nothing new"
+        " begins until it has been quiet"
         if storm
         else "",
     )
@@ -67,6 +67,6 @@ def _check_breaker(
         BREAKER_OPEN,
         False,
         value=f"{len(breaker.plans)} failed",
-        message=f"{', '.join(breaker.plans)} failed, the last one at {format_timestamp(breaker.opened_at)}: find out why,"
-        f" then set spec.resetBreakerAt of the {kind} to now",
+        message=f"{', '.join(breaker.plans)} failed, the last one at {format_timestamp(breaker.opened_at)}: find out"
+        f" why, then set spec.resetBreakerAt of the {kind} to now",
     )
