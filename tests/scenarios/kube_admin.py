@@ -13,6 +13,7 @@ KINDS = {
     "PlanApproval": "planapprovals",
     "ProtectedService": "protectedservices",
     "RecoveryPlan": "recoveryplans",
+    "RecoveryPolicy": "recoverypolicies",
     "RoleBinding": "rolebindings",
 }
 
