@@ -14,6 +14,9 @@ from tests.scenarios.scenario import Scenario
 from tests.scenarios.simulated_time import format_length
 from tests.scenarios.writes import OperatorCall, count_writes
 
+ALERTS = {"storm": "StormBegan"}
+"""Reasons of the Events by which people are told, by the words of the scenarios."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -29,7 +32,8 @@ class Check:
 class Scene:
     """What the checks look at. `truths`: services as they truly are, by name in the scenario, None where gone.
 
-    `first_seen`: simulated seconds from the last cause to the first sight of each incident, by its name.
+    `first_seen`: simulated seconds from the last cause to the first sight of each incident, by its name. `events` are
+    read where the scenario expects an alert.
     """
 
     scenario: Scenario
@@ -39,6 +43,7 @@ class Scene:
     calls: list[OperatorCall]
     truths: dict[str, Json | None]
     first_seen: dict[str, float]
+    events: tuple[Json, ...] = ()
     patience: float = 1.0
 
     def incidents(self, service: str | None = None) -> list[Json]:
@@ -93,7 +98,8 @@ def check_incidents(scene: Scene) -> Iterator[Check]:
     if scene.scenario.expect.one_leads:
         yield _check_leader(scene)
     for alert in scene.scenario.expect.alerts:
-        yield Check(False, f"alert: {alert}", "nothing receives alerts in these worlds yet", lost=True)
+        told = [e for e in scene.events if e["reason"] == ALERTS[alert]]
+        yield Check(len(told) == 1, f"one alert: {alert}", f"{len(told)} of them", lost=len(told) > 1)
 
 
 def _check_series(scene: Scene, name: str, wanted: list[ExpectedIncident], found: list[Json]) -> Iterator[Check]:

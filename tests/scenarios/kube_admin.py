@@ -57,6 +57,11 @@ class KubeAdmin:
         changed: Json = self._objects.replace_namespaced_custom_object(*place, name, {**there, "spec": body["spec"]})
         return changed
 
+    def events(self, namespace: str) -> list[Json]:
+        """The Events of a namespace."""
+        answer = self._objects.list_namespaced_custom_object("events.k8s.io", "v1", namespace, "events")
+        return list(answer["items"])
+
     def list(self, plural: str) -> list[Json]:
         """All of our objects of a kind, in all namespaces, oldest first."""
         answer = self._objects.list_cluster_custom_object("bokgu.dev", "v1alpha1", plural)

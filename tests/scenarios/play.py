@@ -226,6 +226,7 @@ class Play:
             calls=self._setting.observer.writes(),
             truths={role: stage.truth(service) for role, service in stage.services.items()} if truths else {},
             first_seen=self._first_seen,
+            events=tuple(self._setting.kube.events(stage.namespace)) if truths and self._scenario.expect.alerts else (),
             patience=self._setting.patience,
         )
 

@@ -31,6 +31,7 @@ from bokgu.core.next_rung import find_writes
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
+from bokgu.core.storm import Storm
 from bokgu.core.support import find_unsupported
 from bokgu.core.templates import fill_template
 from bokgu.core.track_record import TrackRecord
@@ -60,11 +61,12 @@ class GaveWay:
 @dataclass(frozen=True)
 class Decision:
     """The plan or why there is none, and how it came to that: all runbooks in the order of preference, and those that
-    gave way to the next rung."""
+    gave way to the next rung. `storm` is what it waits for, if that is one."""
 
     outcome: RecoveryPlan | NoPlan
     considered: tuple[Consideration, ...]
     gave_way: tuple[GaveWay, ...] = ()
+    storm: Storm | None = None
 
 
 def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
@@ -92,7 +94,7 @@ def decide_plan(facts: PlanningFacts) -> Decision:
     if (rolled_back := _wait_for_rollback(facts)) is not None:
         return Decision(rolled_back, considered)
     if (stopped := _find_stop(facts)) is not None:
-        return Decision(stopped, considered)
+        return Decision(stopped, considered, storm=facts.around.storm)
     if is_outdated(classification, facts.service):
         return Decision(_told_before(facts), considered)
     chosen = next((c.runbook for c in considered if c.reason is None), None)

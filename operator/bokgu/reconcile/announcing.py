@@ -1,15 +1,22 @@
-"""Tells people of a plan: Events, and what is counted beside them. A telling that fails holds nothing up."""
+"""Tells people of a plan, or of a storm: Events, and what is counted beside them. A telling that fails holds nothing
+up."""
 
 import structlog
 
+from bokgu.api.meta import ObjectMeta, Resource
 from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus
+from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicySpec
 from bokgu.core.announcement import Announcement, announce_approvals
 from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
+from bokgu.core.storm import Storm
 from bokgu.core.timeline import REVERTED
 from bokgu.kube.client import KubeError
 from bokgu.metrics import AUTO_APPROVALS, EMERGENCY_OVERRIDES, EVENTS_FAILED
 from bokgu.reconcile.context import Context
+
+STORM_BEGAN = "StormBegan"
+"""Reason of the one Event about a storm."""
 
 log = structlog.get_logger()
 _COUNTED = {AUTO_APPROVED: AUTO_APPROVALS, EMERGENCY_OVERRIDE: EMERGENCY_OVERRIDES}
@@ -30,17 +37,38 @@ async def announce_reversal(context: Context, namespace: str, reversal: Reversal
         await _announce(context, plan, Announcement(REVERTED, reversal.message, warning=True))
 
 
-async def _announce(context: Context, plan: RecoveryPlan, announcement: Announcement) -> None:
+async def announce_storm(context: Context, namespace: str, storm: Storm) -> None:
+    """Tell once of a storm, for all of its incidents together: about the RecoveryPolicy of the namespace, which need
+    not be there. When it began is in the Event's name, so that no restart and no other replica tells it again."""
+    if context.storms_told.get(namespace) == storm.since:
+        return
+    policy = context.find(RecoveryPolicy, namespace, POLICY_NAME)
+    began = ObjectMeta(
+        name=POLICY_NAME,
+        namespace=namespace,
+        uid=policy.metadata.uid if policy else "",
+        resource_version=f"{storm.since.timestamp():.0f}",
+    )
+    about = RecoveryPolicy(kind=RecoveryPolicy.kind_name, metadata=began, spec=RecoveryPolicySpec())
+    note = (
+        f"{storm.incidents} incidents at once: nothing new is planned or begun until it has been quiet. Look for what"
+    )
+    if await _announce(context, about, Announcement(STORM_BEGAN, f"{note} is wrong with all of them", warning=True)):
+        context.storms_told[namespace] = storm.since
+
+
+async def _announce(context: Context, about: Resource, announcement: Announcement) -> bool:
+    """Whether it was told."""
     write = log.warning if announcement.warning else log.info
     write(
         announcement.reason,
-        plan=plan.metadata.name,
-        namespace=plan.metadata.namespace,
+        about=f"{about.kind_name}/{about.metadata.name}",
+        namespace=about.metadata.namespace,
         note=announcement.note,
     )
     try:
         await context.kube.create_event(
-            plan,
+            about,
             reason=announcement.reason,
             note=announcement.note,
             warning=announcement.warning,
@@ -48,4 +76,6 @@ async def _announce(context: Context, plan: RecoveryPlan, announcement: Announce
         )
     except KubeError as error:
         EVENTS_FAILED.inc()
-        log.warning("event not created", plan=plan.metadata.name, reason=announcement.reason, error=str(error))
+        log.warning("event not created", about=about.metadata.name, reason=announcement.reason, error=str(error))
+        return False
+    return True

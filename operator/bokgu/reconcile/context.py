@@ -67,7 +67,8 @@ class Context:
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
-    was seen so; `claims` by namespace the plans that are about to take the lock of their services. Losing any of it
+    was seen so; `claims` by namespace the plans that are about to take the lock of their services; `storms_told` when
+    the storm began that people were told of last, by namespace. Losing any of it
     costs a delay, never safety.
     """
 
@@ -89,6 +90,7 @@ class Context:
     records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
     fence: SeenFence = field(default_factory=SeenFence)
     claims: dict[str, dict[str, str]] = field(default_factory=dict)
+    storms_told: dict[str, datetime] = field(default_factory=dict)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def on_behalf_of(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> Self:

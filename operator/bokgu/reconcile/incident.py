@@ -22,6 +22,7 @@ from bokgu.core.service_state import STATE_CONDITIONS
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
+from bokgu.reconcile.announcing import announce_storm
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.evidence import gather_evidence
 from bokgu.reconcile.history import fetch_similar, history_key
@@ -131,6 +132,8 @@ async def _look(context: Context, incident: Incident) -> Standing:
     outcome = prospect.decision.outcome if prospect.decision else None
     if isinstance(outcome, RecoveryPlan):
         return replace(standing, entry=await _create_plan(context, outcome))
+    if prospect.decision and (storm := prospect.decision.storm):
+        await announce_storm(context, incident.metadata.namespace, storm)
     return replace(standing, no_plan=outcome)
 
 
