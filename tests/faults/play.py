@@ -59,7 +59,7 @@ class Play:
     # What is done
 
     def create_service(self, *, controller: str = "ECS", **spec: Any) -> None:
-        """A healthy service of three tasks that `controller` deploys, protected; `spec` changes the ProtectedService."""
+        """A healthy service of three tasks, deployed by `controller`; `spec` changes its ProtectedService."""
         self.world.create_service(self.name, controller=controller)
         self.good_definition = self.service()["taskDefinition"]
         self.protect(**spec)

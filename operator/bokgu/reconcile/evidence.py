@@ -219,8 +219,13 @@ async def _fetch_deployed(inquiry: _Inquiry) -> _Deployed:
             return {}
         return await inquiry.ask("DescribeServiceRevisions", fetch_service_revisions(aws, target, arns), {})
 
+    async def list_deployments() -> tuple[ServiceDeployment, ...] | None:
+        if service.controller != "ECS":  # ECS has none (UnsupportedFeatureException), so that nothing is missing.
+            return None
+        return await inquiry.ask("ListServiceDeployments", fetch_service_deployments(aws, target), None)
+
     listed, present = await asyncio.gather(
-        inquiry.ask("ListServiceDeployments", fetch_service_deployments(aws, target), None),
+        list_deployments(),
         describe(service.primary.task_definition if service.primary else service.task_definition),
     )
     good = inquiry.protected.status.last_known_good
