@@ -32,6 +32,7 @@ from tests.unit.facts import (
     plan,
     protected_service,
     roll_back,
+    runbook,
     service,
     task_definition,
 )
@@ -136,6 +137,7 @@ def test_exactly_the_named_deployment_is_stopped_with_its_rollback(found: EcsSer
     [
         (world(SHIFTED), "codedeploy:GetDeployment"),
         (world(SHIFTED, told(OTHER)), "does not describe"),
+        (LiveState(SHIFTED, code_deployments={BAD: told(OTHER)}), "does not describe"),
         (world(GONE_BACK, told()), "two task sets"),
         (world(deployed(task_set(1, "DRAINING"), task_set(2, "PRIMARY", BAD)), told()), "two task sets"),
         (world(deployed(OLD, task_set(2, "ACTIVE", OTHER)), told()), "two task sets"),
@@ -354,9 +356,9 @@ def test_there_is_no_such_plan_when(changes: dict[str, Any], reason: str, wait: 
     assert (found.reason, found.wait) == (reason, wait)
 
 
-def test_a_restart_or_a_scale_out_is_never_planned_for_it() -> None:
-    """Opting in to the one write leads no rung to another."""
-    for cause in ("TrafficSurge", "MemoryLeak", "ApplicationCrash", "CpuSaturation"):
-        told_cause = BAD_DEPLOYMENT.model_copy(update={"root_cause": cause, "new_revision_at_fault": False})
-        found = planned(told(), classification=told_cause)
-        assert isinstance(found, NoPlan), cause
+@pytest.mark.parametrize("action", ["service_restart", "scale_out"])
+def test_opting_in_to_a_rollback_plans_no_other_write(action: str) -> None:
+    steps = [{"name": "back", "action": "rollback_to_previous_version"}, {"name": "more", "action": action}]
+    found = planned(told(), runbooks=(runbook(steps=steps),))
+    assert isinstance(found, NoPlan)
+    assert found.reason == "ServiceUnsupported"
