@@ -166,8 +166,9 @@ def _list_job(play: Play) -> None:
 
 
 def _run_task(play: Play) -> list[Raw]:
-    (definition,) = play.protected()["spec"]["runTask"]["taskDefinitions"]
-    return [_step("run_task", parameters={"taskDefinition": definition}, rollback={"action": "run_task"})]
+    allowed = play.protected()["spec"]["runTask"]
+    parameters = {"taskDefinition": allowed["taskDefinitions"][0], "roleArn": allowed["roleArn"]}
+    return [_step("run_task", parameters=parameters, rollback={"action": "run_task"})]
 
 
 def _list_document(play: Play) -> None:
@@ -178,7 +179,8 @@ def _list_document(play: Play) -> None:
 
 def _execute(play: Play) -> list[Raw]:
     name = "ssm_automation"
-    return [_step(name, parameters={"documentName": play.name, "documentVersion": "1"}, rollback={"action": name})]
+    parameters = {"documentName": play.name, "documentVersion": "1", "roleArn": runs_role(USUAL)}
+    return [_step(name, parameters=parameters, rollback={"action": name})]
 
 
 def _surge(play: Play, _: Steps) -> None:

@@ -183,8 +183,10 @@ NEEDS_DURATION = "wait needs parameters.duration, from 1s to 24h, and a timeout 
 NEEDS_REVISION = "an ARN that ends in its revision"
 NEEDS_VERSION = "ssm_automation needs parameters.documentName and documentVersion, a number"
 ONE_WAY_BACK = "codeDeployDeploymentId to stop a CodeDeploy deployment in flight: exactly one of them"
-NO_WAY_FORWARD = "codeDeployDeploymentId is for a rollback_to_previous_version without a rollback of its own"
+NO_WAY_FORWARD = "codeDeployDeploymentId is for a rollback_to_previous_version with parameters.taskDefinition"
 ROLLBACK = "rollback_to_previous_version"
+STOPS = _step(ROLLBACK, codeDeployDeploymentId="d-ABCDEF123", taskDefinition="job:1")
+NEEDS_ROLE = "run_task and ssm_automation need parameters.roleArn"
 ONLY_WAITS = "duration and calm are for wait, which has no validation"
 
 
@@ -206,10 +208,13 @@ ONLY_WAITS = "duration and calm are for wait, which has no validation"
         (_step("scale_out", desiredCount=5, calm=True), ONLY_WAITS),
         (_step(ROLLBACK, taskDefinition="job:1"), ONE_WAY_BACK),
         (_step(ROLLBACK, serviceRevisionArn="arn", codeDeployDeploymentId="d-1"), ONE_WAY_BACK),
-        (_step(ROLLBACK, codeDeployDeploymentId="d-1") | {"rollback": {"action": ROLLBACK}}, NO_WAY_FORWARD),
+        (_step(ROLLBACK, codeDeployDeploymentId="d-1"), NO_WAY_FORWARD),
+        (STOPS | {"rollback": {"action": ROLLBACK}}, NO_WAY_FORWARD),
         (_step("service_restart", codeDeployDeploymentId="d-1"), NO_WAY_FORWARD),
         (_step("run_task", taskDefinition="job"), NEEDS_REVISION),
         (_step("register_task_definition", taskDefinition="job:"), NEEDS_REVISION),
+        (_step("run_task", taskDefinition="job:3"), NEEDS_ROLE),
+        (_step("service_restart", roleArn="arn:aws:iam::123456789012:role/other"), NEEDS_ROLE),
         (_step("ssm_automation", documentName="Repair"), NEEDS_VERSION),
         (_step("ssm_automation", documentName="Repair", documentVersion="$DEFAULT"), NEEDS_VERSION),
         (_step("scale_in", minCapacity=0) | {"rollback": {"action": "scale_out"}}, "only rollback_to_previous_version"),
@@ -230,7 +235,7 @@ def test_s12_step_that_cannot_be_meant_is_refused_at_admission(
             _step("wait", duration="30m", calm=True),
             _step("scale_in", minCapacity=0),
         ),
-        (_step(ROLLBACK, codeDeployDeploymentId="d-ABCDEF123", taskDefinition="job:1"),),
+        (STOPS,),
     ],
     ids=["minimum-given-back", "code-deployment-stopped"],
 )

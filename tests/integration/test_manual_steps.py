@@ -35,6 +35,7 @@ def test_a_log_proves_a_step_and_a_person_confirms_the_next(new_scene: Callable[
         assert plan["spec"]["runbookRef"]["name"] == "look-twice"
         validation = plan["spec"]["steps"][0]["validation"]
         assert (validation["expression"], validation["pattern"]) == ("log_matches <= 0", "checksum mismatch")
+        assert validation["logGroup"] == group
         early = run_approve(world, world.bob, plan, "--step", "look", "--role", "service_owner", "--yes", "--apply")
         assert "does not wait for" in early.stderr
         scene.approve(plan)

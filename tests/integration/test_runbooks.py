@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.integration.test_docs import blocks
-from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD, protected_service
+from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, REGION, SURGE_LOAD, protected_service
 from tests.world.scene import Scene
 from tests.world.world import ROOT, Raw, World, wait_for
 
@@ -198,6 +198,37 @@ def test_a_runbook_for_the_labels_of_a_service_makes_its_plan_and_is_foreseen(
     assert "step 1  more (scale_out)" in text
     assert "gate    Approved blocks: waits for" in text
     assert yaml.safe_load(bokgu_plan(world, approver, "--incident", name, "--dry-run", "-o", "yaml").stdout)["plan"]
+
+
+def test_a_forecast_reads_what_owns_the_service_and_its_count(scene: Scene, approver: Path) -> None:
+    """The gates of a plan that Application Auto Scaling and CloudFormation have a word in are those of the operator."""
+    world, target = scene.world, f"service/{CLUSTER}/{scene.service}"
+    world.scaling.register_scalable_target(
+        ServiceNamespace="ecs",
+        ResourceId=target,
+        ScalableDimension="ecs:service:DesiredCount",
+        MinCapacity=3,
+        MaxCapacity=10,
+    )
+    stack = f"arn:aws:cloudformation:{REGION}:123456789012:stack/{scene.service}/1"
+    tags = {"aws:cloudformation:stack-name": scene.service, "aws:cloudformation:stack-id": stack}
+    arn = world.describe(scene.service)["serviceArn"]
+    world.ecs.tag_resource(resourceArn=arn, tags=[{"key": k, "value": v} for k, v in tags.items()])
+
+    def closed() -> set[str]:
+        name = scene.incident()["metadata"]["name"]
+        answer = bokgu_plan(world, approver, "--incident", name, "--dry-run", "-o", "json")
+        assert answer.returncode == 0, answer.stderr
+        foreseen = json.loads(answer.stdout)
+        (more,) = [s for s in foreseen["plan"]["spec"]["steps"] if s["action"] == "scale_out"]
+        assert more["parameters"]["minCapacity"] == 5
+        return {g["name"] for g in foreseen["gates"] if not g["passed"]}
+
+    world.simulator.set_stack(scene.service, "UPDATE_COMPLETE")
+    scene.surge()
+    assert closed() == {"Approved"}
+    world.simulator.set_stack(scene.service, "UPDATE_IN_PROGRESS")
+    assert closed() == {"Approved", "OwnerIdle"}
 
 
 def test_a_restart_is_planned_approved_made_and_proven(

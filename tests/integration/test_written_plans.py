@@ -58,6 +58,10 @@ def step_of(plan: Raw) -> Raw:
     return found
 
 
+def once(definition: str) -> Raw:
+    return {"taskDefinition": definition, "roleArn": runs_role(USUAL)}
+
+
 def runs(scene: Scene, operation: str, text: str) -> list[Raw]:
     calls = scene.world.simulator.calls(operation)
     return [c.parameters for c in calls if c.effect and text in str(c.parameters)]
@@ -73,7 +77,7 @@ def test_a_task_is_run_and_its_end_is_told_without_secrets(
     )
     allowed = {"roleArn": runs_role(USUAL), "taskDefinitions": [definition]}
     scene = new_scene(allowedActions=["run_task"], runTask=allowed)
-    plan = write_plan(scene, "run_task", {"taskDefinition": definition, "container": "job", "command": ["repair"]})
+    plan = write_plan(scene, "run_task", {**once(definition), "container": "job", "command": ["repair"]})
     scene.wait("it is over", lambda: plan()["status"]["phase"] in {"Completed", "Failed"}, 40)
     assert plan()["status"]["phase"] == phase
     step = step_of(plan())
@@ -90,7 +94,7 @@ def test_a_task_is_run_and_its_end_is_told_without_secrets(
 def test_what_is_not_listed_is_not_started(world: World, new_scene: Callable[..., Scene]) -> None:
     definition = register(world, "unlisted", EXIT_AFTER_SECONDS=60)
     scene = new_scene(allowedActions=["run_task"], runTask={"roleArn": runs_role(USUAL)})
-    plan = write_plan(scene, "run_task", {"taskDefinition": definition})
+    plan = write_plan(scene, "run_task", once(definition))
     scene.wait("it is blocked", lambda: plan()["status"].get("reason") == "NotListed", 20)
     (gate,) = [g for g in plan()["status"]["gates"] if g["name"] == "Listed"]
     assert "spec.runTask.taskDefinitions" in gate["message"]
@@ -103,7 +107,7 @@ def test_a_task_that_still_runs_is_stopped_when_the_plan_is_deleted(
     definition = register(world, "endless")
     allowed = {"roleArn": runs_role(USUAL), "taskDefinitions": [definition]}
     scene = new_scene(allowedActions=["run_task"], runTask=allowed)
-    plan = write_plan(scene, "run_task", {"taskDefinition": definition}, rollback={"action": "run_task"})
+    plan = write_plan(scene, "run_task", once(definition), rollback={"action": "run_task"})
 
     def made() -> list[str]:
         steps = plan()["status"].get("steps") or [{}]
@@ -126,7 +130,12 @@ def test_a_document_is_executed_and_followed_to_its_end(
     world.simulator.declare_automation(document, seconds=120, result=result, message="no node answered")
     allowed = {"roleArn": runs_role(USUAL), "documents": [document]}
     scene = new_scene(allowedActions=["ssm_automation"], automation=allowed)
-    parameters = {"documentName": document, "documentVersion": "1", "documentParameters": {"Cluster": [CLUSTER]}}
+    parameters = {
+        "documentName": document,
+        "documentVersion": "1",
+        "documentParameters": {"Cluster": [CLUSTER]},
+        "roleArn": runs_role(USUAL),
+    }
     plan = write_plan(scene, "ssm_automation", parameters)
     scene.wait("it is over", lambda: plan()["status"]["phase"] in {"Completed", "Failed"}, 40)
     assert plan()["status"]["phase"] == phase

@@ -252,11 +252,14 @@ def register(number: int = 1, **fields: Any) -> Raw:
     }
 
 
+RUNS_ROLE = "arn:aws:iam::123456789012:role/runs"
+
+
 def run_task(number: int = 9, **fields: Any) -> Raw:
     return {
         "name": "run",
         "action": "run_task",
-        "parameters": {"taskDefinition": task_definition(number)},
+        "parameters": {"taskDefinition": task_definition(number), "roleArn": RUNS_ROLE},
         "timeout": "30m",
         "onFailure": "Stop",
         **fields,
@@ -265,7 +268,7 @@ def run_task(number: int = 9, **fields: Any) -> Raw:
 
 RUNS: Raw = {
     "allowedActions": ["run_task"],
-    "runTask": {"roleArn": "arn:aws:iam::123456789012:role/runs", "taskDefinitions": [task_definition(9)]},
+    "runTask": {"roleArn": RUNS_ROLE, "taskDefinitions": [task_definition(9)]},
 }
 """Members of the spec of a ProtectedService that lets that task be run."""
 

@@ -43,6 +43,11 @@ from tests.unit.facts import (
 CORRUPTED = Freeze("api-data-corruption-1", "DataCorruption", "look at the data")
 NO_SECRET = Freeze("api-service-down-1", "TasksIrreplaceable", "no task starts", replacing=True)
 
+HERE = {"region": "us-east-1", "cluster": "shop", "service": "api"}
+ELSEWHERE = {**HERE, "cluster": "bank"}
+OTHER_ROLE = {**HERE, "roleArn": "arn:aws:iam::123456789012:role/bank"}
+SEEN = {"desiredCount": 3, "rootCause": "TrafficSurge"}
+
 
 def guard_facts(**fields: Any) -> GuardFacts:
     one, (members, others) = plan(), split_live(fields)
@@ -75,6 +80,9 @@ def test_s6_with_every_gate_open_nothing_blocks() -> None:
     ("closed", "gate", "reason"),
     [
         ({"protected_service": None}, "Protected", "NotProtected"),
+        ({"plan": plan(status={"target": ELSEWHERE})}, "Protected", "TargetChanged"),
+        ({"plan": plan(preconditions={**SEEN, "target": ELSEWHERE})}, "Protected", "TargetChanged"),
+        ({"plan": plan(preconditions={**SEEN, "target": OTHER_ROLE})}, "Protected", "TargetChanged"),
         ({"role_refused": "namespace shop may not assume it"}, "RoleAllowed", "RoleNotAllowed"),
         ({"elder": "shop/older"}, "SoleProtector", "TargetAlreadyProtected"),
         ({"at_work": "plan-2"}, "ServiceFree", "ServiceBusy"),

@@ -241,6 +241,7 @@ def test_a_good_revision_that_still_serves_is_never_too_old() -> None:
 def test_the_plan_remembers_the_world_it_was_made_for() -> None:
     spec = built().spec
     assert spec.preconditions.to_dict() == {
+        "target": {"region": "us-east-1", "cluster": "shop", "service": "api"},
         "serviceRevisionArn": revision_arn(2),
         "serviceDeploymentArn": service().current_service_deployment,
         "desiredCount": 3,

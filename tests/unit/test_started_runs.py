@@ -35,6 +35,7 @@ from tests.unit.facts import (
     PLAN_UID,
     REJECT,
     RUNS,
+    RUNS_ROLE,
     Raw,
     facts,
     plan,
@@ -50,14 +51,19 @@ from tests.unit.small_world import World
 from tests.unit.test_writes import intent
 
 TARGET = Target(region="us-east-1", cluster="shop", service="api")
-ROLE = "arn:aws:iam::123456789012:role/runs"
+ROLE = RUNS_ROLE
 TOKEN = f"{PLAN_UID[:8]}-1-1"
 STABLE = f"{PLAN_UID[:8]}-1"
 LAUNCH = {"launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s-1"]}}}
 
 
 def automation(**fields: Any) -> Raw:
-    parameters = {"documentName": "Repair", "documentVersion": "3", "documentParameters": {"Cluster": ["shop"]}}
+    parameters = {
+        "documentName": "Repair",
+        "documentVersion": "3",
+        "documentParameters": {"Cluster": ["shop"]},
+        "roleArn": ROLE,
+    }
     step = {"name": "run", "action": "ssm_automation", "parameters": parameters, "timeout": "30m", "onFailure": "Stop"}
     return step | fields
 
@@ -120,7 +126,8 @@ def test_a_request_that_is_too_long_with_its_token_fails_the_step() -> None:
 
     def of_length(padding: int) -> Raw:
         command = [*(["\u00e9" * 512] * 5), "x" * 512, "x" * padding]
-        return run_task(parameters={"taskDefinition": task_definition(9), "container": "job", "command": command})
+        parameters = {"taskDefinition": task_definition(9), "container": "job", "command": command, "roleArn": ROLE}
+        return run_task(parameters=parameters)
 
     def measure(raw: Raw) -> int:
         asked = AWS_ACTIONS[Action.RUN_TASK].ask(Step.model_validate(raw), LiveState(service()), TARGET)
@@ -157,7 +164,16 @@ def test_s1_only_what_is_listed_is_started(step: Raw, spec: Raw, blocks: str | N
     assert all("spec." in (g.message or "") for g in closed)
 
 
-def test_the_role_of_the_list_makes_the_call() -> None:
+@pytest.mark.parametrize("named", [None, ROLE + "-of-another-team"])
+def test_s1_what_people_approved_is_done_with_the_role_that_they_saw(named: str | None) -> None:
+    """The ProtectedService may have got another role since."""
+    one = plan(run_task(parameters={"taskDefinition": task_definition(9), "roleArn": named}))
+    gates = evaluate_gates(guard_facts(one, one.spec.steps[0], facts(protected_service=protected_service(**RUNS))))
+    (closed,) = [g for g in gates if not g.passed and g.name != "ServiceFree"]
+    assert (closed.name, f"spec.runTask.roleArn is {ROLE}" in (closed.message or "")) == ("Listed", True)
+
+
+def test_the_role_of_the_step_makes_the_call() -> None:
     limits = {"roleArn": ROLE, "taskDefinitions": [task_definition(9)]}
     status = {"activePlan": {"name": "plan-1", "uid": PLAN_UID}}
     protected = protected_service(allowedActions=["run_task"], runTask=limits, status=status)

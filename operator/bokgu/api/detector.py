@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, DecimalString, Duration, Line, Timestamp, Word
+from bokgu.api.fields import ApiModel, DecimalString, Duration, Line, LogGroup, Timestamp, Word
 from bokgu.api.meta import Conditions, NameReference, Resource, UidReference
 from bokgu.api.vocabulary import Comparison, DetectionState, IncidentType, MissingData, Severity
 
@@ -32,9 +32,7 @@ class LogPattern(ApiModel):
     more services.
     """
 
-    log_group: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(
-        description="Name of the log group."
-    )
+    log_group: LogGroup = Field(description="Name of the log group.")
     pattern: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
         description='Filter pattern in CloudWatch Logs syntax, such as "checksum mismatch".'
     )

@@ -66,6 +66,9 @@ Text = Annotated[str, StringConstraints(max_length=2048)]
 Arn = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 """An Amazon Resource Name, or an id that AWS gives."""
 
+LogGroup = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+"""Name of a CloudWatch Logs log group (API_LogGroup)."""
+
 Uid = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 """`metadata.uid` of a Kubernetes object."""
 

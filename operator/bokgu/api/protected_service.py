@@ -12,6 +12,7 @@ from bokgu.api.fields import (
     DecimalString,
     Duration,
     Line,
+    LogGroup,
     ObjectName,
     Timestamp,
     Uid,
@@ -294,9 +295,7 @@ class ProtectedServiceSpec(ApiModel):
     api_gateway: ApiGatewayReference | None = Field(
         default=None, description="The API Gateway API in front of the service, if any."
     )
-    log_group: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
-        default=None, description="CloudWatch Logs group that the service writes to."
-    )
+    log_group: LogGroup | None = Field(default=None, description="CloudWatch Logs group that the service writes to.")
     depends_on: Annotated[tuple[ObjectName, ...], Field(max_length=32)] = Field(
         default=(),
         description="What the service needs to work: names of other ProtectedServices of the namespace, or any name for"

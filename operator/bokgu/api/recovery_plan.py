@@ -17,6 +17,7 @@ from bokgu.api.fields import (
     Duration,
     Label,
     Line,
+    LogGroup,
     ObjectName,
     PersonName,
     RoleName,
@@ -119,6 +120,10 @@ class StepParameters(ApiModel):
         default=None, description="ssm_automation: name or ARN of the Automation document to start."
     )
     document_version: Word | None = Field(default=None, description="ssm_automation: its version, a number.")
+    role_arn: Arn | None = Field(
+        default=None,
+        description="run_task, ssm_automation: the IAM role that makes the calls, as the ProtectedService names it.",
+    )
     document_parameters: (
         Annotated[
             dict[str, Annotated[tuple[Annotated[str, StringConstraints(max_length=512)], ...], Field(max_length=16)]],
@@ -153,6 +158,10 @@ class Validation(ApiModel):
             "message": "validation: pattern is for type log, which needs it",
         },
         {
+            "rule": "(self.type == 'log') == has(self.logGroup)",
+            "message": "validation: logGroup is for type log, which needs it",
+        },
+        {
             "rule": f"self.type != 'log' || self.expression.matches('{LOG_EXPRESSION}')",
             "message": f"validation: the expression of a log compares {LOG_MATCHES}, such as {LOG_MATCHES} <= 0",
         },
@@ -166,8 +175,9 @@ class Validation(ApiModel):
     expression: Annotated[str, StringConstraints(max_length=128)] | None = Field(
         default=None,
         description="The comparison, such as `error_rate < 0.05`. The name is a condition of a Detector of the service,"
-        f" or {LOG_MATCHES}: how many events of the service's spec.logGroup match the pattern within `for`.",
+        f" or {LOG_MATCHES}: how many events of the log group match the pattern within `for`.",
     )
+    log_group: LogGroup | None = Field(default=None, description="log: the CloudWatch Logs log group.")
     pattern: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
         default=None, description="log: filter pattern in CloudWatch Logs syntax."
     )
@@ -219,6 +229,11 @@ class ScalableRange(ApiModel):
 class Preconditions(ApiModel):
     """The world that the plan was made for. If it has changed when the plan starts, the plan is cancelled."""
 
+    target: Target | None = Field(
+        default=None,
+        description="Where the service lives, and the role that it is reached with. While the ProtectedService names"
+        " another place, the plan is blocked.",
+    )
     service_revision_arn: Arn | None = Field(default=None, description="Service revision that was running.")
     service_deployment_arn: Arn | None = Field(default=None, description="Service deployment that brought it.")
     desired_count: int = Field(ge=0, description="Desired count of the service.")
@@ -318,9 +333,11 @@ class RecoveryPlanSpec(ApiModel):
         },
         {
             "rule": "self.steps.all(s, !has(s.parameters) || !has(s.parameters.codeDeployDeploymentId)"
-            " || (s.action == 'rollback_to_previous_version' && !has(s.rollback)))",
-            "message": "spec.steps: codeDeployDeploymentId is for a rollback_to_previous_version without a rollback of"
-            " its own: nothing takes back what CodeDeploy takes back",
+            " || (s.action == 'rollback_to_previous_version' && has(s.parameters.taskDefinition)"
+            " && !has(s.rollback)))",
+            "message": "spec.steps: codeDeployDeploymentId is for a rollback_to_previous_version with"
+            " parameters.taskDefinition, which CodeDeploy goes back to, and without a rollback of its own: nothing takes"
+            " that back",
         },
         {
             "rule": "self.steps.all(s, s.action != 'manual' || (has(s.description) && !has(s.validation)))",
@@ -350,6 +367,12 @@ class RecoveryPlanSpec(ApiModel):
             " && s.parameters.documentVersion.matches('^[0-9]+$')))",
             "message": "spec.steps: ssm_automation needs parameters.documentName and documentVersion, a number: Systems"
             " Manager resolves $DEFAULT and $LATEST when the document is started",
+        },
+        {
+            "rule": "self.steps.all(s, (s.action in ['run_task', 'ssm_automation'])"
+            " == (has(s.parameters) && has(s.parameters.roleArn)))",
+            "message": "spec.steps: run_task and ssm_automation need parameters.roleArn, the role of spec.runTask or"
+            " spec.automation of the ProtectedService: people approve with which one it is done",
         },
         {
             "rule": "self.steps.all(s, !has(s.rollback) || (s.rollback.action == s.action"

@@ -342,6 +342,7 @@ def _assemble(
             incident_type=incident.spec.type,
         ),
         preconditions=Preconditions(
+            target=facts.protected_service.spec.target,
             service_revision_arn=service.service_revision_arn,
             service_deployment_arn=service.current_service_deployment,
             desired_count=service.desired_count,

@@ -7,7 +7,7 @@ from bokgu.api.fields import bounded, parse_duration
 from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import Action, IncidentPhase, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
-from bokgu.core.allow_lists import find_own_role
+from bokgu.core.allow_lists import find_named_role
 from bokgu.core.deadlines import begins_by, validation_timeout
 from bokgu.core.giving_back import find_raised
 from bokgu.core.guards.chain import first_blocking
@@ -203,7 +203,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         digest=facts.digest,
         approvals=facts.tally.counted,
         request=request,
-        role_arn=find_own_role(step.action, facts.protected_service),
+        role_arn=find_named_role(step),
         restores=asked.restores,
         before=observe_before(live),
         holder=facts.holder,

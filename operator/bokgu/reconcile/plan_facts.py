@@ -16,7 +16,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, Validation
 from bokgu.api.vocabulary import PlanPhase, ValidationType
 from bokgu.aws.series import fetch_series
-from bokgu.core.allow_lists import find_own_role
+from bokgu.core.allow_lists import find_named_role
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.freeze import find_freeze, freezes_service
@@ -78,7 +78,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         problem=problem,
         measurement=measurement,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
-        role_refused=_refused(context, plan, target, protected) if target else None,
+        role_refused=_refused(context, plan, target) if target else None,
         at_work=find_at_work(context, plan),
         unsent=_sendable(context),
         known_since=context.started_at,
@@ -91,9 +91,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     )
 
 
-def _refused(context: Context, plan: RecoveryPlan, target: Target, protected: ProtectedService | None) -> str | None:
+def _refused(context: Context, plan: RecoveryPlan, target: Target) -> str | None:
     """Why configuration does not let the namespace assume the service's role, or one that the plan's steps need."""
-    roles = dict.fromkeys((target.role_arn, *(find_own_role(s.action, protected) for s in plan.spec.steps)))
+    roles = dict.fromkeys((target.role_arn, *(find_named_role(step) for step in plan.spec.steps)))
     refusals = (find_refusal(context, plan.metadata.namespace, role) for role in roles)
     return next((refusal for refusal in refusals if refusal), None)
 
@@ -144,14 +144,14 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
 async def _count_log(
     context: Context, plan: RecoveryPlan, target: Target, validation: Validation, since: datetime | None
 ) -> Measurement | None:
-    """How many events of the service's log match, window by window. None where the log does not say: that is no word
+    """How many events of the log match, window by window. None where the log does not say: that is no word
     about the service."""
     protected = context.find(ProtectedService, plan.metadata.namespace, plan.spec.service_ref.name)
-    if protected is None or protected.spec.log_group is None or validation.pattern is None or since is None:
+    if protected is None or validation.log_group is None or validation.pattern is None or since is None:
         return None
     detection, window, now = protected.spec.detection, parse_duration(validation.for_ or "0s"), context.clock()
     period, end = parse_duration(detection.period), now - parse_duration(detection.settle)
-    source = LogMetric(protected.spec.log_group, validation.pattern, int(period.total_seconds()))
+    source = LogMetric(validation.log_group, validation.pattern, int(period.total_seconds()))
     try:
         series = await fetch_series(
             context.aws, {"log": source}, region=target.region, role_arn=target.role_arn, start=since, end=now

@@ -22,10 +22,8 @@ def ask_stop(step: Step, live: LiveState) -> Asked:
     named = parameters.code_deploy_deployment_id or ""
     if (obstacle := find_obstacle(parameters, live.service, live.code_deployments.get(named))) is not None:
         raise ValueError(obstacle)
-    original = find_original(live.service, named)
-    arguments = {"deploymentId": named, "autoRollbackEnabled": True}
-    request = build_request("codedeploy", "StopDeployment", arguments)
-    return Asked(request, restores=original.task_definition if original else None)
+    request = build_request("codedeploy", "StopDeployment", {"deploymentId": named, "autoRollbackEnabled": True})
+    return Asked(request, restores=parameters.task_definition)
 
 
 def find_original(service: EcsService, deployment_id: str) -> Deployment | None:
@@ -51,6 +49,6 @@ def find_obstacle(parameters: StepParameters, service: EcsService, found: CodeDe
     original = find_original(service, found.id)
     if original is None:
         return f"ECS does not show two task sets, one of {named} and one to go back to: what to do is decided later"
-    if parameters.task_definition not in {None, original.task_definition}:
+    if parameters.task_definition != original.task_definition:
         return f"CodeDeploy would go back to {original.task_definition}, not to {parameters.task_definition}"
     return None

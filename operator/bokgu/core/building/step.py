@@ -159,6 +159,7 @@ def _log_validation(step: RunbookStep, asked: RunbookValidation, facts: Planning
         type=ValidationType.LOG,
         criteria=asked.criteria or "log",
         expression=asked.expression or f"{LOG_MATCHES} <= 0",
+        log_group=facts.protected_service.spec.log_group,
         pattern=asked.pattern,
         for_=format_duration(hold),
         timeout=format_duration(wait),

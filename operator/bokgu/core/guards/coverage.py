@@ -15,7 +15,8 @@ TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
 
 def check_protected(facts: GuardFacts) -> Gate:
     """A ProtectedService lets the service be touched, and names the one that the plan was made for."""
-    protected, pinned = facts.protected_service, facts.plan.status.target
+    protected = facts.protected_service
+    pinned = (facts.plan.status.target, facts.plan.spec.preconditions.target)
     if protected is None:
         name = facts.plan.spec.service_ref.name
         message = f"there is no ProtectedService {name}: create it, then the plan goes on"
@@ -23,7 +24,7 @@ def check_protected(facts: GuardFacts) -> Gate:
     return build_gate(
         "Protected",
         "TargetChanged",
-        pinned is None or pinned == protected.spec.target,
+        all(target in {None, protected.spec.target} for target in pinned),
         message="the ProtectedService names another ECS service than the plan was made for",
     )
 
