@@ -336,8 +336,8 @@ class RecoveryPlanSpec(ApiModel):
             " || (s.action == 'rollback_to_previous_version' && has(s.parameters.taskDefinition)"
             " && !has(s.rollback)))",
             "message": "spec.steps: codeDeployDeploymentId is for a rollback_to_previous_version with"
-            " parameters.taskDefinition, which CodeDeploy goes back to, and without a rollback of its own: nothing takes"
-            " that back",
+            " parameters.taskDefinition, which CodeDeploy goes back to, and without a rollback of its own: nothing"
+            " takes that back",
         },
         {
             "rule": "self.steps.all(s, s.action != 'manual' || (has(s.description) && !has(s.validation)))",
