@@ -219,8 +219,11 @@ async def _fetch_deployed(inquiry: _Inquiry) -> _Deployed:
             return {}
         return await inquiry.ask("DescribeServiceRevisions", fetch_service_revisions(aws, target, arns), {})
 
+    known = find_previous_definition(service)
+
     async def list_deployments() -> tuple[ServiceDeployment, ...] | None:
-        if service.controller != "ECS":  # ECS has none (UnsupportedFeatureException), so that nothing is missing.
+        # Other controllers have none (UnsupportedFeatureException): nothing is missing where task sets show both.
+        if service.controller != "ECS" and known is not None:
             return None
         return await inquiry.ask("ListServiceDeployments", fetch_service_deployments(aws, target), None)
 
@@ -230,7 +233,6 @@ async def _fetch_deployed(inquiry: _Inquiry) -> _Deployed:
     )
     good = inquiry.protected.status.last_known_good
     names = name_revisions(listed or ())
-    known = find_previous_definition(service)
     if known is None and listed is None:
         known = guess_previous_definition(service, good)
     described, previous = await asyncio.gather(describe_revisions(names), describe(known))

@@ -11,7 +11,7 @@ from bokgu.core.planning_facts import NoPlan, PlanningFacts
 def build_stop(step: RunbookStep, facts: PlanningFacts) -> tuple[Step, ...] | NoPlan:
     """The step that names the deployment, or why none is stopped."""
     if not facts.classification.new_revision_at_fault:
-        return NoPlan("RevisionNotAtFault", "no new revision is known to be at fault: going back helps not", wait=False)
+        return NoPlan("RevisionNotAtFault", "no new revision is known to be at fault: nothing goes back", wait=False)
     found = facts.code_deployments
     if isinstance(found, AwsError):
         allow = "allow codedeploy:ListDeployments and codedeploy:GetDeployment"
