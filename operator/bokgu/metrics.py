@@ -37,6 +37,9 @@ EMERGENCY_OVERRIDES = Counter(
 EVENTS_FAILED = Counter(
     "bokgu_kubernetes_events_failed", "Kubernetes Events that could not be created.", registry=REGISTRY
 )
+PLANS_BLOCKED = Counter(
+    "bokgu_plans_blocked", "How often a gate began to hold a plan, by the gate.", ["gate"], registry=REGISTRY
+)
 PLANS_FINISHED = Counter("bokgu_plans_finished", "Recovery plans that ended.", ["phase"], registry=REGISTRY)
 STEPS_FINISHED = Counter(
     "bokgu_steps_finished",

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from bokgu.api.recovery_plan import RecoveryPlanStatus
-from bokgu.core.announcement import announce_approvals
+from bokgu.core.announcement import announce_approvals, announce_block
 from bokgu.core.approval.statement import approval_request
 from tests.unit.facts import DIGEST, NOW, ROLES
 
@@ -50,3 +50,32 @@ def test_the_request_is_the_manifest_and_fits_into_an_event() -> None:
     assert len(name) <= 253
     assert "role: system_admin  # one more each for service_owner, " in request
     assert len(request.encode()) <= 1024
+
+
+def held(reason: str | None, phase: str = "Approved") -> RecoveryPlanStatus:
+    condition = {
+        "type": "Blocked",
+        "status": str(reason is not None),
+        "reason": reason or "GatesOpen",
+        "message": "why",
+        "lastTransitionTime": NOW,
+    }
+    return RecoveryPlanStatus.model_validate({"phase": phase, "conditions": [condition]})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (NEW, held(None), None),
+        (NEW, held("Storm"), ("Blocked", "Storm: why")),
+        (held("Storm"), held("Storm"), None),
+        (held("Storm"), held("BudgetUsedUp"), ("Blocked", "BudgetUsedUp: why")),
+        (held("Storm"), held(None), ("Unblocked", "Storm holds it no more")),
+        (held("Storm"), held(None, "Cancelled"), None),
+    ],
+)
+def test_s6_each_change_of_what_holds_a_plan_is_told_once(
+    old: RecoveryPlanStatus, new: RecoveryPlanStatus, told: tuple[str, str] | None
+) -> None:
+    found = announce_block(old, new)
+    assert (found and (found.reason, found.note)) == told

@@ -17,7 +17,7 @@ from bokgu.api.fields import (
     Uid,
     Word,
 )
-from bokgu.api.meta import Conditions, NameReference, Resource, TimelineEntry, UidReference
+from bokgu.api.meta import Conditions, Gate, NameReference, Resource, TimelineEntry, UidReference
 from bokgu.api.vocabulary import (
     Confidence,
     DetectionState,
@@ -191,6 +191,9 @@ class IncidentStatus(ApiModel):
     resolved_at: Timestamp | None = Field(default=None, description="When the incident was resolved.")
     timeline: Annotated[tuple[TimelineEntry, ...], Field(max_length=64)] = Field(
         default=(), description="What happened, oldest first."
+    )
+    gates: Annotated[tuple[Gate, ...], Field(max_length=40)] = Field(
+        default=(), description="The gates that hold the current plan, but for its approvals."
     )
     conditions: Conditions = ()
 

@@ -19,7 +19,7 @@ from bokgu.api.fields import (
     Word,
 )
 from bokgu.api.meta import Conditions, OpenBreaker, Resource, Target, UidReference
-from bokgu.api.vocabulary import Action, ApiType, IncidentType, Mode, PlanPhase, Preset, Severity
+from bokgu.api.vocabulary import Action, ApiType, Deed, IncidentType, Mode, PlanPhase, Preset, RootCause, Severity
 
 
 class EcsReference(ApiModel):
@@ -394,6 +394,34 @@ class Recovery(ApiModel):
     ineffective: bool = Field(default=False, description="It completed, and the trouble was back, or still there.")
 
 
+MOST_PROPOSALS = 64
+"""Entries of `status.proposals`."""
+
+
+class Proposal(ApiModel):
+    """A plan that was not to run, beside what was done instead."""
+
+    incident: ObjectName = Field(description="Name of the Incident.")
+    incident_uid: Uid = Field(description="Its uid.")
+    at: Timestamp = Field(description="When it was resolved.")
+    root_cause: RootCause = Field(description="Root cause that the plan was against.")
+    action: Action = Field(description="What the plan would have done first.")
+    deed: Deed = Field(description="What was seen to be done: Nothing, where it went away by itself.")
+    matched: bool = Field(description="Whether that is the same.")
+
+
+class ProposalScore(ApiModel):
+    """How often an action against a root cause was what was done."""
+
+    action: Action = Field(description="The action.")
+    root_cause: RootCause = Field(description="The root cause.")
+    cases: int = Field(ge=0, description="How often it was proposed.")
+    matched: int = Field(ge=0, description="How often it was what was done.")
+    earned: bool = Field(
+        description="Whether it may be trusted to run by itself: 10 cases or more, of which 90 % were what was done."
+    )
+
+
 class RecentStop(ApiModel):
     """How a task ended that was not meant to: ECS forgets it after about an hour (API_DescribeTasks)."""
 
@@ -441,6 +469,12 @@ class ProtectedServiceStatus(ApiModel):
     )
     recoveries: Annotated[tuple[Recovery, ...], Field(max_length=MOST_RECOVERIES)] = Field(
         default=(), description="Plans that began here, the latest first: cooldowns, rates and the breaker count them."
+    )
+    proposals: Annotated[tuple[Proposal, ...], Field(max_length=MOST_PROPOSALS)] = Field(
+        default=(), description="Plans of mode Propose and what was done instead, the latest first."
+    )
+    proposal_scores: Annotated[tuple[ProposalScore, ...], Field(max_length=MOST_PROPOSALS)] = Field(
+        default=(), description="What these come to, by action and root cause."
     )
     breaker: OpenBreaker | None = Field(
         default=None,

@@ -236,6 +236,7 @@ class Preconditions(ApiModel):
     )
     service_revision_arn: Arn | None = Field(default=None, description="Service revision that was running.")
     service_deployment_arn: Arn | None = Field(default=None, description="Service deployment that brought it.")
+    task_definition: Arn | None = Field(default=None, description="Task definition that was in use.")
     desired_count: int = Field(ge=0, description="Desired count of the service.")
     scalable_target: ScalableRange | None = Field(
         default=None,

@@ -199,6 +199,17 @@ class IncidentPhase(StrEnum):
     SUPPRESSED = "Suppressed"
 
 
+class Deed(StrEnum):
+    """What is seen to have been done to a service, whoever did it."""
+
+    NOTHING = "Nothing"
+    RESTARTED = "Restarted"
+    SCALED_OUT = "ScaledOut"
+    SCALED_IN = "ScaledIn"
+    ROLLED_BACK = "RolledBack"
+    DEPLOYED = "Deployed"
+
+
 class PlanPhase(StrEnum):
     """Summary of a plan's conditions, for columns."""
 

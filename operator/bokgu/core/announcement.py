@@ -8,6 +8,7 @@ from bokgu.core.approval.tally import EMERGENCY_OVERRIDE
 from bokgu.core.proof import awaits_confirmation
 
 APPROVED = "Approved"
+BLOCKED = "Blocked"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ def announce_approvals(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> tupl
     if said and was and not now:
         found.append(Announcement("ApprovalWithdrawn", said.message, warning=True))
     return tuple(found)
+
+
+def announce_block(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> Announcement | None:
+    """Which gate holds the plan now, or that none does any more; None where nothing of that has changed."""
+    before, now = find_condition(old.conditions, BLOCKED), find_condition(new.conditions, BLOCKED)
+    was_held, held = is_true(old.conditions, BLOCKED), is_true(new.conditions, BLOCKED)
+    if now and held and (not was_held or (before and before.reason != now.reason)):
+        return Announcement(BLOCKED, f"{now.reason}: {now.message}", warning=True)
+    if before and was_held and not held and not new.phase.terminal:
+        return Announcement("Unblocked", f"{before.reason} holds it no more")
+    return None
 
 
 def _find_waiting(status: RecoveryPlanStatus) -> str | None:

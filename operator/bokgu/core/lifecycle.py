@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.detector import Detection
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentStatus
-from bokgu.api.meta import Condition, find_condition, is_true, set_condition
+from bokgu.api.meta import Condition, Gate, find_condition, is_true, set_condition
 from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import (
@@ -16,6 +16,7 @@ from bokgu.api.vocabulary import (
     SourceKind,
     Verdict,
 )
+from bokgu.core.announcement import APPROVED
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
 from bokgu.core.finding import fingerprint
 from bokgu.core.next_rung import describe_plans, has_relapsed, may_follow, used_up
@@ -132,6 +133,7 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
             if phase is IncidentPhase.SUPPRESSED and standing.suppression
             else None,
             "plans": _plans(old.plans, standing),
+            "gates": _closed_gates(standing),
             "resolved_at": resolved_at,
             **_occurrences(incident, standing),
         }
@@ -204,6 +206,14 @@ def _after_plan(
     if no_plan.wait:
         return IncidentPhase.CLASSIFIED, no_plan.reason, f"{story}. Next: {no_plan.message}"
     return IncidentPhase.ESCALATED, reason, f"{story}. Nothing follows: {no_plan.message}"
+
+
+def _closed_gates(standing: Standing) -> tuple[Gate, ...]:
+    """What holds the current plan, but for approvals."""
+    plan = standing.plan if standing.entry is None else None
+    if plan is None or plan.status.phase.terminal:
+        return ()
+    return tuple(gate for gate in plan.status.gates if not gate.passed and gate.name != APPROVED)
 
 
 def _plans(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPlan, ...]:

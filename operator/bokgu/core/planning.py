@@ -367,6 +367,7 @@ def _assemble(
             target=facts.protected_service.spec.target,
             service_revision_arn=service.service_revision_arn,
             service_deployment_arn=service.current_service_deployment,
+            task_definition=service.task_definition,
             desired_count=service.desired_count,
             scalable_target=record_range(facts.scalable_target),
             root_cause=classification.root_cause,

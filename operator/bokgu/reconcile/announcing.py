@@ -7,12 +7,12 @@ from bokgu.api.meta import ObjectMeta, Resource
 from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicySpec
-from bokgu.core.announcement import Announcement, announce_approvals
+from bokgu.core.announcement import APPROVED, BLOCKED, Announcement, announce_approvals, announce_block
 from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
 from bokgu.core.storm import Storm
 from bokgu.core.timeline import REVERTED
 from bokgu.kube.client import KubeError
-from bokgu.metrics import AUTO_APPROVALS, EMERGENCY_OVERRIDES, EVENTS_FAILED
+from bokgu.metrics import AUTO_APPROVALS, EMERGENCY_OVERRIDES, EVENTS_FAILED, PLANS_BLOCKED
 from bokgu.reconcile.context import Context
 
 STORM_BEGAN = "StormBegan"
@@ -28,6 +28,10 @@ async def announce_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanS
         if announcement.reason in _COUNTED:
             _COUNTED[announcement.reason].inc()
         await _announce(context, plan, announcement)
+    if block := announce_block(plan.status, new):
+        if block.reason == BLOCKED:
+            PLANS_BLOCKED.labels(next(g.name for g in new.gates if not g.passed and g.name != APPROVED)).inc()
+        await _announce(context, plan, block)
 
 
 async def announce_reversal(context: Context, namespace: str, reversal: Reversal) -> None:

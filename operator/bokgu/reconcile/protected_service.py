@@ -1,6 +1,7 @@
 """A pass over a ProtectedService: judge its presets by the last look of its scope, remember the last good revision,
 free the lock."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from bokgu.api.detector import Detection
@@ -12,6 +13,7 @@ from bokgu.api.protected_service import (
     BegunRecovery,
     KnownRevision,
     ObservedService,
+    Proposal,
     ProtectedService,
     ProtectedServiceStatus,
     Reversal,
@@ -20,13 +22,14 @@ from bokgu.api.protected_service import (
 )
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicySpec
-from bokgu.api.vocabulary import DetectionState, Preset, SourceKind
+from bokgu.api.vocabulary import DetectionState, Mode, Preset, SourceKind
 from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.drift import find_watched, watch_reversal
 from bokgu.core.guards.coverage import TARGET_ALREADY_PROTECTED
 from bokgu.core.last_known_good import Trouble, find_last_known_good, taint_revisions
 from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
+from bokgu.core.proposals import find_deed, judge_proposal, keep_proposals, score_proposals
 from bokgu.core.recent_stops import find_stops, keep_stops
 from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
 from bokgu.reconcile.announcing import announce_reversal
@@ -100,6 +103,8 @@ async def _take_in(
         stops = find_stops(look.state.stopped_tasks or ())
         changes["recent_stops"] = keep_stops(status.recent_stops, stops, context.clock(), context.settings.minute)
         changes["reversal"] = _watch_reversal(context, protected, service)
+        proposals = keep_proposals(status.proposals, _judge_proposals(context, protected, look.state))
+        changes |= {"proposals": proposals, "proposal_scores": score_proposals(proposals)}
         tainted = _tainted(context, protected, look.state)
         changes["tainted_revisions"] = tainted
         try:
@@ -109,6 +114,22 @@ async def _take_in(
     changes["detections"] = await _judge(context, protected, look)
     changes["conditions"] = _conditions(context, protected, look, problem)
     return status.model_copy(update=changes)
+
+
+def _judge_proposals(context: Context, protected: ProtectedService, seen: ServiceLook) -> Iterator[Proposal]:
+    """What became of incidents whose plans were not to run."""
+    namespace, name, known = protected.metadata.namespace, protected.metadata.name, protected.status
+    judged, good = {p.incident_uid for p in known.proposals}, known.last_known_good
+    incidents = {i.metadata.uid: i for i in context.find_related(Incident, namespace, name) if i.status.resolved_at}
+    if protected.spec.mode is not Mode.PROPOSE or not seen.deployments:
+        return
+    for plan in context.find_related(RecoveryPlan, namespace, name):
+        incident = incidents.get(plan.spec.incident_ref.uid)
+        if incident is None or incident.metadata.uid in judged:
+            continue
+        deed = find_deed(plan, seen.service, seen.deployments, good.task_definition if good else None)
+        if proposal := judge_proposal(plan, incident, deed):
+            yield proposal
 
 
 def _watch_reversal(context: Context, protected: ProtectedService, service: EcsService) -> Reversal | None:
