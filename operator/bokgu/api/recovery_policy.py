@@ -2,11 +2,11 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, PersonName, RoleName, Timestamp, Uid, Word
 from bokgu.api.meta import Conditions, Resource
-from bokgu.api.vocabulary import Action, Proof, RootCause, Severity
+from bokgu.api.vocabulary import Action, Proof, RootCause, Severity, WindowKind
 
 POLICY_NAME = "default"
 """Name of a namespace's only RecoveryPolicy: two of them could contradict each other."""
@@ -96,8 +96,41 @@ class AutoApproval(ApiModel):
     root_cause: RootCause = Field(description="The root cause that the operator diagnosed.")
 
 
+class ChangeWindow(ApiModel):
+    """A time that comes again and again, in which work may start, or may not."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "duration(self.duration) > duration('0s') && duration(self.duration) <= duration('168h')",
+            "message": "duration: longer than 0s, at most 168h",
+        },
+        {
+            "rule": r"self.schedule.matches('^\\S+( +\\S+){4}$')",
+            "message": "schedule: the five fields of cron (minute, hour, day of month, month, day of week),"
+            " such as '0 8 * * 1-5'",
+        },
+    )
+
+    name: Label = Field(description="Name of the window, which status and messages show.")
+    kind: WindowKind = Field(
+        description="Allow: with one or more of these, work starts only inside one of them."
+        " Deny: no work starts inside it, whatever else allows it."
+    )
+    schedule: Annotated[str, StringConstraints(min_length=9, max_length=100)] = Field(
+        description="When the window opens, as cron writes it: minute, hour, day of month, month, day of week,"
+        " such as '0 8 * * 1-5'."
+    )
+    duration: Duration = Field(
+        description="How long it then stays open, at most 168h. It is counted in real time: a change of the clock makes"
+        " it neither longer nor shorter."
+    )
+    time_zone: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        default="UTC", description="Time zone of the schedule, a name of the IANA database such as Europe/Berlin."
+    )
+
+
 class RecoveryPolicySpec(ApiModel):
-    """Who must approve, and what may start without approvals."""
+    """Who must approve, what may start without approvals, and when nothing starts."""
 
     approvals: Annotated[
         tuple[ApprovalRule, ...],
@@ -113,6 +146,22 @@ class RecoveryPolicySpec(ApiModel):
     )
     max_auto_per_hour: int = Field(
         default=1, ge=0, le=60, description="How many plans may start without people in any hour."
+    )
+    windows: Annotated[
+        tuple[ChangeWindow, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(
+        default=(),
+        description="Change windows: when steps that change something may start. None: at any time. A Deny window wins"
+        " over all others, and one that cannot be read blocks. No window holds an undo.",
+    )
+    pause: bool = Field(
+        default=False,
+        description="Nothing new starts in the namespace: no plan is made and no step begins; what is under way ends."
+        " The policy of the operator's own namespace pauses all namespaces.",
     )
 
 
@@ -144,6 +193,7 @@ class RecoveryPolicy(Resource):
     short_names = ("rpol",)
     printer_columns = (
         {"name": "Summary", "type": "string", "jsonPath": ".status.summary"},
+        {"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Paused')].status"},
         {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"},
         {"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
