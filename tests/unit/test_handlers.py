@@ -27,7 +27,7 @@ class Told:
     def __init__(self, *incidents: Raw) -> None:
         self.store = Store()
         self.queued: list[Key] = []
-        self.announce = build_announcer(self.store, self.queued.append)
+        self.announce = build_announcer(self.store, self.queued.append, "bokgu-system")
         for one in incidents:
             self.store.put("incidents", one)
 

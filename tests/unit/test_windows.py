@@ -91,8 +91,7 @@ BERLIN, NEW_YORK, SEOUL = "Europe/Berlin", "America/New_York", "Asia/Seoul"
     [
         # Spring: 02:00 to 03:00 is skipped. What would begin there begins right after it.
         (
-            "30 2 * * *",
-            "1h",
+            "30 2 * * * for 1h",
             BERLIN,
             ["2026-03-29T03:59"],
             ["2026-03-29T01:59", "2026-03-29T04:00"],
@@ -109,7 +108,8 @@ BERLIN, NEW_YORK, SEOUL = "Europe/Berlin", "America/New_York", "Asia/Seoul"
     ],
 )
 def test_changes_of_the_clock(kind: str, comes: str, zone: str, inside: list[str], outside: list[str]) -> None:
-    one = window(*comes.split(" for "), zone, kind=kind)
+    schedule, duration = comes.split(" for ")
+    one = window(schedule, duration, zone, kind=kind)
     for moment, within in [*((m, True) for m in inside), *((m, False) for m in outside)]:
         assert judge_windows([one], local(moment, zone)).open is (within is (kind == "Allow")), moment
 

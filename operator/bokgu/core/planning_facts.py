@@ -41,7 +41,8 @@ class PlanningFacts:
     runbook how often it helped against this root cause on this service, and when it last began there. `deployments` are
     the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
     needs to say whether that has helped. `deployment` is the one in flight. `revisions` are the service revision in use
-    and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy.
+    and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy,
+    `paused_by` what keeps plans from being made there.
     `scalable_target` is what Application Auto Scaling owns of the service, asked where the plan scales;
     `scaling_unread` why that could not be read. `frozen_by` names an open incident of corrupted data on the service.
     `tried` are the incident's own plans that had begun. `tasks` are those of the service that should run; None where
@@ -60,6 +61,7 @@ class PlanningFacts:
     deployments: tuple[ServiceDeployment, ...] = ()
     patience: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
+    paused_by: tuple[str, ...] = ()
     revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
     frozen_by: str | None = None
     policy: RecoveryPolicy | None = None

@@ -2,16 +2,18 @@
 
 from datetime import timedelta
 
+from bokgu.api.fields import bounded
 from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy, RecoveryPolicyStatus
 from bokgu.core.approval.auto import recent_starts
-from bokgu.core.recovery_policy import find_problem, summarise_policy
+from bokgu.core.recovery_policy import find_problem, list_pauses, summarise_policy
+from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
-    """Write the condition `Ready`, and let go starts that no budget counts any more and whose plans are over."""
+    """Write `Ready` and `Paused`, and let go starts that no budget counts any more and whose plans are over."""
     raw = context.objects.get(key)
     if raw is None:
         return None
@@ -29,6 +31,16 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         problem is None,
         problem[0] if problem else "Usable",
         problem[1] if problem else "",
+        now=now,
+        generation=policy.metadata.generation,
+    )
+    pauses = list_pauses(await read_policies(context, policy.metadata.namespace))
+    conditions = set_condition(
+        conditions,
+        "Paused",
+        bool(pauses),
+        "Paused" if pauses else "NotPaused",
+        bounded(f"by {', '.join(pauses)}") if pauses else "",
         now=now,
         generation=policy.metadata.generation,
     )

@@ -9,6 +9,7 @@ from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.core.approval.tally import Tally
 from bokgu.core.freeze import Freeze
 from bokgu.core.live_state import LiveState
+from bokgu.core.recovery_policy import Policies
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class GuardFacts:
     `live` is what AWS says now, `problem` why that could not be read. `elder` is an older ProtectedService of the same
     ECS service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble
     has gone away and was not seen since, `frozen_by` is an open incident that keeps plans from changing the service.
-    `role_refused` says why configuration does not let the namespace assume the service's role.
+    `role_refused` says why configuration does not let the namespace assume the service's role. `policies` pause, and
+    close with change windows.
     """
 
     plan: RecoveryPlan
@@ -30,6 +32,7 @@ class GuardFacts:
     elder: str | None
     role_refused: str | None
     at_work: str | None
+    policies: Policies
     now: datetime
     mitigated: bool = False
     frozen_by: Freeze | None = None
