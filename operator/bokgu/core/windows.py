@@ -105,18 +105,11 @@ def _find_opening(windows: Sequence[ChangeWindow], now: datetime) -> datetime | 
 
 
 def _leave_denied(windows: Sequence[ChangeWindow], at: datetime, search: _Search) -> datetime:
-    """The end of the Deny windows that are open then, one after the other; `at` itself where none is."""
+    """When the Deny windows that are open then end, of which one may have begun anew; `at` itself where none is."""
     for window in windows:
-        if window.kind is WindowKind.DENY and is_open(window, search.look(at)):
-            at = _closing(window, at, search)
-    return at
-
-
-def _closing(window: ChangeWindow, at: datetime, search: _Search) -> datetime:
-    """When an open window closes: it may be longer than its period, or begin anew as it ends."""
-    length, start = parse_duration(window.duration), None
-    while (last := _last_start(window, search.look(at))) != start and last is not None:
-        start, at = last, last + length
+        start = _last_start(window, search.look(at)) if window.kind is WindowKind.DENY else None
+        if start is not None:
+            at = max(at, start + parse_duration(window.duration))
     return at
 
 
