@@ -118,9 +118,10 @@ def test_in_the_second_of_two_equal_hours_the_first_is_not_forgotten() -> None:
     one = window("30 2 * * *", "90m", BERLIN, kind="Deny")
     at = local("2026-10-25T02:15", BERLIN, fold=1)
     assert judge_windows([one], at) == WindowVerdict(False, one, local("2026-10-25T03:00", BERLIN))
-    assert judge_windows(
-        [window("30 2 * * *", "30m", BERLIN)], local("2026-10-25T02:45", BERLIN, fold=1)
-    ).until == local("2026-10-26T02:30", BERLIN)
+    for minute in ("02:15", "02:45"):
+        at = local(f"2026-10-25T{minute}", BERLIN, fold=1)
+        verdict = judge_windows([window("30 2 * * *", "10m", BERLIN)], at)
+        assert verdict.until == local("2026-10-26T02:30", BERLIN)
 
 
 @pytest.mark.parametrize(
