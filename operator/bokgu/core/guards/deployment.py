@@ -4,7 +4,9 @@ from bokgu.api.meta import Gate
 from bokgu.api.observed import DescribedDeployment
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action
+from bokgu.core.actions.code_deploy import stops_code_deployment
 from bokgu.core.actions.rollback import returns_elsewhere
+from bokgu.core.guards import code_deploy
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
 from bokgu.core.writes.stop_deployment import IN_FLIGHT
@@ -20,6 +22,8 @@ ROLLING_BACK = frozenset({"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"})
 
 def check_not_rolling_back(facts: GuardFacts) -> Gate:
     """ECS rolls back by itself: what it does is seen first, and nothing is done against it."""
+    if stops_code_deployment(facts.step):
+        return code_deploy.check_not_rolling_back(NOT_ROLLING_BACK, facts)
     deployment, action = facts.deployment, facts.step.action
     if deployment is None:
         # Every other write waits for the end of a deployment anyway.
@@ -58,6 +62,8 @@ def check_no_hook(facts: GuardFacts) -> Gate:
 
 def check_no_deployment(facts: GuardFacts) -> Gate:
     """A rollback may stop the deployment in flight, where ECS then returns to the revision that is meant."""
+    if stops_code_deployment(facts.step):
+        return code_deploy.check_is_the_one("NoDeployment", facts)
     service, step = facts.service, facts.step
     message = None
     if service is None or service.deploying:
