@@ -116,6 +116,34 @@ def test_an_emergency_is_declared_by_one_person_who_says_why(new_scene: Callable
     assert "nobody of the shop team answers" in told
 
 
+@pytest.mark.usefixtures("trusting")
+def test_an_emergency_opens_a_closed_change_window(
+    new_scene: Callable[..., Scene], put_policy: Callable[..., None]
+) -> None:
+    put_policy(windows=[{"name": "freeze", "kind": "Deny", "schedule": "* * * * *", "duration": "168h"}])
+    scene = new_scene()
+    world = scene.world
+    rule = {"apiGroups": ["bokgu.dev"], "resources": ["approvalroles"], "verbs": ["approve"]}
+    role = {"rules": [rule | {"resourceNames": ["incident_commander"]}], "kind": "Role"}
+    named = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "emergency", "namespace": NAMESPACE}}
+    world.apply(role | named)
+    bind = ("create", "rolebinding", "emergency", "--role=emergency", "--user=alice@example.com")
+    world.control_plane.kubectl(*bind, "-n", NAMESPACE)
+    plan = scene.surge()
+    scene.approve(plan)
+    scene.wait("the window is closed", lambda: scene.plan()["status"].get("reason") == "WindowClosed", 20)
+    options = ("--role", "incident_commander", "--apply", "--yes", "--reason", "the shop is down")
+    done = run_approve(world, world.alice, plan, *options)
+    assert done.returncode == 0, done.stderr
+    scene.wait("completed", lambda: scene.plan_is("Completed"), 40)
+    status = scene.plan()["status"]
+    (gate,) = [g for g in status["gates"] if g["name"] == "WindowOpen"]
+    assert gate["value"] == "Deny window freeze, overridden by alice@example.com as incident_commander"
+    assert status["approvalCount"] == "2/2"
+    (intent,) = [step["intent"] for step in status["steps"] if "intent" in step]
+    assert "incident_commander" in {approval["role"] for approval in intent["approvals"]}
+
+
 def test_the_rules_that_are_shown_hold(new_scene: Callable[..., Scene], put_policy: Callable[..., None]) -> None:
     put_policy(**POLICY["spec"])
     scene = new_scene()

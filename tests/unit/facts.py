@@ -22,6 +22,7 @@ from bokgu.api.observed import (
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan, Step
+from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import Proof
 from bokgu.core.approval.judgement import Judgement
@@ -31,6 +32,7 @@ from bokgu.core.lifecycle import Standing
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing
 from bokgu.core.presets import build_watch
+from bokgu.core.recovery_policy import Policies, PolicyReading
 from bokgu.core.watch import Watch, watch_of
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -517,6 +519,17 @@ def split_live(fields: Raw) -> tuple[Raw, Raw]:
     return members, {name: value for name, value in fields.items() if name not in names}
 
 
+def policies(*, operator: Mapping[str, Any] | None = None, **spec: Any) -> Policies:
+    """The policy of the plan's namespace, with this spec, and that of the operator's; none of them where nothing is
+    given."""
+    own = PolicyReading(_policy("shop", spec) if spec else None)
+    return Policies(own, PolicyReading(_policy("bokgu-system", operator) if operator else None))
+
+
+def _policy(namespace: str, spec: Mapping[str, Any]) -> RecoveryPolicy:
+    return RecoveryPolicy.model_validate({"metadata": {"name": "default", "namespace": namespace}, "spec": spec})
+
+
 def facts(**fields: Any) -> PlanFacts:
     """Everything is well: approved, locked, claimed, readable. Members of the LiveState may be given, too."""
     members, others = split_live(fields)
@@ -534,6 +547,7 @@ def facts(**fields: Any) -> PlanFacts:
             elder=None,
             role_refused=None,
             at_work=None,
+            policies=policies(),
             unsent=frozenset(),
             known_since=NOW - 60 * MINUTE,
             holder="operator-1",

@@ -63,6 +63,7 @@ class World:
     def __post_init__(self) -> None:
         self.incident = facts.incident()
         self.protected = facts.protected_service()
+        self.policies = facts.policies()
         self.history = [(self.now - timedelta(hours=1), LiveState(self.ecs, self.rollout))]
         self.revisions: dict[str, ServiceRevision] = facts.revisions(1, 2)
         self.next_number = 3
@@ -212,6 +213,7 @@ class World:
             measurement=measurement,
             scalable_target=self.scalable,
             unsent=frozenset(self.unsent),
+            policies=self.policies,
             known_since=self.known_since,
             deployment=self._seen().deployment if self.readable else None,
             healthy_targets=self.healthy_targets,

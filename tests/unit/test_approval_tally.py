@@ -179,6 +179,17 @@ def test_an_intent_names_the_override_that_it_rests_on() -> None:
 def test_nothing_is_overridden_where_people_have_approved() -> None:
     result = tally_approvals(NEEDED, [ALICE, BOB, override()], emergency_role=EMERGENCY)
     assert (result.stand_in, result.count) == (None, "2/2")
+    assert EMERGENCY not in {c.role for c in result.counted}
+    assert result.emergency
+    assert result.emergency.approver == "carol@example.com"
+
+
+def test_s6_what_does_not_count_opens_no_change_window() -> None:
+    refused = replace(override(), proof=None, reason="ReasonMissing")
+    assert tally_approvals(NEEDED, [refused], emergency_role=EMERGENCY).emergency is None
+    assert tally_approvals(NEEDED, [override()], emergency_role=None).emergency is None
+    unread = replace(NEEDED, problem="the policy cannot be read", unread=True)
+    assert tally_approvals(unread, [override()], emergency_role=EMERGENCY).emergency is None
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from tests.unit.facts import (
     locked_by,
     measured,
     plan,
+    policies,
     protected_service,
     restart,
     revision_arn,
@@ -234,6 +235,12 @@ def test_s1_deletion_of_a_running_plan_undoes_it() -> None:
         {"tally": tally()},
         {"tally": tally(ALICE, BOB, REJECT)},
         {"protected": protected_service(suspend=True)},
+        {"policies": policies(pause=True)},
+        {
+            "policies": policies(
+                windows=[{"name": "never", "kind": "Deny", "schedule": "* * * * *", "duration": "168h"}]
+            )
+        },
         {"protected": protected_service(mode="Observe", allowedActions=[])},
     ],
 )

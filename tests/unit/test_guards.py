@@ -29,6 +29,7 @@ from tests.unit.facts import (
     live_state,
     locked_by,
     plan,
+    policies,
     protected_service,
     restart,
     roll_back,
@@ -61,6 +62,7 @@ def guard_facts(**fields: Any) -> GuardFacts:
         elder=None,
         role_refused=None,
         at_work=None,
+        policies=policies(),
         now=NOW,
     )
     return replace(open_, **others)

@@ -27,7 +27,7 @@ class Told:
     def __init__(self, *incidents: Raw) -> None:
         self.store = Store()
         self.queued: list[Key] = []
-        self.announce = build_announcer(self.store, self.queued.append)
+        self.announce = build_announcer(self.store, self.queued.append, "bokgu-system")
         for one in incidents:
             self.store.put("incidents", one)
 
@@ -96,4 +96,14 @@ def test_a_policy_wakes_the_plans_of_its_namespace_that_are_not_over_and_their_a
     policy = an_object("default")
     world.store.put("recoverypolicies", policy)
     world.announce("recoverypolicies", policy, True)
-    assert world.queued == [("recoveryplans", "shop", "waiting-1"), ("planapprovals", "shop", "yes-waiting-1")]
+    plans = [("recoveryplans", "shop", "waiting-1"), ("planapprovals", "shop", "yes-waiting-1")]
+    assert world.queued == [WAITING, *plans]
+    world.queued.clear()
+    world.announce("recoverypolicies", policy, True)
+    assert world.queued == plans, "incidents wait for a new spec alone"
+    world.queued.clear()
+    world.store.put("recoverypolicies", an_object("default", "bokgu-system"))
+    world.announce("recoverypolicies", an_object("default", "bokgu-system"), False)
+    everywhere = {WAITING, ("incidents", "other", "elsewhere"), ("recoveryplans", "other", "elsewhere-1"), *plans}
+    own = ("recoverypolicies", "bokgu-system", "default")
+    assert set(world.queued) == {own, ("recoverypolicies", "shop", "default"), *everywhere}

@@ -121,7 +121,7 @@ class World:
     def __init__(self, kept: Kept | PatientHistory, *bodies: tuple[str, Raw], known: tuple[str, ...] = ()) -> None:
         self.store, self.now, self.kube = Store(), NOW, Kube(*bodies)
         self.queues = {p: Queue(patient=p == history.PLURAL) for p in controller.PASSES}
-        self.announce = build_announcer(self.store, self.enqueue)
+        self.announce = build_announcer(self.store, self.enqueue, "bokgu-system")
         self.context = Context(
             kube=cast(Any, self.kube),
             aws=cast(Any, UnaskedAws()),
@@ -269,7 +269,7 @@ def test_a_history_that_refuses_is_asked_later_each_time_whatever_its_neighbours
 def test_incidents_that_are_over_are_not_woken_by_their_neighbours() -> None:
     queued: list[Key] = []
     store = Store()
-    announce = build_announcer(store, queued.append)
+    announce = build_announcer(store, queued.append, "bokgu-system")
     still_open = over("open")
     still_open["status"]["phase"] = "Recovering"
     for body in (over("a"), over("b"), still_open):

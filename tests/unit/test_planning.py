@@ -336,6 +336,13 @@ def test_s1_a_plan_keeps_the_roles_that_the_policy_demanded_when_it_was_made() -
     assert {"dba", "qa"}.isdisjoint(plan.spec.required_approvals)
 
 
+def test_while_paused_no_plan_is_made_and_the_incident_waits() -> None:
+    paused = build_plan(planning(paused_by=("spec.pause of RecoveryPolicy shop/default",)))
+    assert isinstance(paused, NoPlan)
+    assert (paused.reason, paused.wait) == ("Paused", True)
+    assert "spec.pause of RecoveryPolicy shop/default" in paused.message
+
+
 @pytest.mark.parametrize(
     "changes",
     [

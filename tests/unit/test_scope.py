@@ -35,7 +35,7 @@ class World:
     def __init__(self) -> None:
         self.store, self.now, self.queued = Store(), START, list[Key]()
         self.looked: list[tuple[list[str], list[str]]] = []
-        self.announce = build_announcer(self.store, self.queued.append)
+        self.announce = build_announcer(self.store, self.queued.append, "bokgu-system")
         nothing = cast(Any, None)
         self.context = Context(
             kube=nothing,

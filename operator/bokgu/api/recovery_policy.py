@@ -2,11 +2,11 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, PersonName, RoleName, Timestamp, Uid, Word
 from bokgu.api.meta import Conditions, OpenBreaker, Resource
-from bokgu.api.vocabulary import Action, Proof, RootCause, Severity
+from bokgu.api.vocabulary import Action, Proof, RootCause, Severity, WindowKind
 
 POLICY_NAME = "default"
 """Name of a namespace's only RecoveryPolicy: two of them could contradict each other."""
@@ -155,8 +155,41 @@ class BreakerLimit(ApiModel):
     within: Duration = Field(default="24h", description="How far apart the first and the last of them are at most.")
 
 
+class ChangeWindow(ApiModel):
+    """A time that comes again and again, in which work may start, or may not."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "duration(self.duration) > duration('0s') && duration(self.duration) <= duration('168h')",
+            "message": "duration: longer than 0s, at most 168h",
+        },
+        {
+            "rule": r"self.schedule.matches('^\\S+( +\\S+){4}$')",
+            "message": "schedule: the five fields of cron (minute, hour, day of month, month, day of week),"
+            " such as '0 8 * * 1-5'",
+        },
+    )
+
+    name: Label = Field(description="Name of the window, which status and messages show.")
+    kind: WindowKind = Field(
+        description="Allow: with one or more of these, work starts only inside one of them."
+        " Deny: no work starts inside it, whatever else allows it."
+    )
+    schedule: Annotated[str, StringConstraints(min_length=9, max_length=100)] = Field(
+        description="When the window opens, as cron writes it: minute, hour, day of month, month, day of week,"
+        " such as '0 8 * * 1-5'."
+    )
+    duration: Duration = Field(
+        description="How long it then stays open, at most 168h. It is counted in real time: a change of the clock makes"
+        " it neither longer nor shorter."
+    )
+    time_zone: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        default="UTC", description="Time zone of the schedule, a name of the IANA database such as Europe/Berlin."
+    )
+
+
 class RecoveryPolicySpec(ApiModel):
-    """Who must approve, what may start without approvals, and how much is done at a time."""
+    """Who must approve, what may start without approvals, how much is done at a time, and when nothing starts."""
 
     approvals: Annotated[
         tuple[ApprovalRule, ...],
@@ -181,6 +214,22 @@ class RecoveryPolicySpec(ApiModel):
     reset_breaker_at: Timestamp | None = Field(
         default=None,
         description="Recoveries of the namespace that failed until then are no reason any more to try no others.",
+    )
+    windows: Annotated[
+        tuple[ChangeWindow, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(
+        default=(),
+        description="Change windows: when steps that change something may start. None: at any time. A Deny window wins"
+        " over all others, and one that cannot be read blocks. No window holds an undo.",
+    )
+    pause: bool = Field(
+        default=False,
+        description="Nothing new starts in the namespace: no plan is made and no step begins; what is under way ends."
+        " The policy of the operator's own namespace pauses all namespaces.",
     )
 
 
@@ -223,6 +272,7 @@ class RecoveryPolicy(Resource):
     short_names = ("rpol",)
     printer_columns = (
         {"name": "Summary", "type": "string", "jsonPath": ".status.summary"},
+        {"name": "Paused", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Paused')].status"},
         {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"},
         {"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},

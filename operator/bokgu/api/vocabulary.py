@@ -97,6 +97,13 @@ class SourceKind(StrEnum):
     MANUAL = "Manual"
 
 
+class WindowKind(StrEnum):
+    """What a change window does: work starts only inside one, or never."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+
+
 class Mode(StrEnum):
     """How far the operator may go with a service."""
 

@@ -9,7 +9,7 @@ from bokgu.api.meta import Gate, Resource
 from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
 from bokgu.api.runbook import Runbook
 from bokgu.aws.client import AwsClient
 from bokgu.aws.ecs import fetch_service_deployments
@@ -21,7 +21,7 @@ from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.lifecycle import cleared, is_over
 from bokgu.history.opening import open_history
 from bokgu.kube.client import KubeClient, KubeError
-from bokgu.reconcile.approvals import gather_requirement, read_policy
+from bokgu.reconcile.approvals import gather_requirement, read_policies
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
 from bokgu.reconcile.live_state import fetch_live_state
@@ -37,6 +37,10 @@ FORBIDDEN = 403
 ONE_NAMESPACE = (
     "the ProtectedServices of other namespaces may not be listed: the operator also looks whether one of them protects"
     " the same ECS service"
+)
+
+NO_OPERATOR_POLICY = (
+    "the RecoveryPolicy of the operator's namespace may not be read: whether everything is paused is not known"
 )
 
 NO_CLUSTER_ID = (
@@ -73,6 +77,7 @@ async def forecast(settings: Settings, namespace: str, name: str) -> Forecast | 
 async def _forecast(settings: Settings, kube: KubeClient, aws: AwsClient, namespace: str, name: str) -> Forecast | None:
     store, now = Store(), datetime.now(UTC)
     complete, cluster_id = await _list(kube, store, namespace), await _find_cluster_id(kube)
+    pause_known = await _add_operator_policy(kube, store, settings.namespace)
     context = Context(
         kube=kube,
         aws=aws,
@@ -97,6 +102,7 @@ async def _forecast(settings: Settings, kube: KubeClient, aws: AwsClient, namesp
         prospect,
         _notes(context, incident, around)
         + (() if complete else (ONE_NAMESPACE,))
+        + (() if pause_known else (NO_OPERATOR_POLICY,))
         + ((NO_CLUSTER_ID,) if needs_id else ()),
         await _gates(context, incident, around, prospect),
         frozenset(body["metadata"]["name"] for body in store.all(Runbook.plural)),
@@ -127,6 +133,19 @@ async def _list(kube: KubeClient, store: Store, namespace: str) -> bool:
         for body in bodies:
             store.put(kind.plural, body)
     return complete
+
+
+async def _add_operator_policy(kube: KubeClient, store: Store, operator_namespace: str) -> bool:
+    """Take in what may pause everything. Whether it may be read. Raises KubeError."""
+    try:
+        body = await kube.get(RecoveryPolicy.plural, operator_namespace, POLICY_NAME)
+    except KubeError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return False
+    if body is not None:
+        store.put(RecoveryPolicy.plural, body)
+    return True
 
 
 async def _remember_deployments(context: Context, protected: ProtectedService | None) -> None:
@@ -165,10 +184,10 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
         return ()
     elder = find_elder(context, around.protected)
     step = next(step for step in plan.spec.steps if step.action.writes)
-    policy = await read_policy(context, plan.metadata.namespace)
+    policies = await read_policies(context, plan.metadata.namespace)
     told = incident.status.model_copy(update={"classification": prospect.classification})
     classified = incident.model_copy(update={"status": told})
-    requirement = gather_requirement(context, plan, policy, incident=classified, protected=around.protected)
+    requirement = gather_requirement(context, plan, policies.own, incident=classified, protected=around.protected)
     live, problem = None, None
     try:
         live = await fetch_live_state(context, plan, around.protected.spec.target, around.protected)
@@ -184,8 +203,9 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=find_refusal(context, plan.metadata.namespace, around.protected.spec.role_arn),
         at_work=find_at_work(context, plan),
+        policies=policies,
         now=context.clock(),
-        around=look_around_plan(context, plan.metadata.namespace, around.protected, policy.found),
+        around=look_around_plan(context, plan.metadata.namespace, around.protected, policies.own.found),
         hour=context.settings.hour,
         mitigated=incident.status.mitigated_at is not None,
         frozen_by=find_freeze(

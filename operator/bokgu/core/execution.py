@@ -73,7 +73,7 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
     verdict = next((s.verdict for s in reversed(status.steps) if s.verdict), None)
     tally = facts.tally
     approved = tally.approved or (status.started_at is not None and not tally.rejected_by)
-    holders = [] if phase.terminal else list_holders(plan, facts.protected_service)
+    holders = [] if phase.terminal else list_holders(plan, facts.protected_service, facts.policies)
     over = f"{phase}: {status.reason}"
     rows: tuple[tuple[str, bool | None, str, str], ...] = (
         ("Approved", approved, *_approved_how(plan, tally, approved)),

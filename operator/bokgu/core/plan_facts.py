@@ -19,6 +19,7 @@ from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.live_state import LiveState
 from bokgu.core.moment import Moment
 from bokgu.core.preconditions import find_surprise
+from bokgu.core.recovery_policy import Policies
 from bokgu.core.surroundings import Surroundings
 
 
@@ -56,10 +57,10 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `live` is None where it was not read, or could not
-    be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents
-    that this very process stored and has not sent. `known_since` is when this process could first have seen the plan:
-    doubt about an intent counts from there (S5). `around` is what stands around it in its
-    namespace. `clock_ahead` is how far the API server's clock is ahead of `now`.
+    be: `problem` says why. `elder`, `role_refused`, `at_work`, `policies` and `around` are as in GuardFacts. `unsent`
+    are tokens of intents that this very process stored and has not sent. `known_since` is when this process could first
+    have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's
+    clock is ahead of `now`.
     """
 
     now: datetime
@@ -74,6 +75,7 @@ class PlanFacts:
     elder: str | None
     role_refused: str | None
     at_work: str | None
+    policies: Policies
     unsent: frozenset[str]
     known_since: datetime
     holder: str
@@ -157,6 +159,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         tally=facts.tally,
         elder=facts.elder,
         at_work=facts.at_work,
+        policies=facts.policies,
         now=facts.now,
         mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,

@@ -91,6 +91,9 @@ def decide_plan(facts: PlanningFacts) -> Decision:
     if protected.spec.mode is Mode.OBSERVE:
         no_plan = NoPlan("ObserveOnly", "the ProtectedService is in mode Observe: nothing is planned", wait=True)
         return Decision(no_plan, considered)
+    if facts.paused_by:
+        no_plan = NoPlan("Paused", f"nothing is planned: paused by {', '.join(facts.paused_by)}", wait=True)
+        return Decision(no_plan, considered)
     if (rolled_back := _wait_for_rollback(facts)) is not None:
         return Decision(rolled_back, considered)
     if (stopped := _find_stop(facts)) is not None:

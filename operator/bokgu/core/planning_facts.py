@@ -44,9 +44,9 @@ class PlanningFacts:
     runbook how often it helped against this root cause on this service, and when it last began there. `deployments` are
     the latest service deployments, newest first; `patience` is how long after a rollback by ECS itself the detection
     needs to say whether that has helped. `deployment` is the one in flight. `revisions` are the service revision in use
-    and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy.
-    `around` is what stands around the incident in its namespace. `scalable_target` is what Application Auto Scaling
-    owns of the service, asked where the plan scales;
+    and the last known good one, where both have the same task definition. `policy` is the namespace's RecoveryPolicy,
+    `paused_by` what keeps plans from being made there, `around` what stands around the incident in its namespace.
+    `scalable_target` is what Application Auto Scaling owns of the service, asked where the plan scales;
     `scaling_unread` why that could not be read. `frozen_by` names an open incident of corrupted data on the service.
     `tried` are the incident's own plans that had begun. `tasks` are those of the service that should run; None where
     they were not asked for, or not described: `tasks_problem` says why. `good_definition` is the task definition of the
@@ -65,6 +65,7 @@ class PlanningFacts:
     deployments: tuple[ServiceDeployment, ...] = ()
     patience: timedelta = timedelta()
     deployment: DescribedDeployment | None = None
+    paused_by: tuple[str, ...] = ()
     revisions: Mapping[str, ServiceRevision] = field(default_factory=dict)
     frozen_by: str | None = None
     policy: RecoveryPolicy | None = None

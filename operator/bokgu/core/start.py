@@ -6,7 +6,7 @@ from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import FINALIZER, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.approval.tally import AUTO_APPROVED
-from bokgu.core.guards.chain import evaluate_gates, first_blocking
+from bokgu.core.guards.chain import evaluate_gates, first_blocking, look_again
 from bokgu.core.plan_facts import (
     ClaimAuto,
     ClaimIncident,
@@ -44,7 +44,8 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
         )
         # What could not be read, or a budget that was used up, announces no change.
         may_change = facts.tally.undecided or facts.tally.auto is not None
-        return Outcome(held, requeue_after=min(wait, BLOCKED_RETRY) if may_change else wait)
+        usual = min(wait, BLOCKED_RETRY) if may_change else wait
+        return Outcome(held, requeue_after=look_again(usual, gates, facts.now))
     step, needless = _first_needed(plan, step, facts)
     held, changed = ask_guards(plan, status, step, facts)
     changed = changed or needless
@@ -53,8 +54,7 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
     blocking = first_blocking(held.gates)
     if blocking:
         held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
-        opens = blocking.blocked_until - facts.now if blocking.blocked_until else BLOCKED_RETRY
-        return Outcome(held, requeue_after=max(timedelta(), min(wait, BLOCKED_RETRY, opens)))
+        return Outcome(held, requeue_after=look_again(min(wait, BLOCKED_RETRY), held.gates, facts.now))
     if FINALIZER not in plan.metadata.finalizers:
         return Outcome(held, HoldPlan())
     automatic = facts.tally.stand_in and facts.tally.stand_in.reason == AUTO_APPROVED

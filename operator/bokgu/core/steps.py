@@ -4,14 +4,23 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bokgu.api.fields import bounded, parse_duration
-from bokgu.api.recovery_plan import Intent, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
+from bokgu.api.recovery_plan import (
+    MOST_PEOPLE,
+    CountedApproval,
+    Intent,
+    RecoveryPlan,
+    RecoveryPlanStatus,
+    Step,
+    StepStatus,
+)
 from bokgu.api.vocabulary import Action, IncidentPhase, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.allow_lists import find_named_role
 from bokgu.core.deadlines import begins_by, validation_timeout
 from bokgu.core.giving_back import find_raised
-from bokgu.core.guards.chain import first_blocking
+from bokgu.core.guards.chain import first_blocking, look_again
 from bokgu.core.guards.people import SUSPENDED, list_holders
+from bokgu.core.guards.windows import find_override
 from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
 from bokgu.core.proof import (
@@ -49,7 +58,7 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
     if cancel and not in_doubt:
         failed = fail(operation, cancel, facts)
         return Outcome(with_step(status, index, failed), requeue_after=timedelta())
-    if operation.started_at is None and (holders := list_holders(plan, facts.protected_service)):
+    if operation.started_at is None and (holders := list_holders(plan, facts.protected_service, facts.policies)):
         return _hold(plan, status, index, holders, facts)
     if step.action is Action.MANUAL:
         return _ask_person(plan, status, index, facts)
@@ -187,7 +196,8 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         if late:
             operation = fail(operation, "BlockedTooLong", facts, blocking.message if blocking else None)
         status = status.model_copy(update={"reason": blocking.reason if blocking else "ServiceUnreadable"})
-        return Outcome(with_step(status, index, operation), requeue_after=facts.timing.poll)
+        again = look_again(facts.timing.poll, status.gates, facts.now)
+        return Outcome(with_step(status, index, operation), requeue_after=again)
     attempt = operation.attempt + 1
     token = f"{plan.metadata.uid[:8]}-{index + 1}-{attempt}"
     try:
@@ -201,7 +211,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         attempt=attempt,
         plan_uid=plan.metadata.uid,
         digest=facts.digest,
-        approvals=facts.tally.counted,
+        approvals=_find_approvals(facts),
         request=request,
         role_arn=find_named_role(step),
         restores=asked.restores,
@@ -220,6 +230,12 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
     )
     status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": None})
     return Outcome(with_step(status, index, operation), requeue_after=timedelta())
+
+
+def _find_approvals(facts: PlanFacts) -> tuple[CountedApproval, ...]:
+    """What an intent rests on: the approvals, and the one that opened what change windows close."""
+    override, counted = find_override(facts.policies, facts.tally, facts.now), facts.tally.counted
+    return counted if override is None or override in counted else (override, *counted)[:MOST_PEOPLE]
 
 
 _OVERTAKEN = ("IncidentGone", "IncidentResolved", "Expired")

@@ -3,7 +3,6 @@ rights."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -28,26 +27,26 @@ from bokgu.core.approval.judgement import (
 from bokgu.core.approval.requirement import Requirement, build_requirement, find_stakes
 from bokgu.core.approval.tally import Tally, tally_approvals
 from bokgu.core.lifecycle import is_over
+from bokgu.core.recovery_policy import Policies, PolicyReading
 from bokgu.kube.client import KubeError
 from bokgu.reconcile.context import Context
 
 
-@dataclass(frozen=True)
-class PolicyReading:
-    """The namespace's RecoveryPolicy, or why it cannot be read: then nothing is approved (S6)."""
-
-    found: RecoveryPolicy | None
-    problem: str | None = None
+async def read_policies(context: Context, namespace: str, *, live: bool = False) -> Policies:
+    """The policies that a plan of the namespace heeds, from the store or from the API server."""
+    operators = context.settings.namespace
+    own = await read_policy(context, namespace, live=live)
+    return Policies(own, own if operators == namespace else await read_policy(context, operators, live=live))
 
 
 async def read_policy(context: Context, namespace: str, *, live: bool = False) -> PolicyReading:
-    """The namespace's RecoveryPolicy, from the store or from the API server."""
+    """A namespace's RecoveryPolicy, from the store or from the API server."""
     try:
         if live:
             return PolicyReading(await context.fetch(RecoveryPolicy, namespace, POLICY_NAME))
         return PolicyReading(context.find(RecoveryPolicy, namespace, POLICY_NAME))
     except ValidationError:
-        return PolicyReading(None, "the RecoveryPolicy of the namespace cannot be read by this version")
+        return PolicyReading(None, f"the RecoveryPolicy of namespace {namespace} cannot be read by this version")
 
 
 async def tally_plan(
@@ -57,16 +56,16 @@ async def tally_plan(
     *,
     incident: Incident | None,
     protected: ProtectedService | None,
+    policy: PolicyReading,
     live: bool,
 ) -> Tally:
-    """Judge all approvals that name the plan; `live` lists them, and reads the policy, from the API server (S1)."""
+    """Judge all approvals that name the plan; `live` lists them from the API server (S1), and so was `policy` read."""
     namespace, name = plan.metadata.namespace, plan.metadata.name
     if live:
         where = {"spec.planRef.name": name}
         bodies = [raw async for raw in context.kube.list(PlanApproval.plural, namespace, where=where)]
     else:
         bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
-    policy = await read_policy(context, namespace, live=live)
     requirement = gather_requirement(context, plan, policy, incident=incident, protected=protected)
     approvals = context.readable(PlanApproval, bodies)
     judgements = await judge_approvals(context, approvals, digest, requirement)

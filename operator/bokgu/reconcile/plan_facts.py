@@ -19,6 +19,7 @@ from bokgu.api.vocabulary import PlanPhase, ValidationType
 from bokgu.aws.series import fetch_series
 from bokgu.core.allow_lists import find_named_role
 from bokgu.core.approval.digest import plan_digest
+from bokgu.core.approval.tally import Tally
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
@@ -27,7 +28,7 @@ from bokgu.core.plan_facts import Measurement, PlanFacts, Timing, guard_facts
 from bokgu.core.surroundings import Surroundings
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
-from bokgu.reconcile.approvals import read_policy, tally_plan
+from bokgu.reconcile.approvals import read_policies, tally_plan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.live_state import fetch_live_state
 from bokgu.reconcile.role_grants import find_refusal
@@ -54,20 +55,28 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     if _bound(plan, incident) is None:
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
     protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
-    tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=False)
+    policies = await read_policies(context, namespace)
+
+    async def tally_now(*, live: bool) -> Tally:
+        bound = _bound(plan, incident)
+        return await tally_plan(
+            context, plan, digest, incident=bound, protected=protected, policy=policies.own, live=live
+        )
+
+    tally = await tally_now(live=False)
     # An undo rests on the approvals of the intent that it undoes: nothing that is asked here may hold it up (S1).
     undoing = plan.status.phase is PlanPhase.ROLLING_BACK
     if (running or tally.approved) and not in_flight(plan) and not undoing:
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
-        tally = await tally_plan(context, plan, digest, incident=_bound(plan, incident), protected=protected, live=True)
+        policies = await read_policies(context, namespace, live=True)
+        tally = await tally_now(live=True)
     incident = _bound(plan, incident)
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     around = Surroundings()
     if tally.approved and not running:
-        policy = await read_policy(context, namespace)
-        around = look_around_plan(context, namespace, protected, policy.found, plan=plan.metadata.name)
+        around = look_around_plan(context, namespace, protected, policies.own.found, plan=plan.metadata.name)
     facts = PlanFacts(
         now=context.clock(),
         cluster_id=context.cluster_id,
@@ -81,6 +90,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=_refused(context, plan, target) if target else None,
         at_work=find_at_work(context, plan),
+        policies=policies,
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,

@@ -26,8 +26,9 @@ from bokgu.core.building.stop_unhealthy_tasks import TASKS_UNKNOWN
 from bokgu.core.next_rung import Tried, read_tried
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.recovery_policy import list_pauses
 from bokgu.core.scaling_limits import scales
-from bokgu.reconcile.approvals import read_policy
+from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
 from bokgu.reconcile.live_state import find_deployment
@@ -57,7 +58,7 @@ async def plan_incident(
     The past is asked only where there is something to plan: it can only take a runbook away.
     """
     namespace = incident.metadata.namespace
-    policy = await read_policy(context, namespace)
+    policies = await read_policies(context, namespace)
     facts = PlanningFacts(
         incident=incident,
         classification=classification,
@@ -73,8 +74,9 @@ async def plan_incident(
         revisions=await _revisions(context, protected, service),
         code_deployments=await _code_deployments(context, protected, service),
         last_begun=_last_begun(context, protected),
-        policy=policy.found,
-        around=look_around_plan(context, namespace, protected, policy.found),
+        policy=policies.own.found,
+        paused_by=tuple(list_pauses(policies)),
+        around=look_around_plan(context, namespace, protected, policies.own.found),
         frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
         tried=await _fetch_tried(context, incident),
     )

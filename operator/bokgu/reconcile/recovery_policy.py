@@ -2,17 +2,19 @@
 
 from datetime import timedelta
 
+from bokgu.api.fields import bounded
 from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy, RecoveryPolicyStatus
 from bokgu.core.approval.auto import recent_starts
-from bokgu.core.recovery_policy import find_problem, summarise_policy
+from bokgu.core.recovery_policy import find_problem, list_pauses, summarise_policy
+from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.surroundings import look_around_plan
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
-    """Write the condition `Ready` and how recoveries stand, and let go starts that no budget counts any more and whose
+    """Write `Ready`, `Paused` and how recoveries stand, and let go starts that no budget counts any more and whose
     plans are over. It comes again by itself: no single object tells of a storm that is over."""
     raw = context.objects.get(key)
     if raw is None:
@@ -36,6 +38,16 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     )
     namespace = policy.metadata.namespace
     around = look_around_plan(context, namespace, None, policy)
+    pauses = list_pauses(await read_policies(context, policy.metadata.namespace))
+    conditions = set_condition(
+        conditions,
+        "Paused",
+        bool(pauses),
+        "Paused" if pauses else "NotPaused",
+        bounded(f"by {', '.join(pauses)}") if pauses else "",
+        now=now,
+        generation=policy.metadata.generation,
+    )
     status = RecoveryPolicyStatus(
         observed_generation=policy.metadata.generation,
         budget_left=max(0, policy.spec.budget.max_concurrent - len(around.load.recovering)),

@@ -16,10 +16,11 @@ from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.reconcile.scope import name_scope
 from bokgu.runtime.store import Key, Store, key_of
 
-_WATCHED = ("protectedservices", "detectors", "runbooks")
+_WATCHED = ("protectedservices", "detectors", "runbooks", "recoverypolicies")
 _OF_SERVICE = ("recoveryplans", "detectors")
 MAX_WAITING = 500
-"""Incidents that one new Runbook wakes. More than that are found by the next resync, without a flood."""
+"""Incidents of a namespace that one new Runbook or RecoveryPolicy wakes. More than that are found by the next resync,
+without a flood."""
 
 
 def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Key]:
@@ -58,6 +59,21 @@ def open_incidents(store: Store, namespace: str, service: str) -> Iterator[Key]:
     yield from (key_of("incidents", i) for i in found if (i.get("status") or {}).get("phase") != IncidentPhase.RESOLVED)
 
 
+def find_heeding(store: Store, namespace: str, operator_namespace: str) -> Iterator[Key]:
+    """What heeds a RecoveryPolicy besides the plans of its namespace: incidents that it may pause, and under the one of
+    the operator's namespace all policies and plans."""
+    everywhere = namespace == operator_namespace
+    for policy in store.all("recoverypolicies") if everywhere else ():
+        other = policy["metadata"]["namespace"]
+        if other != namespace:
+            yield key_of("recoverypolicies", policy)
+    kinds = ("incidents", "recoveryplans") if everywhere else ()
+    for other in sorted({namespace, *(o["metadata"]["namespace"] for kind in kinds for o in store.all(kind))}):
+        yield from waiting_incidents(store, other)
+        if other != namespace:
+            yield from waiting_plans(store, other)
+
+
 def waiting_plans(store: Store, namespace: str) -> Iterator[Key]:
     """Plans of the namespace that are not over, and their approvals: what they need may have changed."""
     for plan in store.all("recoveryplans"):
@@ -69,7 +85,8 @@ def waiting_plans(store: Store, namespace: str) -> Iterator[Key]:
 
 
 def waiting_incidents(store: Store, namespace: str) -> Iterator[Key]:
-    """Open incidents of the namespace with no plan that is not over: another Runbook may give them one."""
+    """Open incidents of the namespace with no plan that is not over: another Runbook may give them one, or
+    another RecoveryPolicy."""
     found = (i for i in store.all("incidents") if i["metadata"]["namespace"] == namespace)
     waiting = (
         i
@@ -91,11 +108,13 @@ def scopes_of(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Ke
             yield from scopes_of(store, "protectedservices", protected)
 
 
-def build_announcer(store: Store, enqueue: Callable[[Key], None]) -> Callable[[str, dict[str, Any], bool], None]:
+def build_announcer(
+    store: Store, enqueue: Callable[[Key], None], operator_namespace: str
+) -> Callable[[str, dict[str, Any], bool], None]:
     """A function that queues all objects that depend on one that has changed; itself not, if the change is its own.
 
     Scopes are queued for new specs only: a scope writes status of a thousand objects, and must not wake itself. So are
-    incidents that wait for a Runbook, and when one is deleted.
+    incidents that wait for a Runbook, and what heeds a RecoveryPolicy, and when one is deleted.
     """
     specs: dict[Key, tuple[str, int]] = {}
 
@@ -112,6 +131,9 @@ def build_announcer(store: Store, enqueue: Callable[[Key], None]) -> Callable[[s
         if plural == "runbooks" and (new or gone):
             for waiting in waiting_incidents(store, own_key[1]):
                 enqueue(waiting)
+        if plural == "recoverypolicies" and (new or gone):
+            for heeding in find_heeding(store, own_key[1], operator_namespace):
+                enqueue(heeding)
         for key in related_keys(store, plural, body):
             if not own or key != own_key:
                 enqueue(key)

@@ -92,7 +92,7 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
     def enqueue(key: Key) -> None:
         queues[key[0]].add(key)
 
-    announce = build_announcer(store, enqueue)
+    announce = build_announcer(store, enqueue, settings.namespace)
     context = Context(
         kube=kube,
         aws=aws,

@@ -31,8 +31,9 @@ class Tally:
     `required` and `missing` have an entry for every person. `counted` is what an intent rests on. `in_doubt`: an
     approval that cannot be judged may be a Reject. `problem`: what the plan needs cannot be told. `stand_in` is set
     only where people have not approved; `auto` is what the policy says about that. `undecided`: something could not be
-    read, and the tally may soon be another one. `confirmed` are the steps that somebody has confirmed, by name: that
-    approves no plan, and an approval of the plan confirms no step.
+    read, and the tally may soon be another one. `emergency` is an approval as the emergency role, counted or not: it
+    opens what change windows close. `confirmed` are the steps that somebody has confirmed, by name: that approves no
+    plan, and an approval of the plan confirms no step.
     """
 
     required: tuple[str, ...]
@@ -45,6 +46,7 @@ class Tally:
     stand_in: StandIn | None = None
     auto: AutoVerdict | None = None
     undecided: bool = False
+    emergency: CountedApproval | None = None
     confirmed: Mapping[str, CountedApproval] = field(default_factory=dict)
 
     @property
@@ -105,10 +107,11 @@ def tally_approvals(
     required = requirement.roles
     assigned = _assign_people(required, yes)
     missing = tuple(role for slot, role in enumerate(required) if slot not in assigned)
-    stand_in = None
-    if (missing or requirement.problem) and not requirement.unread:
+    stand_in, override = None, None
+    if emergency_role and not requirement.unread:
         override = next((j for j in yes if j.approval.spec.role == emergency_role), None)
-        stand_in = _override(override, required) if override else None
+    if override and (missing or requirement.problem):
+        stand_in = _override(override, required)
     if missing and not requirement.problem and stand_in is None and auto and auto.granted:
         stand_in = _start_by_itself(auto, missing)
     counted = tuple(_counted(j, required[slot]) for slot, j in sorted(assigned.items()))
@@ -127,6 +130,7 @@ def tally_approvals(
         undecided=bool(unreadable)
         or requirement.unread
         or any(j.reason in UNDECIDED and j.approval.spec.step is None for j in ordered),
+        emergency=_counted(override, override.approval.spec.role) if override else None,
         confirmed={step: counted for step, counted in reversed(confirmations) if step is not None},
     )
 

@@ -62,7 +62,7 @@ def check_rate(facts: GuardFacts) -> Gate:
         passed,
         value=str(len(recent)),
         limit=f"{limit} an hour",
-        until=recent[len(recent) - limit] + hour if recent and limit and not passed else None,
+        blocked_until=recent[len(recent) - limit] + hour if recent and limit and not passed else None,
         message=f"{len(recent)} recoveries of the service have begun within an hour, of at most {limit}"
         " (spec.limits.maxRecoveriesPerHour of the ProtectedService)",
     )
@@ -86,7 +86,7 @@ def check_cooldown(facts: GuardFacts) -> Gate:
         False,
         value=recovery.plan,
         limit=format_duration(until - (recovery.finished_at or until)),
-        until=until,
+        blocked_until=until,
         message=f"plan {recovery.plan} ended as {recovery.outcome}: nothing begins for another incident of the service"
         f" until spec.limits.{kind} of the ProtectedService has passed",
     )

@@ -1,10 +1,25 @@
 """The gates in their order."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from bokgu.api.meta import Gate
-from bokgu.core.guards import budget, coverage, deployment, parts, people, protection, scaling, service, trouble
+from bokgu.core.guards import (
+    budget,
+    coverage,
+    deployment,
+    parts,
+    people,
+    protection,
+    scaling,
+    service,
+    trouble,
+    windows,
+)
 from bokgu.core.guards.facts import GuardFacts
+
+SOON = timedelta(seconds=1)
+"""Nothing is looked at again sooner because of a gate: clocks differ a little."""
 
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
@@ -29,6 +44,12 @@ def first_blocking(gates: tuple[Gate, ...]) -> Gate | None:
     return next((gate for gate in gates if not gate.passed), None)
 
 
+def look_again(usual: timedelta, gates: tuple[Gate, ...], now: datetime) -> timedelta:
+    """How soon to look again: as usual, or when the first of the closed gates opens by itself."""
+    opens = (gate.blocked_until - now for gate in gates if not gate.passed and gate.blocked_until)
+    return max(min((usual, *opens)), SOON)
+
+
 Check = Callable[[GuardFacts], Gate]
 
 CHECKS: tuple[Check, ...] = (
@@ -39,6 +60,7 @@ CHECKS: tuple[Check, ...] = (
     coverage.check_action_allowed,
     coverage.check_listed,
     people.check_approved,
+    windows.check_window_open,
 )
 """What people and configuration decide."""
 

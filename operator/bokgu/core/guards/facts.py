@@ -9,6 +9,7 @@ from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.core.approval.tally import Tally
 from bokgu.core.freeze import Freeze
 from bokgu.core.live_state import LiveState
+from bokgu.core.recovery_policy import Policies
 from bokgu.core.surroundings import Surroundings
 
 
@@ -19,8 +20,8 @@ class GuardFacts:
     `live` is what AWS says now, `problem` why that could not be read. `elder` is an older ProtectedService of the same
     ECS service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble
     has gone away and was not seen since, `frozen_by` is an open incident that keeps plans from changing the service.
-    `role_refused` says why configuration does not let the namespace assume the service's role. `around` is what stands
-    around the plan in its namespace; `hour` is how long an hour is.
+    `role_refused` says why configuration does not let the namespace assume the service's role. `policies` pause, and
+    close with change windows. `around` is what stands around the plan in its namespace; `hour` is how long an hour is.
     """
 
     plan: RecoveryPlan
@@ -32,6 +33,7 @@ class GuardFacts:
     elder: str | None
     role_refused: str | None
     at_work: str | None
+    policies: Policies
     now: datetime
     mitigated: bool = False
     around: Surroundings = field(default_factory=Surroundings)

@@ -14,10 +14,15 @@ def build_gate(
     value: str = "",
     limit: str = "",
     message: str = "",
-    until: datetime | None = None,
+    blocked_until: datetime | None = None,
 ) -> Gate:
-    """A gate; `reason`, `message` and `until` are for one that is closed."""
-    shown = Gate(name=name, passed=passed, value=bounded(value) or None, limit=bounded(limit) or None)
-    if passed:
-        return shown
-    return shown.model_copy(update={"reason": reason, "message": bounded(message), "blocked_until": until})
+    """A gate; `reason`, `message` and `blocked_until` are for one that is closed."""
+    return Gate(
+        name=name,
+        passed=passed,
+        value=bounded(value) or None,
+        limit=bounded(limit) or None,
+        reason=None if passed else reason,
+        message=None if passed else bounded(message),
+        blocked_until=None if passed else blocked_until,
+    )

@@ -5,6 +5,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
+from bokgu.core.recovery_policy import Policies, list_pauses
 
 SUSPEND_TAG = "bokgu:suspend"
 """A tag on the ECS service that blocks at once, without kubectl. Any value but `false` counts."""
@@ -31,19 +32,19 @@ def check_approved(facts: GuardFacts) -> Gate:
     )
 
 
-def list_holders(plan: RecoveryPlan, protected: ProtectedService | None) -> list[str]:
-    """What people have suspended the plan with, in Kubernetes."""
+def list_holders(plan: RecoveryPlan, protected: ProtectedService | None, policies: Policies) -> list[str]:
+    """What people have suspended or paused the plan with, in Kubernetes."""
     holders = []
     if plan.spec.suspend:
         holders.append("spec.suspend of the plan")
     if protected and protected.spec.suspend:
         holders.append("spec.suspend of the ProtectedService")
-    return holders
+    return holders + list_pauses(policies)
 
 
 def check_not_suspended(facts: GuardFacts) -> Gate:
     """Nobody holds the plan."""
-    holders = list_holders(facts.plan, facts.protected_service)
+    holders = list_holders(facts.plan, facts.protected_service, facts.policies)
     if facts.service and facts.service.tags.get(SUSPEND_TAG, "false").lower() != "false":
         holders.append(f"the tag {SUSPEND_TAG} on the ECS service")
     return build_gate(

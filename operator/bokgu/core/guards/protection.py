@@ -26,7 +26,7 @@ def check_no_storm(facts: GuardFacts) -> Gate:
         storm is None or facts.plan.status.started_at is not None,
         value=f"{storm.incidents} incidents" if storm else "",
         limit=f"{limit.threshold} in {limit.window}",
-        until=storm.until if storm else None,
+        blocked_until=storm.until if storm else None,
         message=f"a storm since {format_timestamp(storm.since)}: look for what is wrong with all of them; nothing new"
         " begins until it has been quiet"
         if storm
