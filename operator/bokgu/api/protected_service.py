@@ -289,6 +289,11 @@ class ProtectedServiceSpec(ApiModel):
     suspend: bool = Field(
         default=False, description="Touch nothing for now. The tag bokgu:suspend on the ECS service does the same."
     )
+    dry_run: bool = Field(
+        default=False,
+        description="Run plans, and send nothing to AWS: each write is skipped and says what would have been sent. What"
+        " has begun is finished, or undone.",
+    )
 
     @property
     def target(self) -> Target:

@@ -114,6 +114,10 @@ class RecoveryPolicySpec(ApiModel):
     max_auto_per_hour: int = Field(
         default=1, ge=0, le=60, description="How many plans may start without people in any hour."
     )
+    dry_run: bool = Field(
+        default=False,
+        description="As spec.dryRun of every ProtectedService of the namespace: plans run, and send nothing to AWS.",
+    )
 
 
 class AutoStart(ApiModel):

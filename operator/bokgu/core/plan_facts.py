@@ -12,6 +12,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
+from bokgu.core.correlation import Trouble
 from bokgu.core.detection import Points
 from bokgu.core.freeze import Freeze
 from bokgu.core.guards.chain import evaluate_gates
@@ -24,11 +25,12 @@ from bokgu.core.preconditions import find_surprise
 @dataclass(frozen=True)
 class Timing:
     """Delays that configuration sets. `thin_traffic` is how long a verification goes on at most while there is too
-    little traffic to tell."""
+    little traffic to tell, `minute` how long a minute of ECS is: shorter only in a world that runs faster."""
 
     consistency_delay: timedelta
     poll: timedelta
     thin_traffic: timedelta = timedelta(hours=1)
+    minute: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class PlanFacts:
     be: `problem` says why. `elder`, `role_refused` and `at_work` are as in GuardFacts. `unsent` are tokens of intents
     that this very process stored and has not sent. `known_since` is when this process could first have seen the plan:
     doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's clock is ahead of `now`.
+    `dry_run` says what asks that nothing be sent; `troubled` is as in GuardFacts.
     """
 
     now: datetime
@@ -78,6 +81,8 @@ class PlanFacts:
     timing: Timing
     frozen_by: Freeze | None = None
     clock_ahead: timedelta = timedelta()
+    dry_run: str | None = None
+    troubled: tuple[Trouble, ...] = ()
 
     @property
     def service(self) -> EcsService | None:
@@ -158,6 +163,8 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         mitigated=facts.incident is not None and facts.incident.status.mitigated_at is not None,
         frozen_by=facts.frozen_by,
         role_refused=facts.role_refused,
+        troubled=facts.troubled,
+        minute=facts.timing.minute,
     )
 
 

@@ -11,6 +11,8 @@ def summarise_policy(policy: RecoveryPolicy) -> str:
     said = [_count(len(spec.approvals), "approval rule")]
     if spec.auto:
         said += [_count(len(spec.auto), "automatic action"), f"at most {spec.max_auto_per_hour} an hour"]
+    if spec.dry_run:
+        said.append("dry run")
     return bounded(", ".join(said))
 
 

@@ -1,5 +1,8 @@
 """Deployments that are in flight, wait for somebody, or are taken back by ECS."""
 
+from datetime import timedelta
+
+from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import Gate
 from bokgu.api.observed import DescribedDeployment
 from bokgu.api.recovery_plan import RecoveryPlan
@@ -7,6 +10,7 @@ from bokgu.api.vocabulary import Action
 from bokgu.core.actions.rollback import returns_elsewhere
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
+from bokgu.core.service_state import AFTER_GRACE
 from bokgu.core.writes.stop_deployment import IN_FLIGHT
 from bokgu.core.writes.write import request_arguments
 
@@ -77,3 +81,44 @@ def check_no_deployment(facts: GuardFacts) -> Gate:
         value=", ".join(f"{d.id} {d.rollout_state}" for d in service.deployments) if service else "",
         message=message or "",
     )
+
+
+def check_settled(facts: GuardFacts) -> Gate:
+    """A deployment that is younger than its own health grace proves nothing yet, unless it is failing.
+
+    Stopping it is the one thing that NoDeployment lets be done to a deployment in flight. The grace is the
+    healthCheckGracePeriodSeconds of the service, and what is added before missing tasks are believed.
+    """
+    service, deployment = facts.service, facts.deployment
+    rolls = service is not None and deployment is not None and deployment.status in IN_FLIGHT
+    if service is None or deployment is None or not rolls or facts.step.action is not Action.ROLLBACK:
+        return build_gate("DeploymentSettled", "DeploymentSettling", True)
+    grace = timedelta(seconds=service.grace_seconds) + timedelta(minutes=AFTER_GRACE)
+    until = deployment.created_at + grace * (facts.minute / timedelta(minutes=1))
+    failure = _find_failure(facts, deployment)
+    return build_gate(
+        "DeploymentSettled",
+        "DeploymentSettling",
+        failure is not None or facts.now >= until,
+        value=failure or "no failed task",
+        limit=f"a failed task, or {format_timestamp(until)}",
+        until=until,
+        message="the deployment is younger than its health check grace period, and ECS shows no failure of it: it is"
+        f" not stopped before {format_timestamp(until)}",
+    )
+
+
+def _find_failure(facts: GuardFacts, deployment: DescribedDeployment) -> str | None:
+    """What ECS itself shows of a failure of the deployment in flight, or that it no longer rolls; else None."""
+    primary = facts.service.primary if facts.service else None
+    if deployment.rollback_reason:
+        return deployment.rollback_reason
+    if primary is None:
+        return None
+    if primary.rollout_state != "IN_PROGRESS":
+        return f"{primary.rollout_state} {primary.rollout_state_reason}".rstrip()
+    if primary.failed_tasks:
+        return f"{primary.failed_tasks} failed tasks"
+    stops = facts.protected_service.status.recent_stops if facts.protected_service else ()
+    stopped = next((stop for stop in stops if stop.deployment_id == primary.id), None)
+    return f"a task of it ended: {stopped.reason or stopped.stop_code}" if stopped else None

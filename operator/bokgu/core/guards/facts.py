@@ -1,12 +1,13 @@
 """What the guards look at."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bokgu.api.observed import DescribedDeployment, EcsService, ScalableTarget
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.core.approval.tally import Tally
+from bokgu.core.correlation import Trouble
 from bokgu.core.freeze import Freeze
 from bokgu.core.live_state import LiveState
 
@@ -18,7 +19,8 @@ class GuardFacts:
     `live` is what AWS says now, `problem` why that could not be read. `elder` is an older ProtectedService of the same
     ECS service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble
     has gone away and was not seen since, `frozen_by` is an open incident that keeps plans from changing the service.
-    `role_refused` says why configuration does not let the namespace assume the service's role.
+    `role_refused` says why configuration does not let the namespace assume the service's role. `troubled` are open
+    incidents of what the service depends on. `minute` is how long a minute of ECS is.
     """
 
     plan: RecoveryPlan
@@ -33,6 +35,8 @@ class GuardFacts:
     now: datetime
     mitigated: bool = False
     frozen_by: Freeze | None = None
+    troubled: tuple[Trouble, ...] = ()
+    minute: timedelta = timedelta(minutes=1)
 
     @property
     def service(self) -> EcsService | None:
