@@ -32,6 +32,12 @@ def test_a_dependency_in_trouble_is_named_however_far_away() -> None:
     assert found == ["ledger-down", "orders-down"]
 
 
+def test_a_plan_for_the_incident_of_a_dependency_does_not_wait_for_it() -> None:
+    """People may mend one service by changing another."""
+    orders = trouble_of("orders")
+    assert find_troubled("api", orders.metadata.uid, [orders], NEEDED) == ()
+
+
 LED = {"leader": {"name": "incident-1", "uid": INCIDENT_UID}}
 
 

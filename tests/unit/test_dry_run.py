@@ -203,6 +203,7 @@ def test_s3_a_call_that_never_arrived_is_not_sent_again() -> None:
     world.dry_run = ASKED
     world.until(*ENDS)
     assert (len(world.sent), world.effects, world.status.reason) == (1, [], "DryRun")
+    assert world.status.steps[0].started_at is None
     assert not any(took_effect(o) for o in operations(world.status))
 
 

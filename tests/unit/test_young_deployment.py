@@ -8,6 +8,7 @@ import pytest
 
 from bokgu.api.meta import Gate
 from bokgu.api.observed import Deployment
+from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.guards.deployment import check_settled
 from bokgu.core.plan_facts import Timing, guard_facts
 from tests.unit.facts import (
@@ -24,6 +25,7 @@ from tests.unit.facts import (
     scale_out,
     service,
 )
+from tests.unit.small_world import mid_deployment
 
 
 def ask(
@@ -112,3 +114,14 @@ def test_s6_a_young_deployment_that_is_not_listed_yet_is_not_stopped(status: str
 @pytest.mark.parametrize("step", [restart(), scale_out()])
 def test_what_stops_no_deployment_is_held_by_other_gates(step: Raw) -> None:
     assert ask(MINUTE, step=step).passed
+
+
+def test_s6_a_plan_waits_until_the_deployment_has_had_its_time() -> None:
+    world = mid_deployment(plan(roll_back()))
+    world.change(replace(world.ecs, grace_seconds=600))
+    for _ in range(5):
+        world.do()
+    assert (world.status.phase, world.status.reason) == (PlanPhase.APPROVED, "DeploymentSettling")
+    world.now = NOW + 7 * MINUTE  # It began five minutes ago; ten minutes of grace and two more are over.
+    world.until_sent()
+    assert world.sent[0].request.operation == "StopServiceDeployment"
