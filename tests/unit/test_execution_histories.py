@@ -330,7 +330,7 @@ class Rehearsals(Histories):
     """The same, in a dry run from the first pass on: nothing is ever sent."""
 
     @initialize(steps=steps(), rate=st.sampled_from([0.01, 0.5]), deploying=st.booleans())
-    def begin(self, steps: list[Raw], rate: float, deploying: bool) -> None:  # type: ignore[override]
+    def begin(self, steps: list[Raw], rate: float, deploying: bool) -> None:
         self.world = (mid_deployment if deploying else World)(plan(*steps), error_rate=rate, dry_run="spec.dryRun")
         self.ecs_works, self.strangers = True, 0
 

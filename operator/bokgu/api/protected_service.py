@@ -281,8 +281,8 @@ class ProtectedServiceSpec(ApiModel):
     depends_on: Annotated[tuple[ObjectName, ...], Field(max_length=32)] = Field(
         default=(),
         description="What the service needs to work: names of other ProtectedServices of the namespace, or any name for"
-        " what is not one, such as orders-database. Incidents with a common cause are told as one, and plans do not begin"
-        " while one of these ProtectedServices has an open incident.",
+        " what is not one, such as orders-database. Incidents with a common cause are told as one, and plans do not"
+        " begin while one of these ProtectedServices has an open incident.",
     )
     detection: DetectionSettings = Field(
         default=DetectionSettings(), description="What is detected without a Detector of its own."
