@@ -27,8 +27,10 @@ def is_rehearsal(status: RecoveryPlanStatus) -> bool:
 
 
 def began_writing(status: RecoveryPlanStatus) -> datetime | None:
-    """When a plan began that has stored a write; None of one that has changed nothing yet."""
-    return status.started_at if any(step.intent for step in status.steps) else None
+    """When a plan began that has stored a write; None of one that has changed nothing yet. Of one that lists no steps
+    it is assumed that it has."""
+    acted = not status.steps or any(step.intent for step in status.steps)
+    return status.started_at if acted else None
 
 
 def describe_unsent(request: AwsRequest, role_arn: str | None) -> str:
