@@ -7,26 +7,26 @@ from dataclasses import dataclass
 
 from tests.faults.proxy import Call, Moment
 
-_OF_PLAN = ("update recoveryplans", "create recoveryplans")
-
 
 @dataclass(frozen=True)
 class Point:
-    """A call: the `nth` one of that name that is about the service.
+    """A write: the `nth` one of that name that is about the service, before it is passed on or after it had its effect.
 
-    A write is tried before it is passed on and after it had its effect. Of the AWS reads between two writes that take
-    the plan further the first of each name is tried, once: they change nothing, so that dying at any other one finds
-    the same world. It is `follows` that finds a read again, since polls are never as many as the time before.
+    Reads are no points of their own. They change nothing, so that who dies at one leaves the same world as who dies
+    between the writes around it: after the one before, and later, before the next.
     """
 
     name: str
     nth: int
     moment: Moment
-    follows: tuple[str, int] | None = None
+
+    @property
+    def of_aws(self) -> bool:
+        """Whether it is a call to AWS."""
+        return " " not in self.name
 
     def __str__(self) -> str:
-        where = f" after {self.follows[0]} {self.follows[1]}" if self.follows else ""
-        return f"{self.moment} {self.name} {self.nth}{where}"
+        return f"{self.moment} {self.name} {self.nth}"
 
 
 class Finder:
@@ -37,35 +37,18 @@ class Finder:
         self._concerns, self._point = concerns, point
         self._lock = threading.Lock()
         self._writes: Counter[str] = Counter()
-        self._reads: Counter[str] = Counter()
-        self._last: tuple[str, int] | None = None
 
     def fits(self, call: Call) -> bool:
         """Whether this call is the point."""
         with self._lock:
-            return any(
-                self._point is not None
-                and (found.name, found.nth, found.follows) == (self._point.name, self._point.nth, self._point.follows)
-                for found in self.see(call)[:1]
-            )
+            return self._point in self.see(call)
 
     def see(self, call: Call) -> Sequence[Point]:
-        """The points at this call; none where it is about something else or was met before."""
-        if not self._concerns(call):
+        """The points at this call; none where it is about something else."""
+        if not call.writes or not self._concerns(call):
             return ()
-        of_kubernetes = " " in call.name
-        if call.writes:
-            self._writes[call.name] += 1
-            nth = self._writes[call.name]
-            if not self._last or call.name.startswith(_OF_PLAN) or not of_kubernetes:
-                self._last = (call.name, nth)
-                self._reads.clear()
-            return [Point(call.name, nth, moment) for moment in Moment]
-        if of_kubernetes:
-            return ()
-        self._reads[call.name] += 1
-        first = self._reads[call.name] == 1 and self._last is not None
-        return [Point(call.name, 1, Moment.BEFORE, self._last)] if first else ()
+        self._writes[call.name] += 1
+        return [Point(call.name, self._writes[call.name], moment) for moment in Moment]
 
 
 def find_points(calls: Sequence[Call], concerns: Callable[[Call], bool]) -> list[Point]:

@@ -123,7 +123,7 @@ def test_s10_plan_whose_service_is_deleted_in_the_middle_ends(lanes: list[Lane],
 @pytest.mark.parametrize("case", draw(SAMPLED, 1, "cases terminated"), ids=lambda case: case.name)
 def test_s10_stopped_while_a_call_is_in_flight(lanes: list[Lane], case: Case, record_property: Record) -> None:
     def choose(points: Sequence[Point]) -> list[Strike]:
-        return [Terminated(point) for point in points if point.follows is None and " " not in point.name]
+        return [Terminated(point) for point in points if point.of_aws]
 
     first, *trials = try_all(lanes, case, choose, prefix="t")
     record_property(FAULTS, sum(t.hit for t in trials))

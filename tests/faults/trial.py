@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tests.faults.cases import Case
+from tests.faults.cases import Case, Counts
 from tests.faults.lane import Lane
 from tests.faults.play import PATIENCE, Outcome, Play
 from tests.faults.points import Point, find_points
@@ -43,15 +43,15 @@ def perform(lane: Lane, case: Case, name: str, strike: Strike, wanted: Outcome |
         play.create_service()
         case.prepare(play)
         mark = lane.mark()
-        if case.whole:
+        if case.counts is Counts.UNTIL_APPROVAL:
             strike.begin(play)
         case.begin(play, case.steps)
-        if not case.whole:
+        if case.counts is not Counts.UNTIL_APPROVAL:
             play.wait("the plan awaits approval", play.awaits_approval, PATIENCE)
             mark = lane.mark()
             strike.begin(play)
         _follow(play, strike)
-        points = find_points(lane.calls_since(mark), play.concerns)
+        points = case.counts.select(find_points(lane.calls_since(mark), play.concerns))
         outcome = play.outcome()
         problems = (*play.find_untruths(), *_judge(case, outcome, wanted, hit=strike.hit))
         return Trial(case, strike, strike.hit, outcome, problems, tuple(points))
