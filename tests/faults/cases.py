@@ -13,7 +13,7 @@ from typing import Any
 from tests.faults.play import PATIENCE, Play
 from tests.faults.points import Point
 from tests.faults.sample import WHOLE
-from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, TARGET_GROUP_ARN, detector
+from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, TARGET_GROUP_ARN, TASK_CAPACITY, detector
 from tests.world.roles import USUAL, runs_role
 from tests.world.world import Raw
 
@@ -56,6 +56,7 @@ class Case:
     `repeatable` says whether every AWS write may be sent again by an operator that does not know what became of it: one
     that may not be ends with a person (S3) where the operator died before AWS got it. `begin` brings the incident and
     the plan. `counts` says which of the calls are points. `slow`: a play takes half a minute, and no sample has it.
+    `controller` is what deploys the service.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Case:
     incident: str = "Resolved"
     repeatable: bool = True
     slow: bool = False
+    controller: str = "ECS"
 
 
 def _step(action: str, **members: Any) -> Raw:
@@ -107,6 +109,30 @@ def _deploy_without_end(play: Play) -> None:
 def _stop_deployment(play: Play) -> list[Raw]:
     """Back to the revision that the deployment in flight would replace."""
     return [_step("rollback_to_previous_version", parameters={"serviceRevisionArn": _first_revision(play)})]
+
+
+def _deploy_with_code_deploy(play: Play) -> None:
+    """CodeDeploy has moved the traffic to a bad revision, and keeps the task set from before for an hour. Its group is
+    named, so that the deployment may be stopped."""
+    names = {"applicationName": f"AppECS-{CLUSTER}-{play.name}", "deploymentGroupName": f"DgpECS-{CLUSTER}-{play.name}"}
+    play.protect(rollback={"codeDeploy": names})
+    definition = play.world.register(play.name, CAPACITY_RPS=TASK_CAPACITY, ERROR_RATIO=0.1)
+    deployment = play.world.simulator.deploy_with_code_deploy(
+        CLUSTER, play.name, definition, termination_wait_seconds=3600
+    )
+    play.names.append(deployment)
+    shifted = [("ACTIVE", play.good_definition), ("PRIMARY", definition)]
+
+    def task_sets() -> list[tuple[str, str]]:
+        return sorted((t["status"], t["taskDefinition"]) for t in play.service()["taskSets"])
+
+    play.wait("the traffic has moved", lambda: task_sets() == shifted, PATIENCE)
+
+
+def _stop_code_deployment(play: Play) -> list[Raw]:
+    """Back to the task set from before."""
+    parameters = {"codeDeployDeploymentId": play.names[-1], "taskDefinition": play.good_definition}
+    return [_step("rollback_to_previous_version", parameters=parameters)]
 
 
 def _deploy_and_refuse_scaling(play: Play) -> None:
@@ -219,6 +245,13 @@ CASES = (
         incident="Escalated",
     ),
     Case("deployment-stopped", writes=1, prepare=_deploy_without_end, steps=_stop_deployment),
+    Case(
+        "code-deployment-stopped",
+        writes=1,
+        prepare=_deploy_with_code_deploy,
+        steps=_stop_code_deployment,
+        controller="CODE_DEPLOY",
+    ),
     Case("rollback-to-copy", writes=2, prepare=_take_good_definition_away, steps=_register_and_roll_back),
     Case("stop-task", writes=1, prepare=_make_one_unhealthy, steps=_stop_task),
     Case("run-task", writes=1, prepare=_list_job, steps=_run_task),

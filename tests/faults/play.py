@@ -25,11 +25,11 @@ ALLOWED = [
     "ssm_automation",
 ]
 READS = ("Describe", "List", "Get")
-ACTED_ON = ("ecs", "application-autoscaling", "ssm")
+ACTED_ON = ("ecs", "application-autoscaling", "codedeploy", "ssm")
 """AWS services whose writes count."""
 PERSON = "person"
 """Key of the people's AWS calls; the operator has its own and those of roles."""
-_DIFFERS = re.compile(r"(:service-deployment/[^/]+/[^/]+/|:task/[^/]+/|\"ClientToken\": \")[\w-]+")
+_DIFFERS = re.compile(r"(:service-deployment/[^/]+/[^/]+/|:task/[^/]+/|\"(?:ClientToken|deploymentId)\": \")[\w-]+")
 """Ids and tokens are others in each play."""
 _INTENT_TAG = "bokgu:intent"
 
@@ -58,9 +58,9 @@ class Play:
 
     # What is done
 
-    def create_service(self, **spec: Any) -> None:
-        """A healthy service of three tasks, protected; `spec` changes the ProtectedService."""
-        self.world.create_service(self.name)
+    def create_service(self, *, controller: str = "ECS", **spec: Any) -> None:
+        """A healthy service of three tasks, deployed by `controller`; `spec` changes its ProtectedService."""
+        self.world.create_service(self.name, controller=controller)
         self.good_definition = self.service()["taskDefinition"]
         self.protect(**spec)
         self.wait("the service is seen", lambda: self.protected()["status"].get("summary") == "3/3", PATIENCE)
@@ -80,14 +80,13 @@ class Play:
     def file_plan(self, *steps: Raw, owned: bool = False) -> None:
         """A person's plan against the incident; where that owns it, it goes with it, as the operator's own plans do."""
         metadata, service = self.incident()["metadata"], self.service()
+        preconditions = {"desiredCount": service["desiredCount"], "rootCause": "Unknown"}
+        if (deployment := service.get("currentServiceDeployment")) is not None:  # ECS has one where ECS deploys.
+            preconditions["serviceDeploymentArn"] = deployment
         spec = {
             "incidentRef": {"name": metadata["name"], "uid": metadata["uid"]},
             "serviceRef": {"name": self.name},
-            "preconditions": {
-                "desiredCount": service["desiredCount"],
-                "serviceDeploymentArn": service["currentServiceDeployment"],
-                "rootCause": "Unknown",
-            },
+            "preconditions": preconditions,
             "steps": [
                 {"name": f"step-{n}", "timeout": "60s", "onFailure": "RollBack", **s} for n, s in enumerate(steps, 1)
             ],
@@ -198,6 +197,7 @@ class Play:
         """What it came to."""
         self.world.wait_steady(self.name, PATIENCE)
         plan, incident, service = self.plan()["status"], self.incident()["status"], self.service()
+        (serving,) = service.get("taskSets") or [service]
 
         def words(operation: Raw) -> tuple[str | None, ...]:
             return operation.get("phase"), operation.get("reason"), operation.get("verdict")
@@ -209,7 +209,7 @@ class Play:
             service=(
                 service["desiredCount"],
                 service["runningCount"],
-                "good" if service["taskDefinition"] == self.good_definition else "other",
+                "good" if serving["taskDefinition"] == self.good_definition else "other",
             ),
             writes=tuple(self._anonymous(name, arguments) for name, arguments in self.writes()),
         )

@@ -40,7 +40,7 @@ def perform(lane: Lane, case: Case, name: str, strike: Strike, wanted: Outcome |
     """Play the case to its end while the strike happens; compare with the outcome `wanted`."""
     play = Play(lane, name)
     try:
-        play.create_service()
+        play.create_service(controller=case.controller)
         case.prepare(play)
         mark = lane.mark()
         if case.counts is Counts.UNTIL_APPROVAL:

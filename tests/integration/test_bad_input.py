@@ -182,6 +182,10 @@ NOT_FOR_THIS = "desiredCount and minCapacity are for scale_out and scale_in"
 NEEDS_DURATION = "wait needs parameters.duration, from 1s to 24h, and a timeout that is not shorter"
 NEEDS_REVISION = "an ARN that ends in its revision"
 NEEDS_VERSION = "ssm_automation needs parameters.documentName and documentVersion, a number"
+ONE_WAY_BACK = "codeDeployDeploymentId to stop a CodeDeploy deployment in flight: exactly one of them"
+NO_WAY_FORWARD = "codeDeployDeploymentId is for a rollback_to_previous_version with parameters.taskDefinition"
+ROLLBACK = "rollback_to_previous_version"
+STOPS = _step(ROLLBACK, codeDeployDeploymentId="d-ABCDEF123", taskDefinition="job:1")
 NEEDS_ROLE = "run_task and ssm_automation need parameters.roleArn"
 ONLY_WAITS = "duration and calm are for wait, which has no validation"
 
@@ -202,6 +206,11 @@ ONLY_WAITS = "duration and calm are for wait, which has no validation"
         (_step("wait", duration="25h") | {"timeout": "26h"}, NEEDS_DURATION),
         (_step("wait", duration="31m"), NEEDS_DURATION),
         (_step("scale_out", desiredCount=5, calm=True), ONLY_WAITS),
+        (_step(ROLLBACK, taskDefinition="job:1"), ONE_WAY_BACK),
+        (_step(ROLLBACK, serviceRevisionArn="arn", codeDeployDeploymentId="d-1"), ONE_WAY_BACK),
+        (_step(ROLLBACK, codeDeployDeploymentId="d-1"), NO_WAY_FORWARD),
+        (STOPS | {"rollback": {"action": ROLLBACK}}, NO_WAY_FORWARD),
+        (_step("service_restart", codeDeployDeploymentId="d-1"), NO_WAY_FORWARD),
         (_step("run_task", taskDefinition="job"), NEEDS_REVISION),
         (_step("register_task_definition", taskDefinition="job:"), NEEDS_REVISION),
         (_step("run_task", taskDefinition="job:3"), NEEDS_ROLE),
@@ -218,9 +227,20 @@ def test_s12_step_that_cannot_be_meant_is_refused_at_admission(
     assert message in refused.stderr
 
 
-def test_a_plan_that_gives_a_minimum_back_is_admitted(world: World) -> None:
-    raised = _step("scale_out", desiredCount=5, minCapacity=5, maxCapacity=14)
-    manifest = _plan(raised, _step("wait", duration="30m", calm=True), _step("scale_in", minCapacity=0))
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (
+            _step("scale_out", desiredCount=5, minCapacity=5, maxCapacity=14),
+            _step("wait", duration="30m", calm=True),
+            _step("scale_in", minCapacity=0),
+        ),
+        (STOPS,),
+    ],
+    ids=["minimum-given-back", "code-deployment-stopped"],
+)
+def test_a_plan_that_can_be_meant_is_admitted(world: World, steps: tuple[dict[str, object], ...]) -> None:
+    manifest = _plan(*steps)
     taken = world.control_plane.kubectl(
         "create", "--dry-run=server", "-f", "-", input=json.dumps(manifest), check=False
     )

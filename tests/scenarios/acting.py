@@ -113,7 +113,10 @@ class Actor:
     def _code_deploy(self, step: steps.CodeDeploy, _: Scene) -> None:
         for service in self._each(step.service):
             arn = self._stage.register(service, step.revision, step.task, step.container, step.definition)
-            self._stage.aws.deploy_with_code_deploy(service.cluster, service.name, arn)
+            deployed = self._stage.aws.deploy_with_code_deploy(
+                service.cluster, service.name, arn, termination_wait_seconds=step.keeps
+            )
+            service.code_deployments.append(deployed)
 
     def _redeploy(self, step: steps.Redeploy, _: Scene) -> None:
         for service in self._each(step.service):

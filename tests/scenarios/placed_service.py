@@ -18,8 +18,8 @@ _PLACEHOLDER = re.compile(r"\$\{([a-z0-9-]+)\.([a-zA-Z]+)\}")
 class PlacedService:
     """`role` is its name in the scenario and in Kubernetes, `name` in ECS.
 
-    `revisions` holds task definition ARNs by the names that the scenario gives them; `owns_cluster`: nothing else is in
-    its cluster.
+    `revisions` holds task definition ARNs by the names that the scenario gives them, `code_deployments` the ids of its
+    CodeDeploy deployments; `owns_cluster`: nothing else is in its cluster.
     """
 
     role: str
@@ -30,6 +30,7 @@ class PlacedService:
     made_from: WorldService
     owns_cluster: bool = False
     revisions: dict[str, str] = field(default_factory=dict)
+    code_deployments: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> str:
@@ -79,7 +80,8 @@ class PlacedService:
 
     def concerns(self, parameters: str) -> bool:
         """Whether an AWS call with these parameters (JSON text) is about the service."""
-        return any(f"{before}{self.name}{after}" in parameters for before, after in ('""', '/"', "//", "/-"))
+        named = any(f"{before}{self.name}{after}" in parameters for before, after in ('""', '/"', "//", "/-"))
+        return named or any(f'"{id_}"' in parameters for id_ in self.code_deployments)
 
     def names_cluster(self, parameters: str) -> bool:
         """Whether an AWS call with these parameters (JSON text) is about something in its cluster."""

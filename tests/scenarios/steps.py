@@ -184,11 +184,13 @@ class FillDisks(_Step):
 
 
 class CodeDeploy(_Step):
-    """A pipeline has CodeDeploy deploy a new revision to a service whose controller is CODE_DEPLOY."""
+    """A pipeline has CodeDeploy deploy a new revision to a service whose controller is CODE_DEPLOY. The task set from
+    before stays for so long after the traffic has moved."""
 
     do: Literal["code-deploy"]
     service: Name
     revision: Name
+    keeps: Length = 300.0
     task: Json = Field(default_factory=dict)
     container: Json = Field(default_factory=dict)
     definition: Json = Field(default_factory=dict)

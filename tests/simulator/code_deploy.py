@@ -13,8 +13,8 @@ from .pages import cut_page
 from .task_sets import build_task_set
 
 TERMINATION_WAIT_SECONDS = 300.0
-"""Simulated: how long the original task set stays after the traffic has moved. One says so in a deployment group
-(API type BlueInstanceTerminationOption); these are five minutes."""
+"""Simulated: how long the original task set stays after the traffic has moved, where nobody says. One says so in a
+deployment group (API type BlueInstanceTerminationOption); these are five minutes."""
 STEADY_SECONDS = 3600.0
 """Simulated: a deployment fails whose replacement task set is not healthy by then; an hour is what its users see."""
 LOOK_SECONDS = 1.0
@@ -32,6 +32,7 @@ class CodeDeployment:
     replacement: str
     created_at: float
     creator: str = "user"
+    termination_wait: float = TERMINATION_WAIT_SECONDS
     status: str = "InProgress"
     shifted_at: float | None = None
     completed_at: float | None = None
@@ -71,7 +72,8 @@ class CodeDeploy:
     # The control API
 
     def start(self, request: Json) -> Json:
-        """A pipeline has CodeDeploy deploy `taskDefinition`; `targetGroupArn` is where the replacement registers.
+        """A pipeline has CodeDeploy deploy `taskDefinition`; `targetGroupArn` is where the replacement registers,
+        `terminationWaitSeconds` how long the original stays beside it.
 
         Answers its `deploymentId`. ValueError unless CodeDeploy deploys the service, and is idle; LookupError for a
         service or a task definition that is not there.
@@ -95,6 +97,7 @@ class CodeDeploy:
             ]
         replacement = build_task_set(self._ecs, service, workload, now)
         deployment = self._record(service, primary.id, replacement.id, now)
+        deployment.termination_wait = request.get("terminationWaitSeconds", TERMINATION_WAIT_SECONDS)
         replacement.external_id = deployment.id
         service.task_sets.append(replacement)
         self._touch(service)
@@ -177,7 +180,7 @@ class CodeDeploy:
                 self._fail(
                     deployment, "TIMEOUT", "The deployment timed out while waiting for the replacement task set.", now
                 )
-        elif now >= deployment.shifted_at + self._clock.wall(TERMINATION_WAIT_SECONDS):
+        elif now >= deployment.shifted_at + self._clock.wall(deployment.termination_wait):
             self._drain(service, original)
             self._finish(deployment, "Succeeded", now)
 

@@ -308,13 +308,22 @@ class SimulatorControl:
         return arns
 
     def deploy_with_code_deploy(
-        self, cluster: str, service: str, task_definition: str, *, target_group_arn: str | None = None
+        self,
+        cluster: str,
+        service: str,
+        task_definition: str,
+        *,
+        target_group_arn: str | None = None,
+        termination_wait_seconds: float | None = None,
     ) -> str:
         """A pipeline lets CodeDeploy deploy a task definition to a service that it controls; the deployment's ID.
 
-        The replacement task set registers in `target_group_arn`, or where the original does.
+        The replacement task set registers in `target_group_arn`, or where the original does. That stays for
+        `termination_wait_seconds` (300) after the traffic has moved.
         """
-        members = {"cluster": cluster, "service": service, "taskDefinition": task_definition}
+        members: Json = {"cluster": cluster, "service": service, "taskDefinition": task_definition}
+        if termination_wait_seconds is not None:
+            members["terminationWaitSeconds"] = termination_wait_seconds
         if target_group_arn is not None:
             members["targetGroupArn"] = target_group_arn
         return str(self._send("POST", "code-deployment", body=members)["deploymentId"])

@@ -11,6 +11,7 @@ from bokgu.api.observed import Deployment
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.guards.deployment import check_settled
 from bokgu.core.plan_facts import Timing, guard_facts
+from tests.unit import test_code_deploy as code_deploy
 from tests.unit.facts import (
     MINUTE,
     NOW,
@@ -125,3 +126,22 @@ def test_s6_a_plan_waits_until_the_deployment_has_had_its_time() -> None:
     world.now = NOW + 7 * MINUTE  # It began five minutes ago; ten minutes of grace and two more are over.
     world.until_sent()
     assert world.sent[0].request.operation == "StopServiceDeployment"
+
+
+@pytest.mark.parametrize(
+    ("age", "found", "passed"),
+    [
+        (MINUTE, {}, False),
+        (2 * MINUTE, {}, True),
+        (MINUTE, {"told": {"error": "the alarm went off"}}, True),
+        (MINUTE, {"status": "PRIMARY"}, True),
+    ],
+)
+def test_a_deployment_by_codedeploy_has_the_same_grace(age: timedelta, found: dict[str, Any], passed: bool) -> None:
+    made = replace(code_deploy.task_set(2, found.get("status", "ACTIVE"), code_deploy.BAD), created_at=NOW - age)
+    old = code_deploy.task_set(1, "ACTIVE" if "status" in found else "PRIMARY")
+    seen = code_deploy.deployed(old, made)
+    one = plan(code_deploy.stop())
+    live = code_deploy.world(seen, code_deploy.told(**found.get("told", {})))
+    asked = guard_facts(one, one.spec.steps[0], facts(live=live))
+    assert check_settled(asked).passed is passed

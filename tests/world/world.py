@@ -369,8 +369,9 @@ class World:
         answer = self.ecs.register_task_definition(family=family, containerDefinitions=[container])
         return str(answer["taskDefinition"]["taskDefinitionArn"])
 
-    def create_service(self, service: str = SERVICE) -> None:
-        """A healthy service of three tasks behind a load balancer, under normal load."""
+    def create_service(self, service: str = SERVICE, *, controller: str = "ECS") -> None:
+        """A healthy service of three tasks behind a load balancer, under normal load; `controller` is the type of its
+        deployment controller, ECS or CODE_DEPLOY."""
         self.simulator.set_load(CLUSTER, service, NORMAL_LOAD)
         self.ecs.create_cluster(clusterName=CLUSTER)
         arn = TARGET_GROUP_ARN.replace("/api/", f"/{service}/")
@@ -381,6 +382,7 @@ class World:
             desiredCount=3,
             launchType="FARGATE",
             loadBalancers=[{"targetGroupArn": arn, "containerName": "app", "containerPort": 8080}],
+            deploymentController={"type": controller},
         )
         self.wait_steady(service)
 
@@ -396,12 +398,13 @@ class World:
         return found
 
     def wait_steady(self, service: str = SERVICE, seconds: float = 20) -> None:
-        """Wait until one deployment is complete and runs all tasks."""
+        """Wait until one deployment is complete, or one task set stable, and runs all tasks."""
 
         def steady() -> bool:
             found = self.describe(service)
             states = [d["rolloutState"] for d in found["deployments"]]
-            return states == ["COMPLETED"] and found["runningCount"] == found["desiredCount"]
+            states += [t["stabilityStatus"] for t in found.get("taskSets", ())]
+            return states in (["COMPLETED"], ["STEADY_STATE"]) and found["runningCount"] == found["desiredCount"]
 
         wait_for(steady, seconds, lambda: f"{service} is not steady")
 

@@ -10,7 +10,11 @@ from typing import Any, NamedTuple
 @dataclass(frozen=True)
 class Deployment:
     """One entry of `deployments[]` of DescribeServices (API_Deployment of Amazon ECS). `network` is its
-    networkConfiguration."""
+    networkConfiguration.
+
+    Of a service that CodeDeploy deploys it is a task set (API_TaskSet), and `code_deployment_id` the CodeDeploy
+    deployment that made it, None for the one that the service began with.
+    """
 
     id: str
     status: str
@@ -24,6 +28,7 @@ class Deployment:
     created_at: datetime
     updated_at: datetime | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
+    code_deployment_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,33 @@ class DescribedDeployment:
     lifecycle_stage: str
     created_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class CodeDeployment:
+    """A deployment of AWS CodeDeploy (API_DeploymentInfo).
+
+    `rollback_id` is the deployment that takes it back, `rolls_back` the one that it takes back itself; `error` says why
+    it failed or was stopped.
+    """
+
+    id: str
+    application: str
+    group: str
+    status: str
+    rollback_id: str | None = None
+    rolls_back: str | None = None
+    error: str = ""
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether it has not ended, so that it can be stopped (DeploymentStatus of CodeDeploy)."""
+        return self.status in CODE_DEPLOY_IN_FLIGHT
+
+
+CODE_DEPLOY_IN_FLIGHT = frozenset({"Created", "Queued", "InProgress", "Baking", "Ready"})
+"""States of a CodeDeploy deployment that has not ended; the others are Succeeded, Failed and Stopped
+(API_DeploymentInfo)."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,17 @@ class ServiceLimits(ApiModel):
     )
 
 
+CodeDeployName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+"""A name in AWS CodeDeploy (API_CreateDeploymentGroup)."""
+
+
+class CodeDeployGroup(ApiModel):
+    """The deployment group of AWS CodeDeploy that deploys the service (API_DeploymentGroupInfo)."""
+
+    application_name: CodeDeployName = Field(description="Name of the CodeDeploy application.")
+    deployment_group_name: CodeDeployName = Field(description="Name of its deployment group.")
+
+
 class RollbackLimits(ApiModel):
     """Which service revision is good enough to return to."""
 
@@ -56,6 +67,13 @@ class RollbackLimits(ApiModel):
         default=False,
         description="Whether a copy of its task definition may be registered where that is INACTIVE: ECS deploys no"
         " such one. Without it there is no way back to it.",
+    )
+    code_deploy: CodeDeployGroup | None = Field(
+        default=None,
+        description="Deployment group of a service with the deployment controller CODE_DEPLOY. Named, it lets Bokgu"
+        " stop a deployment of the group in flight, with autoRollbackEnabled, where allowedActions has"
+        " rollback_to_previous_version. The service's role needs codedeploy:ListDeployments, codedeploy:GetDeployment"
+        " and codedeploy:StopDeployment.",
     )
 
 

@@ -20,11 +20,12 @@ DEFAULT_QUOTAS: Mapping[str, Quota] = {
     "UpdateService": Quota(1, 1),
     "ecs": Quota(20, 20),
     "elbv2": Quota(10, 10),
+    "codedeploy": Quota(5, 5),
 }
 """By operation, else by service (boto3's name). Sources: "CloudWatch service quotas", "CloudWatch Logs quotas",
 "Quotas in AWS CloudTrail", "Request throttling for the Amazon ECS API". UpdateService has 5 a second, shared with every
 pipeline of the account: we take one. Load balancers publish no figure; ten is what their APIs are seen to stand
-[experience]."""
+[experience]. CodeDeploy publishes none either, and is asked only while a plan stops a deployment: five [our choice]."""
 
 
 _RATE = re.compile(r"(\w+)=(\d+(?:\.\d+)?)")

@@ -97,9 +97,15 @@ class StepParameters(ApiModel):
     service_revision_arn: Arn | None = Field(
         default=None, description="rollback_to_previous_version: the service revision to restore."
     )
+    code_deploy_deployment_id: Word | None = Field(
+        default=None,
+        description="rollback_to_previous_version, of a CODE_DEPLOY service: the CodeDeploy deployment in flight to"
+        " stop instead, such as d-ABCDEF123. CodeDeploy goes back by itself, and nothing takes that back.",
+    )
     task_definition: Arn | None = Field(
         default=None,
-        description="rollback_to_previous_version: task definition of that revision, for readers."
+        description="rollback_to_previous_version: task definition of that revision, or that CodeDeploy goes back to;"
+        " another one is not restored."
         " register_task_definition: the task definition to register a copy of. run_task: the one to start.",
     )
     task: Arn | None = Field(default=None, description="stop_unhealthy_tasks: the task to stop.")
@@ -320,9 +326,18 @@ class RecoveryPlanSpec(ApiModel):
             "message": "spec.steps: duration and calm are for wait, which has no validation: calm is its proof",
         },
         {
-            "rule": "self.steps.all(s, s.action != 'rollback_to_previous_version'"
-            " || (has(s.parameters) && has(s.parameters.serviceRevisionArn)))",
-            "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn",
+            "rule": "self.steps.all(s, s.action != 'rollback_to_previous_version' || (has(s.parameters)"
+            " && has(s.parameters.serviceRevisionArn) != has(s.parameters.codeDeployDeploymentId)))",
+            "message": "spec.steps: rollback_to_previous_version needs parameters.serviceRevisionArn, or"
+            " codeDeployDeploymentId to stop a CodeDeploy deployment in flight: exactly one of them",
+        },
+        {
+            "rule": "self.steps.all(s, !has(s.parameters) || !has(s.parameters.codeDeployDeploymentId)"
+            " || (s.action == 'rollback_to_previous_version' && has(s.parameters.taskDefinition)"
+            " && !has(s.rollback)))",
+            "message": "spec.steps: codeDeployDeploymentId is for a rollback_to_previous_version with"
+            " parameters.taskDefinition, which CodeDeploy goes back to, and without a rollback of its own: nothing"
+            " takes that back",
         },
         {
             "rule": "self.steps.all(s, s.action != 'manual' || (has(s.description) && !has(s.validation)))",
@@ -438,7 +453,9 @@ class Intent(ApiModel):
     request: AwsRequest = Field(description="The call.")
     role_arn: Arn | None = Field(default=None, description="IAM role that makes the call; absent: that of the service.")
     restores: Arn | None = Field(
-        default=None, description="Service revision that must be running afterwards, where that is known before."
+        default=None,
+        description="Service revision that must be running afterwards, where that is known before; of a CodeDeploy"
+        " deployment that is stopped, the task definition.",
     )
     before: Before = Field(description="The service just before the call.")
     holder: Word = Field(description="The operator process that sends it.")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -99,18 +100,21 @@ def _no_service(reason: str, service: str, cluster: str) -> AwsError:
 def parse_service(raw: dict[str, Any], now: datetime) -> EcsService:
     """A service from its API_Service, read at `now`."""
     configuration = raw.get("deploymentConfiguration", {})
+    controller = _controller(raw)
+    task_sets = tuple(_task_set(t) for t in raw.get("taskSets", ())) if controller == "CODE_DEPLOY" else ()
+    serving = next((t.task_definition for t in task_sets if t.status == "PRIMARY"), None)
     return EcsService(
         arn=raw["serviceArn"],
         status=raw["status"],
         desired_count=raw["desiredCount"],
         running_count=raw["runningCount"],
         pending_count=raw["pendingCount"],
-        task_definition=raw.get("taskDefinition", "none"),
-        controller=raw.get("deploymentController", {}).get("type", "ECS"),
+        task_definition=serving or raw.get("taskDefinition", "none"),
+        controller=controller,
         scheduling_strategy=raw.get("schedulingStrategy", "REPLICA"),
         current_service_deployment=raw.get("currentServiceDeployment"),
         current_service_revisions=tuple(r["arn"] for r in raw.get("currentServiceRevisions", ())),
-        deployments=tuple(_deployment(d, _rollout_state(d, raw)) for d in raw.get("deployments", ())),
+        deployments=task_sets or tuple(_deployment(d, _rollout_state(d, raw)) for d in raw.get("deployments", ())),
         events=tuple((e["createdAt"], e["message"]) for e in raw.get("events", ())),
         tags={t["key"]: t.get("value", "") for t in raw.get("tags", ())},
         read_at=now,
@@ -141,13 +145,21 @@ def _launch(raw: dict[str, Any]) -> dict[str, Any]:
 def _target_groups(raw: dict[str, Any]) -> tuple[str, ...]:
     """ARNs of all target groups that may take the service's traffic, sorted: blue/green swaps a pair of them, and task
     sets name their own."""
+    return tuple(sorted(_named_groups(raw) | _target_pairs(raw).keys()))
+
+
+def _named_groups(raw: dict[str, Any]) -> set[str]:
     sets = (b for t in raw.get("taskSets", ()) for b in t.get("loadBalancers", ()))
-    named = {b["targetGroupArn"] for b in (*raw.get("loadBalancers", ()), *sets) if "targetGroupArn" in b}
-    return tuple(sorted(named | _target_pairs(raw).keys()))
+    return {b["targetGroupArn"] for b in (*raw.get("loadBalancers", ()), *sets) if "targetGroupArn" in b}
 
 
 def _target_pairs(raw: dict[str, Any]) -> dict[str, str]:
-    """The other half of each target group of a blue/green pair (API_AdvancedConfiguration), both ways."""
+    """The other half of each target group of a blue/green pair, both ways: as the service names it
+    (API_AdvancedConfiguration), or the two between which CodeDeploy moves the traffic (API_TargetGroupPairInfo)."""
+    named = _named_groups(raw)
+    if len(named) == 2 and _controller(raw) == "CODE_DEPLOY":
+        one, other = named
+        return {one: other, other: one}
     pairs: dict[str, str] = {}
     for balancer in raw.get("loadBalancers", ()):
         one = balancer.get("targetGroupArn")
@@ -155,6 +167,10 @@ def _target_pairs(raw: dict[str, Any]) -> dict[str, str]:
         if one and other:
             pairs |= {one: other, other: one}
     return pairs
+
+
+def _controller(raw: dict[str, Any]) -> str:
+    return str(raw.get("deploymentController", {}).get("type", "ECS"))
 
 
 def _rollout_state(deployment: dict[str, Any], service: dict[str, Any]) -> str:
@@ -185,6 +201,14 @@ def _deployment(raw: dict[str, Any], rollout_state: str) -> Deployment:
         updated_at=raw.get("updatedAt"),
         network=raw.get("networkConfiguration", {}),
     )
+
+
+def _task_set(raw: dict[str, Any]) -> Deployment:
+    """A task set that CodeDeploy deploys. The PRIMARY one has the production traffic, so that the service has reached
+    it; any other comes or goes (API_TaskSet)."""
+    state = "COMPLETED" if raw["status"] == "PRIMARY" else "IN_PROGRESS"
+    deployment = _deployment({**raw, "desiredCount": raw["computedDesiredCount"]}, state)
+    return replace(deployment, code_deployment_id=raw.get("externalId"))
 
 
 async def fetch_service_deployments(

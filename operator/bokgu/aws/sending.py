@@ -87,9 +87,9 @@ async def _copy_definition(aws: AwsClient, target: Target, stored: Mapping[str, 
     return {**members, "tags": [{"key": name, "value": value} for name, value in tags.items()]}
 
 
-_DONE_BEFORE = frozenset({"ConflictException", "IdempotentParameterMismatch"})
-"""Codes by which AWS says that a call with this token had its effect before: that is looked for (API_RunTask,
-API_StartAutomationExecution)."""
+_DONE_BEFORE = frozenset({"ConflictException", "DeploymentAlreadyCompletedException", "IdempotentParameterMismatch"})
+"""Codes by which AWS says that such a call had its effect before, or may have: that is looked for (API_RunTask,
+API_StartAutomationExecution, API_StopDeployment of CodeDeploy)."""
 
 
 def _read_run(answer: dict[str, Any], _: datetime) -> Accepted:
@@ -104,6 +104,7 @@ _READERS: dict[str, Callable[[dict[str, Any], datetime], Accepted]] = {
     "UpdateService": lambda answer, now: Accepted(service=parse_service(answer["service"], now)),
     "StopServiceDeployment": lambda _, __: Accepted(),
     "RegisterScalableTarget": lambda _, __: Accepted(),
+    "StopDeployment": lambda _, __: Accepted(),
     "StopTask": lambda _, __: Accepted(),
     "RunTask": _read_run,
     "StartAutomationExecution": lambda answer, _: Accepted(made=(answer["AutomationExecutionId"],)),

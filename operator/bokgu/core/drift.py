@@ -72,7 +72,8 @@ def _set_back(operation: OperationStatus, service: EcsService) -> str | None:
         back = now < count if count > was else now > count
         return f"desiredCount is {now} again, not the {count} that was set" if back else None
     stopped = arguments.get("serviceDeploymentArn")  # A rollback stays in the deployment that was stopped.
-    restored = stopped or arguments.get("taskDefinition", before.task_definition) != before.task_definition
+    goes_to = operation.intent.restores if "deploymentId" in arguments else arguments.get("taskDefinition")
+    restored = stopped or (goes_to or before.task_definition) != before.task_definition
     if not restored or (stopped and stopped == service.current_service_deployment):
         return None
     if service.task_definition != before.task_definition:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from bokgu.api.observed import (
     AutomationExecution,
     AwsError,
+    CodeDeployment,
     DescribedDeployment,
     EcsService,
     ScalableTarget,
@@ -26,7 +27,8 @@ class LiveState:
     is gone; `task_definition` the one that the plan registered, or the latest one of the family while that is not
     known, and before that the one to copy. `runs` are the tasks that the plan started, by ARN, `executions` its
     executions of Automation documents, each by its id and by the key of its tag. What the plan has nothing to do
-    with is not read. `copies` are the task definitions that earlier steps of the plan registered, by the ARN of
+    with is not read. `code_deployments` are the CodeDeploy deployments that the plan stops, and
+    their rollbacks, by id. `copies` are the task definitions that earlier steps of the plan registered, by the ARN of
     what they are copies of."""
 
     service: EcsService
@@ -39,4 +41,5 @@ class LiveState:
     task_definition: TaskDefinition | None = None
     runs: Mapping[str, Task] = field(default_factory=dict)
     executions: Mapping[str, AutomationExecution] = field(default_factory=dict)
+    code_deployments: Mapping[str, CodeDeployment] = field(default_factory=dict)
     copies: Mapping[str, str] = field(default_factory=dict)

@@ -116,7 +116,8 @@ def _blocks_all(chosen: Runbook, write: Action, facts: PlanningFacts) -> NoPlan 
         return NoPlan("NoSafeAction", f"{frozen}. A person must look", wait=False)
     if (unsure := _not_sure(chosen, facts)) is not None:
         return unsure
-    if (unsupported := find_unsupported(facts.service, write)) is not None:
+    opted_in = facts.protected_service.spec.rollback.code_deploy is not None
+    if (unsupported := find_unsupported(facts.service, write, opted_in=opted_in)) is not None:
         return NoPlan("ServiceUnsupported", f"{unsupported.message}. {_advice(chosen, facts)}".rstrip(), wait=False)
     if facts.frozen_by is not None:
         frozen = f"{facts.frozen_by} reports corrupted data: a person must look before anything is changed"

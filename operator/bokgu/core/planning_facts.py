@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.incident import Classification, Incident
 from bokgu.api.observed import (
+    AwsError,
+    CodeDeployment,
     DescribedDeployment,
     EcsService,
     ScalableTarget,
@@ -46,7 +48,8 @@ class PlanningFacts:
     `scaling_unread` why that could not be read. `frozen_by` names an open incident of corrupted data on the service.
     `tried` are the incident's own plans that had begun. `tasks` are those of the service that should run; None where
     they were not asked for, or not described: `tasks_problem` says why. `good_definition` is the task definition of the
-    last known good service revision, where it was asked for.
+    last known good service revision, where it was asked for. `code_deployments` are those in flight of the CodeDeploy
+    group that the ProtectedService names, or why they could not be read.
     """
 
     incident: Incident
@@ -71,3 +74,4 @@ class PlanningFacts:
     tasks: tuple[Task, ...] | None = None
     tasks_problem: str | None = None
     good_definition: TaskDefinition | None = None
+    code_deployments: tuple[CodeDeployment, ...] | AwsError = ()

@@ -6,6 +6,7 @@ from bokgu.api.fields import bounded
 from bokgu.api.recovery_plan import Risk, Step
 from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import Action, Confidence, Level
+from bokgu.core.actions.code_deploy import stops_code_deployment
 from bokgu.core.owners import find_owner
 from bokgu.core.planning_facts import PlanningFacts
 
@@ -25,6 +26,8 @@ def _step_risks(step: Step, facts: PlanningFacts) -> list[Risk]:
             return [_scaled_in_too_early(facts)]
         case Action.SERVICE_RESTART:
             return [_interruption("a restart", facts), _other_code(), *_waits_at_hook("a restart", facts)]
+        case Action.ROLLBACK if stops_code_deployment(step):
+            return [_traffic_moves_back(facts), _what_was_new(undone=False), *_revision_set_again(facts)]
         case Action.ROLLBACK:
             hooks = _waits_at_hook("the rollback", facts)
             return [_interruption("the rollback", facts), _what_was_new(), *hooks, *_revision_set_again(facts)]
@@ -100,12 +103,22 @@ def _other_code() -> Risk:
     )
 
 
-def _what_was_new() -> Risk:
+def _traffic_moves_back(facts: PlanningFacts) -> Risk:
+    """CodeDeploy keeps the task set from before until its deployment ends (BlueInstanceTerminationOption)."""
+    return _risk(
+        "requests may fail briefly while CodeDeploy moves the traffic back",
+        Level.LOW,
+        Level.MEDIUM,
+        f"the task set from before still runs, {facts.service.desired_count} tasks; no new tasks are waited for",
+    )
+
+
+def _what_was_new(*, undone: bool = True) -> Risk:
     return _risk(
         "what the new revision brought (features, schema changes) goes away or does not fit",
         Level.LOW,
         Level.HIGH,
-        "verified by the metric; undone if it does not help",
+        f"verified by the metric{'; undone if it does not help' if undone else ''}",
     )
 
 

@@ -15,16 +15,17 @@ class Support:
     """How far one kind of service is driven.
 
     `because` says why it is only read, and is empty where every action is driven. `instead` says by action what a
-    person does; what is not there, `otherwise` says.
+    person does; what is not there, `otherwise` says. `opt_in` are actions that are driven where people have opted in.
     """
 
     because: str = ""
     otherwise: str = ""
     instead: Mapping[Action, str] = field(default_factory=dict)
+    opt_in: frozenset[Action] = frozenset()
 
     @property
     def read_only(self) -> bool:
-        """Whether every write is refused."""
+        """Whether every write is refused, but for what people have opted in to."""
         return bool(self.because)
 
 
@@ -39,13 +40,15 @@ MATRIX: Mapping[str, Support] = {
         because="CodeDeploy deploys this CODE_DEPLOY service: ECS takes no new revision of it",
         otherwise="act in CodeDeploy",
         instead={
-            Action.ROLLBACK: "only CodeDeploy StopDeployment with autoRollbackEnabled takes back a deployment in"
-            " flight; after it, make a CodeDeploy deployment of the good revision",
+            Action.ROLLBACK: "StopDeployment with autoRollbackEnabled takes back one in flight, where"
+            " spec.rollback.codeDeploy names its group and the step codeDeployDeploymentId; after it, make a CodeDeploy"
+            " deployment of the good revision",
             Action.SERVICE_RESTART: "ECS refuses forceNewDeployment; make a CodeDeploy deployment of the revision"
             " in use",
             Action.SCALE_OUT: "set desiredCount by hand while no CodeDeploy deployment runs: one that runs may"
             " fail by it",
         },
+        opt_in=frozenset({Action.ROLLBACK}),
     ),
     "EXTERNAL": Support(
         because="a controller of your own deploys this EXTERNAL service by task sets",
@@ -102,8 +105,11 @@ def kind_of(service: EcsService) -> str:
     return f"ECS {service.strategy}" if service.controller == "ECS" else service.controller
 
 
-def find_unsupported(service: EcsService, action: Action) -> Unsupported | None:
-    """Why the action is refused on the service; None where it is driven. What only reads is driven everywhere."""
+def find_unsupported(service: EcsService, action: Action, *, opted_in: bool = False) -> Unsupported | None:
+    """Why the action is refused on the service; None where it is driven. What only reads is driven everywhere.
+
+    `opted_in`: the ProtectedService names the CodeDeploy group, and the step, if there is one, the deployment.
+    """
     if not action.writes:
         return None
     if service.status != "ACTIVE":
@@ -113,7 +119,7 @@ def find_unsupported(service: EcsService, action: Action) -> Unsupported | None:
     limit = ", ".join(name for name, one in MATRIX.items() if not one.read_only)
     if support is None:
         return Unsupported(kind, limit, f"this version does not know {kind} services and only reads them: act by hand")
-    if not support.read_only:
+    if not support.read_only or (opted_in and action in support.opt_in):
         return None
     return Unsupported(kind, limit, f"{support.because}; {support.instead.get(action, support.otherwise)}")
 
@@ -136,12 +142,17 @@ _MISSING = frozenset({"MISSING", "ClusterNotFoundException"})
 """What DescribeServices says of a service that is not there (API_DescribeServices, API_Failures)."""
 
 
+def _cell(support: Support, action: Action) -> str:
+    if not support.read_only or not action.writes:
+        return "driven"
+    return "opted in" if action in support.opt_in else "–"
+
+
 def render_matrix() -> str:
     """The table as Markdown, and what to do instead of what is refused."""
     lines = ["| service | " + " | ".join(f"`{a}`" for a in Action) + " |", "|---|" + "---|" * len(Action)]
     for kind, support in MATRIX.items():
-        cells = ("driven" if not (support.read_only and action.writes) else "–" for action in Action)
-        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+        lines.append(f"| {kind} | " + " | ".join(_cell(support, action) for action in Action) + " |")
     lines += ["", "| service | why it is only read | instead |", "|---|---|---|"]
     for kind, support in MATRIX.items():
         if support.read_only:

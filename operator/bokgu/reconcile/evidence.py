@@ -219,13 +219,20 @@ async def _fetch_deployed(inquiry: _Inquiry) -> _Deployed:
             return {}
         return await inquiry.ask("DescribeServiceRevisions", fetch_service_revisions(aws, target, arns), {})
 
+    known = find_previous_definition(service)
+
+    async def list_deployments() -> tuple[ServiceDeployment, ...] | None:
+        # Other controllers have none (UnsupportedFeatureException): nothing is missing where task sets show both.
+        if service.controller != "ECS" and known is not None:
+            return None
+        return await inquiry.ask("ListServiceDeployments", fetch_service_deployments(aws, target), None)
+
     listed, present = await asyncio.gather(
-        inquiry.ask("ListServiceDeployments", fetch_service_deployments(aws, target), None),
+        list_deployments(),
         describe(service.primary.task_definition if service.primary else service.task_definition),
     )
     good = inquiry.protected.status.last_known_good
     names = name_revisions(listed or ())
-    known = find_previous_definition(service)
     if known is None and listed is None:
         known = guess_previous_definition(service, good)
     described, previous = await asyncio.gather(describe_revisions(names), describe(known))

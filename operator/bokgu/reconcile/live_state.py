@@ -11,6 +11,7 @@ from bokgu.api.fields import parse_duration
 from bokgu.api.meta import Target
 from bokgu.api.observed import (
     AwsError,
+    CodeDeployment,
     DescribedDeployment,
     EcsService,
     ScalableTarget,
@@ -22,6 +23,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, PlanPhase, RootCause
 from bokgu.aws.autoscaling import fetch_scalable_target
+from bokgu.aws.codedeploy import fetch_code_deployment
 from bokgu.aws.ecs import fetch_service, fetch_service_deployment, fetch_service_revisions, fetch_task_definition
 from bokgu.aws.elb import count_healthy_targets
 from bokgu.aws.tasks import fetch_tasks
@@ -53,11 +55,12 @@ async def fetch_live_state(
     )
     # A stored intent needs no revisions any more; an undo asks no gates, and nothing may hold it up.
     sent, undoing = in_flight(plan), plan.status.phase is PlanPhase.ROLLING_BACK
-    (deployment, revisions, stack_status), (tasks, definition, runs, healthy) = await asyncio.gather(
+    (deployment, revisions, stack_status, code_deployments), (tasks, definition, runs, healthy) = await asyncio.gather(
         asyncio.gather(
             _deployment(context, plan, target, service),
             _revisions(context, plan, target, service, needed=not sent),
             _stack_status(context, target, service, needed=not sent and not undoing),
+            _code_deployments(context, plan, target),
         ),
         asyncio.gather(
             _tasks(context, plan, target, service, protected),
@@ -77,6 +80,7 @@ async def fetch_live_state(
         task_definition=definition,
         runs=runs[0],
         executions=runs[1],
+        code_deployments=code_deployments,
     )
 
 
@@ -123,6 +127,21 @@ async def _stack_status(
     context: Context, target: Target, service: EcsService, *, needed: bool
 ) -> str | AwsError | None:
     return await ask_stack(context.aws, target, service) if needed else None
+
+
+async def _code_deployments(context: Context, plan: RecoveryPlan, target: Target) -> dict[str, CodeDeployment]:
+    """The CodeDeploy deployments that the plan stops, and their rollbacks, by id. What cannot be read is left out: then
+    its step waits."""
+    found: dict[str, CodeDeployment] = {}
+    named = (s.parameters.code_deploy_deployment_id for s in plan.spec.steps if s.parameters)
+    for id_ in dict.fromkeys(id_ for id_ in named if id_):
+        try:
+            found[id_] = await fetch_code_deployment(context.aws, target, id_)
+            if (rollback := found[id_].rollback_id) is not None:
+                found[rollback] = await fetch_code_deployment(context.aws, target, rollback)
+        except AwsError as error:
+            log.warning("CodeDeploy deployment not read", plan=plan.metadata.name, deployment=id_, error=str(error))
+    return found
 
 
 async def _tasks(

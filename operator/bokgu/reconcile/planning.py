@@ -6,11 +6,19 @@ from datetime import datetime, timedelta
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident, IncidentPlan
-from bokgu.api.observed import AwsError, DescribedDeployment, EcsService, ServiceDeployment, ServiceRevision
+from bokgu.api.observed import (
+    AwsError,
+    CodeDeployment,
+    DescribedDeployment,
+    EcsService,
+    ServiceDeployment,
+    ServiceRevision,
+)
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action, RootCause
 from bokgu.aws.autoscaling import fetch_scalable_target
+from bokgu.aws.codedeploy import fetch_code_deployment, list_in_flight
 from bokgu.aws.ecs import fetch_service_revisions, fetch_task_definition
 from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.building.rollback import needs_comparison
@@ -27,6 +35,9 @@ from bokgu.reconcile.live_state import find_deployment
 from bokgu.reconcile.plan_facts import find_corruption
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.watches import Measured
+
+MOST_IN_FLIGHT = 2
+"""Deployments of a CodeDeploy group that are looked at: where there are two, nobody knows which one is meant."""
 
 
 async def plan_incident(
@@ -60,6 +71,7 @@ async def plan_incident(
         patience=patience,
         deployment=await _in_flight(context, protected, service),
         revisions=await _revisions(context, protected, service),
+        code_deployments=await _code_deployments(context, protected, service),
         last_begun=_last_begun(context, protected),
         policy=policy.found,
         frozen_by=find_corruption(context, namespace, incident.spec.service_ref.name, incident.metadata.uid),
@@ -138,6 +150,21 @@ async def _in_flight(context: Context, protected: ProtectedService, service: Ecs
         return await find_deployment(context, protected.spec.target, arn)
     except AwsError:
         return None
+
+
+async def _code_deployments(
+    context: Context, protected: ProtectedService, service: EcsService
+) -> tuple[CodeDeployment, ...] | AwsError:
+    """The deployments in flight of the CodeDeploy group that the ProtectedService names; none where CodeDeploy does not
+    deploy the service."""
+    group, target = protected.spec.rollback.code_deploy, protected.spec.target
+    if group is None or service.controller != "CODE_DEPLOY":
+        return ()
+    try:
+        ids = await list_in_flight(context.aws, target, group)
+        return tuple([await fetch_code_deployment(context.aws, target, id_) for id_ in ids[:MOST_IN_FLIGHT]])
+    except AwsError as error:
+        return error
 
 
 async def _fetch_tried(context: Context, incident: Incident) -> tuple[Tried, ...]:

@@ -10,7 +10,8 @@ from bokgu.core.live_state import LiveState
 
 @dataclass(frozen=True)
 class Asked:
-    """A request to AWS, and `restores`: the service revision that must be running afterwards, where that is known."""
+    """A request to AWS, and `restores`: the service revision that must be running afterwards, where that is known; of a
+    CodeDeploy deployment that is stopped, the task definition."""
 
     request: AwsRequest
     restores: str | None = None

@@ -12,6 +12,7 @@ from bokgu.api.meta import Target
 from bokgu.api.observed import DescribedDeployment, ServiceRevision
 from bokgu.api.recovery_plan import Intent, Step
 from bokgu.core.actions.action import Asked
+from bokgu.core.actions.code_deploy import ask_stop, stops_code_deployment
 from bokgu.core.live_state import LiveState
 from bokgu.core.writes.new_deployment import find_difference
 from bokgu.core.writes.stop_deployment import IN_FLIGHT
@@ -22,7 +23,10 @@ class Rollback:
     """Its undo restores the revision that it found, which is one that Bokgu itself replaced."""
 
     def ask(self, step: Step, live: LiveState, target: Target) -> Asked:
-        """StopServiceDeployment while the deployment is in flight, else UpdateService."""
+        """StopServiceDeployment while the deployment is in flight, else UpdateService. StopDeployment of CodeDeploy
+        where the step names a deployment of that."""
+        if stops_code_deployment(step):
+            return ask_stop(step, live)
         wanted = step.parameters.service_revision_arn if step.parameters else None
         if wanted is None:
             raise ValueError("rollback_to_previous_version needs parameters.serviceRevisionArn")

@@ -7,6 +7,7 @@ from bokgu.api.recovery_plan import Step, StepParameters, Undo
 from bokgu.api.runbook import RunbookStep
 from bokgu.api.vocabulary import Action
 from bokgu.core.actions.rollback import returns_elsewhere
+from bokgu.core.building.code_deploy import build_stop
 from bokgu.core.building.step import concrete_step, short_name, wait_for_deployment
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.writes.new_deployment import find_difference
@@ -15,6 +16,8 @@ from bokgu.core.writes.stop_deployment import IN_FLIGHT
 
 def build_rollback(step: RunbookStep, facts: PlanningFacts) -> tuple[Step, ...] | NoPlan:
     """The step, or why there is no way back."""
+    if facts.service.controller == "CODE_DEPLOY":
+        return build_stop(step, facts)
     good = facts.protected_service.status.last_known_good
     if good is None or good.service_revision_arn == facts.service.service_revision_arn:
         return NoPlan("NoLastKnownGood", "no earlier service revision is known to have served well", wait=False)

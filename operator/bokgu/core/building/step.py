@@ -7,6 +7,7 @@ from bokgu.api.fields import bounded, format_duration, parse_duration
 from bokgu.api.recovery_plan import LOG_MATCHES, Step, StepParameters, Undo, Validation
 from bokgu.api.runbook import RunbookStep, RunbookValidation
 from bokgu.api.vocabulary import Action, Comparison, OnFailure, ValidationType
+from bokgu.core.actions.code_deploy import find_original
 from bokgu.core.building.count import wanted_count
 from bokgu.core.building.usual import CONFIRMATION_TIMEOUT, USUAL
 from bokgu.core.detection import lowest_threshold
@@ -31,7 +32,6 @@ _ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+){1,2}-\d[a-z]\b")
 def template_values(facts: PlanningFacts, step: RunbookStep | None = None) -> dict[str, str]:
     """What templates of a runbook may name, for this incident; of `step` the wanted count."""
     incident, protected, service = facts.incident, facts.protected_service, facts.service
-    good = protected.status.last_known_good
     return {
         "service": protected.spec.ecs.service,
         "cluster": short_name(protected.spec.ecs.cluster),
@@ -41,7 +41,7 @@ def template_values(facts: PlanningFacts, step: RunbookStep | None = None) -> di
         "runningCount": str(service.running_count),
         "wantedCount": str(wanted_count(facts, step) or service.desired_count),
         "currentRevision": short_name(service.task_definition),
-        "targetRevision": short_name(good.task_definition) if good else "none known",
+        "targetRevision": _target_revision(facts),
         "rootCause": facts.classification.root_cause,
         "incidentType": incident.spec.type,
         "severity": incident.spec.severity,
@@ -50,6 +50,15 @@ def template_values(facts: PlanningFacts, step: RunbookStep | None = None) -> di
         "logGroup": protected.spec.log_group or "none named",
         "dependencies": ", ".join(protected.spec.depends_on) or "nothing that is named",
     }
+
+
+def _target_revision(facts: PlanningFacts) -> str:
+    """What a rollback goes back to."""
+    good, found = facts.protected_service.status.last_known_good, facts.code_deployments
+    if isinstance(found, tuple) and len(found) == 1:
+        original = find_original(facts.service, found[0].id)
+        return short_name(original.task_definition) if original else "none known"
+    return short_name(good.task_definition) if good else "none known"
 
 
 def find_zone(facts: PlanningFacts) -> str | None:

@@ -12,6 +12,7 @@ from bokgu.core.building.step import concrete_step, wait_for_deployment
 from bokgu.core.building.stop_unhealthy_tasks import build_stops
 from bokgu.core.building.wait import build_wait
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.support import find_unsupported
 
 
 def _refuse(step: RunbookStep, _: PlanningFacts) -> NoPlan:
@@ -42,6 +43,8 @@ _ONLY_WHERE_IT_HELPS = frozenset({Action.STOP_UNHEALTHY_TASKS})
 def build_step(step: RunbookStep, facts: PlanningFacts) -> tuple[Step, ...] | NoPlan:
     """The steps with the numbers of the service, or why they cannot be done there."""
     spec = facts.protected_service.spec
+    if unsupported := find_unsupported(facts.service, step.action, opted_in=spec.rollback.code_deploy is not None):
+        return NoPlan("ServiceUnsupported", unsupported.message, wait=False)
     if step.action in _ONLY_WHERE_IT_HELPS and isinstance(built := _BUILDERS[step.action](step, facts), NoPlan):
         return built
     if step.action.writes and spec.mode.runs and step.action not in spec.allowed_actions:

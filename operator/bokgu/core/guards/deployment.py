@@ -1,13 +1,16 @@
 """Deployments that are in flight, wait for somebody, or are taken back by ECS."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import Gate
-from bokgu.api.observed import DescribedDeployment
+from bokgu.api.observed import Deployment, DescribedDeployment
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Action
+from bokgu.core.actions.code_deploy import stops_code_deployment
 from bokgu.core.actions.rollback import returns_elsewhere
+from bokgu.core.guards import code_deploy
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
 from bokgu.core.service_state import AFTER_GRACE
@@ -24,6 +27,8 @@ ROLLING_BACK = frozenset({"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"})
 
 def check_not_rolling_back(facts: GuardFacts) -> Gate:
     """ECS rolls back by itself: what it does is seen first, and nothing is done against it."""
+    if stops_code_deployment(facts.step):
+        return code_deploy.check_not_rolling_back(NOT_ROLLING_BACK, facts)
     deployment, action = facts.deployment, facts.step.action
     if deployment is None:
         # Every other write waits for the end of a deployment anyway.
@@ -62,6 +67,8 @@ def check_no_hook(facts: GuardFacts) -> Gate:
 
 def check_no_deployment(facts: GuardFacts) -> Gate:
     """A rollback may stop the deployment in flight, where ECS then returns to the revision that is meant."""
+    if stops_code_deployment(facts.step):
+        return code_deploy.check_is_the_one("NoDeployment", facts)
     service, step = facts.service, facts.step
     message = None
     if service is None or service.deploying:
@@ -89,13 +96,12 @@ def check_settled(facts: GuardFacts) -> Gate:
     Stopping it is the one thing that NoDeployment lets be done to a deployment in flight. The grace is the
     healthCheckGracePeriodSeconds of the service, and what is added before missing tasks are believed.
     """
-    service, deployment = facts.service, facts.deployment
-    rolls = service is not None and deployment is not None and deployment.status in IN_FLIGHT
-    if service is None or deployment is None or not rolls or facts.step.action is not Action.ROLLBACK:
+    service, found = facts.service, _find_in_flight(facts)
+    if service is None or found is None:
         return build_gate("DeploymentSettled", "DeploymentSettling", True)
     grace = timedelta(seconds=service.grace_seconds) + timedelta(minutes=AFTER_GRACE)
-    until = deployment.created_at + grace * (facts.minute / timedelta(minutes=1))
-    failure = _find_failure(facts, deployment)
+    until = found.begun + grace * (facts.minute / timedelta(minutes=1))
+    failure = _find_failure(facts, found)
     return build_gate(
         "DeploymentSettled",
         "DeploymentSettling",
@@ -103,22 +109,47 @@ def check_settled(facts: GuardFacts) -> Gate:
         value=failure or "no failed task",
         limit=f"a failed task, or {format_timestamp(until)}",
         until=until,
-        message="the deployment is younger than its health check grace period, and ECS shows no failure of it: it is"
+        message="the deployment is younger than its health check grace period, and AWS shows no failure of it: it is"
         f" not stopped before {format_timestamp(until)}",
     )
 
 
-def _find_failure(facts: GuardFacts, deployment: DescribedDeployment) -> str | None:
-    """What ECS itself shows of a failure of the deployment in flight, or that it no longer rolls; else None."""
-    primary = facts.service.primary if facts.service else None
-    if deployment.rollback_reason:
-        return deployment.rollback_reason
-    if primary is None:
+@dataclass(frozen=True)
+class _InFlight:
+    """The deployment that a step would stop: when it began, why its deployer gives it up ("" while it does not), and
+    its entry in `deployments[]`, None where it is not listed."""
+
+    begun: datetime
+    given_up: str
+    entry: Deployment | None
+
+
+def _find_in_flight(facts: GuardFacts) -> _InFlight | None:
+    service, deployment = facts.service, facts.deployment
+    if service is None or facts.live is None or facts.step.action is not Action.ROLLBACK:
         return None
-    if primary.rollout_state != "IN_PROGRESS":
-        return f"{primary.rollout_state} {primary.rollout_state_reason}".rstrip()
-    if primary.failed_tasks:
-        return f"{primary.failed_tasks} failed tasks"
+    if stops_code_deployment(facts.step):
+        named = (facts.step.parameters and facts.step.parameters.code_deploy_deployment_id) or ""
+        told = facts.live.code_deployments.get(named)
+        made = next((d for d in service.deployments if d.code_deployment_id == named), None)
+        # Without its task set there is nothing to go back from: NoDeployment is closed then.
+        return _InFlight(made.created_at, told.error if told else "", made) if made else None
+    if deployment is None or deployment.status not in IN_FLIGHT:
+        return None
+    return _InFlight(deployment.created_at, deployment.rollback_reason, service.primary)
+
+
+def _find_failure(facts: GuardFacts, found: _InFlight) -> str | None:
+    """What AWS itself shows of a failure of the deployment in flight, or that it no longer rolls; else None."""
+    entry = found.entry
+    if found.given_up:
+        return found.given_up
+    if entry is None:
+        return None
+    if entry.rollout_state != "IN_PROGRESS":
+        return f"{entry.rollout_state} {entry.rollout_state_reason}".rstrip()
+    if entry.failed_tasks:
+        return f"{entry.failed_tasks} failed tasks"
     stops = facts.protected_service.status.recent_stops if facts.protected_service else ()
-    stopped = next((stop for stop in stops if stop.deployment_id == primary.id), None)
+    stopped = next((stop for stop in stops if stop.deployment_id == entry.id), None)
     return f"a task of it ended: {stopped.reason or stopped.stop_code}" if stopped else None

@@ -1,6 +1,7 @@
 """The service itself: that it can be read and driven, and that nobody else is at work on it."""
 
 from bokgu.api.meta import Gate
+from bokgu.core.actions.code_deploy import stops_code_deployment
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
 from bokgu.core.owners import STACK_NAME_TAG, find_stack, is_updating
@@ -28,7 +29,9 @@ def check_supported(facts: GuardFacts) -> Gate:
         return build_gate(
             "ServiceSupported", "ServiceUnsupported", False, message="not known while ECS does not describe the service"
         )
-    found = find_unsupported(service, facts.step.action)
+    spec = facts.protected_service.spec if facts.protected_service else None
+    opted_in = spec is not None and spec.rollback.code_deploy is not None and stops_code_deployment(facts.step)
+    found = find_unsupported(service, facts.step.action, opted_in=opted_in)
     if found is None:
         return build_gate("ServiceSupported", "ServiceUnsupported", True, value=kind_of(service))
     return build_gate(

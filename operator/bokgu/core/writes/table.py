@@ -8,12 +8,14 @@ from bokgu.core.writes.new_deployment import NewDeployment
 from bokgu.core.writes.register_task_definition import RegisterTaskDefinition
 from bokgu.core.writes.run_task import RunTask
 from bokgu.core.writes.scalable_target import RegisteredRange
+from bokgu.core.writes.stop_code_deployment import StopCodeDeployment
 from bokgu.core.writes.stop_deployment import StopDeployment
 from bokgu.core.writes.stop_task import StopTask
 from bokgu.core.writes.write import Change, Write, request_arguments
 
 _WRITES: dict[str, Write] = {
     "StopServiceDeployment": StopDeployment(),
+    "StopDeployment": StopCodeDeployment(),
     "StopTask": StopTask(),
     "RegisterTaskDefinition": RegisterTaskDefinition(),
     "RunTask": RunTask(),
