@@ -22,6 +22,7 @@ from bokgu.api.observed import (
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
+from bokgu.core.correlation import Trouble
 from bokgu.core.execution import decide
 from bokgu.core.live_state import LiveState
 from bokgu.core.operation import forget_intent, record_answer
@@ -47,6 +48,8 @@ class World:
     fate: str = "accepted"
     error_rate: float | None = 0.01
     traffic: bool = True
+    dry_run: str | None = None
+    troubled: tuple[Trouble, ...] = ()
     healthy_targets: dict[str, int] | None = None
     sent: list[Send] = field(default_factory=list)
     effects: list[Send] = field(default_factory=list)
@@ -217,6 +220,8 @@ class World:
             known_since=self.known_since,
             deployment=self._seen().deployment if self.readable else None,
             healthy_targets=self.healthy_targets,
+            dry_run=self.dry_run,
+            troubled=self.troubled,
         )
 
     def _definition(self) -> TaskDefinition | None:

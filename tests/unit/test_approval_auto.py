@@ -1,4 +1,6 @@
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.core.approval import auto
 from bokgu.core.approval.auto import AutoVerdict, enter_start, judge_auto
 from tests.unit.facts import (
     DIGEST,
@@ -20,7 +23,9 @@ from tests.unit.facts import (
     plan,
     protected_service,
     restart,
+    roll_back,
     scale_out,
+    stop_task,
 )
 
 HOUR = 60 * MINUTE
@@ -171,3 +176,67 @@ def test_s1_a_plan_that_people_let_start_goes_on_with_people_only(proof: str, gr
     verdict = judge(plan=begun(PLAN_UID, proof, MINUTE))
     assert verdict is not None
     assert (verdict.granted, verdict.claimed) == (granted, granted)
+
+
+def evidence(*sources: str) -> list[dict[str, str]]:
+    return [{"source": source, "fact": f"fact {i}"} for i, source in enumerate(sources)]
+
+
+DESTRUCTIVE = {
+    "service_restart": restart(),
+    "rollback_to_previous_version": roll_back(),
+    "stop_unhealthy_tasks": stop_task(),
+    "scale_in": {**scale_out(2), "name": "in", "action": "scale_in"},
+}
+
+
+@pytest.mark.parametrize("action", DESTRUCTIVE)
+@pytest.mark.parametrize(
+    ("sources", "granted"),
+    [
+        ((), False),
+        (("GetMetricData",), False),
+        (("GetMetricData", "GetMetricData"), False),
+        (("DescribeServices", "DescribeTasks", "stored events", "DescribeTaskDefinition"), False),
+        (("GetMetricData", "Incident", "Evidence", "Detector"), False),
+        (("GetMetricData", "DescribeServices"), True),
+        (("FilterLogEvents", "DescribeTasks"), True),
+        (("FilterLogEvents", "GetMetricData"), True),
+        (("LookupEvents", "stored events"), True),
+    ],
+)
+def test_s1_nothing_is_destroyed_without_people_on_the_word_of_one_source(
+    action: str, sources: tuple[str, ...], granted: bool
+) -> None:
+    verdict = judge(
+        plan=plan(health_check(), DESTRUCTIVE[action]),
+        policy=policy({**NAMED, "action": action}),
+        incident=told(evidence=evidence(*sources)),
+    )
+    assert verdict is not None
+    assert verdict.granted is granted
+    if not granted:
+        assert f"{action} needs evidence of 2 different sources" in verdict.message
+        assert "people's approval is the second word" in verdict.message
+
+
+def test_what_destroys_nothing_needs_no_second_source() -> None:
+    assert judge(incident=told(evidence=evidence("GetMetricData"))).granted  # type: ignore[union-attr]
+
+
+def test_giving_back_what_the_plan_itself_raised_destroys_nothing() -> None:
+    raised = scale_out(parameters={"minCapacity": 5})
+    back = {**raised, "name": "in", "action": "scale_in", "parameters": {"minCapacity": 3}}
+    seen = {**plan().spec.preconditions.to_dict(), "scalableTarget": {"minCapacity": 3, "maxCapacity": 9}}
+    one = plan(raised, back, preconditions=seen)
+    assert judge(plan=one, incident=told(evidence=evidence("GetMetricData"))).granted  # type: ignore[union-attr]
+
+
+def test_every_source_that_a_diagnosis_names_is_known_or_nobodys_word() -> None:
+    """A new source that nobody has placed would silently count for nothing."""
+    core = Path(auto.__file__).parents[1]
+    texts = [path.read_text() for path in (core / "causes").glob("*.py")]
+    texts += [(core / name).read_text() for name in ("diagnosis.py", "case.py")]
+    named = {name for text in texts for name in re.findall(r'quote\(\s*"([A-Za-z ]+)"', text)}
+    named |= {name for text in texts for name in re.findall(r'"(stored events|Describe\w+)"', text)}
+    assert named - set(auto.SOURCES) == {"Incident", "Evidence"}

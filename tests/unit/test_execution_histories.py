@@ -16,6 +16,7 @@ from bokgu.api.recovery_plan import CountedApproval, Intent, StepStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Proof
 from bokgu.core.approval.tally import Tally
 from bokgu.core.deadlines import begins_by, effect_by, settled_by, validation_timeout
+from bokgu.core.dry_run import is_rehearsal
 from bokgu.core.live_state import LiveState
 from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, Send
 from bokgu.core.proof import awaits_confirmation
@@ -325,6 +326,37 @@ class Deadlines(Histories):
         return by
 
 
+class Rehearsals(Histories):
+    """The same, in a dry run from the first pass on: nothing is ever sent."""
+
+    @initialize(steps=steps(), rate=st.sampled_from([0.01, 0.5]), deploying=st.booleans())
+    def begin(self, steps: list[Raw], rate: float, deploying: bool) -> None:
+        self.world = (mid_deployment if deploying else World)(plan(*steps), error_rate=rate, dry_run="spec.dryRun")
+        self.ecs_works, self.strangers = True, 0
+
+    def step(self) -> Outcome:
+        outcome = super().step()
+        assert not self.world.sent, "S1: a dry run sends nothing"
+        assert not any(o.intent for o in operations(self.world.status)), "S1: nor is anything stored to be sent"
+        return outcome
+
+
+class Changing(Histories):
+    """The same, while somebody turns the dry run on and off: a write that was not sent is the last one."""
+
+    @rule(asked=st.sampled_from([None, "spec.dryRun"]))
+    def somebody_asks_for_a_dry_run(self, asked: str | None) -> None:
+        self.world.dry_run = asked
+
+    def step(self) -> Outcome:
+        before = self.world.status
+        outcome = super().step()
+        if self.world.dry_run or is_rehearsal(before):
+            for step, was in zip(self.world.status.steps, before.steps, strict=False):
+                assert not self._is_new(step.intent, was.intent), "S1: no write of a dry run is stored"
+        return outcome
+
+
 def count_sequences(machine: type[Histories], examples: int, record: Callable[[str, object], None]) -> None:
     """Run the machine, and tell the tally of the run (tests/faults/tally.py) how many sequences were generated."""
     sequences = Counter[str]()
@@ -353,3 +385,11 @@ def test_no_order_of_events_breaks_a_promise(record_property: Callable[[str, obj
 
 def test_s10_no_phase_outlasts_its_deadline(record_property: Callable[[str, object], None]) -> None:
     count_sequences(Deadlines, 100, record_property)
+
+
+def test_s1_no_order_of_events_makes_a_dry_run_send(record_property: Callable[[str, object], None]) -> None:
+    count_sequences(Rehearsals, 50, record_property)
+
+
+def test_s1_no_write_follows_one_that_was_not_sent(record_property: Callable[[str, object], None]) -> None:
+    count_sequences(Changing, 80, record_property)

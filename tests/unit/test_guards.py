@@ -5,6 +5,7 @@ import pytest
 
 from bokgu.api.observed import AwsError, DescribedDeployment, EcsService
 from bokgu.api.recovery_plan import Preconditions
+from bokgu.core.correlation import Trouble
 from bokgu.core.freeze import Freeze
 from bokgu.core.guards.chain import CHECKS, LIVE_CHECKS, NAMESPACE_CHECKS, evaluate_gates, first_blocking
 from bokgu.core.guards.facts import GuardFacts
@@ -43,6 +44,8 @@ from tests.unit.facts import (
 
 CORRUPTED = Freeze("api-data-corruption-1", "DataCorruption", "look at the data")
 NO_SECRET = Freeze("api-service-down-1", "TasksIrreplaceable", "no task starts", replacing=True)
+
+TROUBLED = (Trouble("orders", "orders-down-1"), Trouble("ledger", "ledger-down-1"))
 
 HERE = {"region": "us-east-1", "cluster": "shop", "service": "api"}
 ELSEWHERE = {**HERE, "cluster": "bank"}
@@ -112,6 +115,7 @@ def test_s6_with_every_gate_open_nothing_blocks() -> None:
         ({"step": plan(scale_out(3)).spec.steps[0]}, "WithinLimits", "LimitExceeded"),
         ({"protected_service": protected_service(limits={})}, "WithinLimits", "LimitExceeded"),
         ({"mitigated": True}, "StillNeeded", "Mitigated"),
+        ({"troubled": TROUBLED}, "DependenciesWell", "DependencyTroubled"),
         ({"frozen_by": CORRUPTED}, "NotFrozen", "DataCorruption"),
         ({"frozen_by": NO_SECRET, "step": plan(restart()).spec.steps[0]}, "NotFrozen", "TasksIrreplaceable"),
     ],
@@ -271,6 +275,8 @@ def test_s6_a_service_that_nobody_asked_for_is_not_taken_for_well() -> None:
         {"step": plan(health_check()).spec.steps[0], "protected_service": protected_service(allowedActions=[])},
         {"step": plan(scale_out(10)).spec.steps[0]},
         {"mitigated": True, "plan": plan(status={"startedAt": NOW})},
+        {"troubled": TROUBLED, "plan": plan(status={"startedAt": NOW})},
+        {"troubled": TROUBLED, "step": plan(health_check()).spec.steps[0]},
         {"frozen_by": CORRUPTED, "step": plan(health_check()).spec.steps[0]},
         {"frozen_by": NO_SECRET, "step": plan(scale_out()).spec.steps[0]},
         {"frozen_by": NO_SECRET, "step": plan(roll_back()).spec.steps[0]},

@@ -230,6 +230,20 @@ def test_what_is_different_is_told_and_warned_of() -> None:
     assert "cancelled" not in "\n".join(find_warnings(runs, said()))
 
 
+def test_who_approves_a_dry_run_is_told_what_the_approval_is_good_for() -> None:
+    asked = {
+        "type": "DryRun",
+        "status": "True",
+        "reason": "Asked",
+        "message": "spec.dryRun of the ProtectedService: said",
+    }
+    conditions = [{**asked, "lastTransitionTime": "2026-11-24T07:58:00Z"}]
+    (warning,) = find_warnings(review(conditions=conditions), said())
+    assert "spec.dryRun of the ProtectedService" in warning
+    assert "also where the dry run is turned off" in warning
+    assert find_warnings(review(conditions=[{**conditions[0], "status": "False"}]), said()) == ()
+
+
 def _classification(cause: str) -> dict[str, Any]:
     return {
         "category": "Capacity",

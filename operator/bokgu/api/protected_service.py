@@ -306,7 +306,8 @@ class ProtectedServiceSpec(ApiModel):
     depends_on: Annotated[tuple[ObjectName, ...], Field(max_length=32)] = Field(
         default=(),
         description="What the service needs to work: names of other ProtectedServices of the namespace, or any name for"
-        " what is not one, such as orders-database. Incidents with a common cause are told as one.",
+        " what is not one, such as orders-database. Incidents with a common cause are told as one, and plans do not"
+        " begin while one of these ProtectedServices has an open incident.",
     )
     detection: DetectionSettings = Field(
         default=DetectionSettings(), description="What is detected without a Detector of its own."
@@ -317,6 +318,11 @@ class ProtectedServiceSpec(ApiModel):
     )
     suspend: bool = Field(
         default=False, description="Touch nothing for now. The tag bokgu:suspend on the ECS service does the same."
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Run plans, and send nothing to AWS: each write is skipped and says what would have been sent. What"
+        " has begun is finished, or undone.",
     )
 
     @property

@@ -231,6 +231,10 @@ class RecoveryPolicySpec(ApiModel):
         description="Nothing new starts in the namespace: no plan is made and no step begins; what is under way ends."
         " The policy of the operator's own namespace pauses all namespaces.",
     )
+    dry_run: bool = Field(
+        default=False,
+        description="As spec.dryRun of every ProtectedService of the namespace: plans run, and send nothing to AWS.",
+    )
 
 
 class AutoStart(ApiModel):

@@ -25,7 +25,7 @@ from bokgu.reconcile.approvals import gather_requirement, read_policies
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
 from bokgu.reconcile.live_state import fetch_live_state
-from bokgu.reconcile.plan_facts import find_at_work
+from bokgu.reconcile.plan_facts import find_at_work, find_troubles
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
@@ -212,5 +212,7 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
             context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name),
             plan.spec.incident_ref.uid,
         ),
+        troubled=find_troubles(context, plan),
+        minute=context.settings.minute,
     )
     return evaluate_gates(facts)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bokgu.api.fields import format_duration, format_timestamp, parse_duration
-from bokgu.api.meta import Gate
+from bokgu.api.meta import Gate, find_condition, is_true
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.recovery_plan import ApprovalStatus, RecoveryPlan
 from bokgu.api.vocabulary import Decision, IncidentPhase
@@ -15,6 +15,7 @@ from bokgu.core.approval.digest import plan_digest
 from bokgu.core.approval.judgement import Judgement
 from bokgu.core.approval.requirement import Requirement, find_confirmable
 from bokgu.core.approval.tally import tally_approvals
+from bokgu.core.dry_run import DRY_RUN
 from bokgu.core.guards.people import APPROVED
 from bokgu.core.proof import awaits_confirmation
 
@@ -251,6 +252,11 @@ def _about_the_plan(review: Review, decision: Decision) -> list[str]:
         found.append(f"another plan is at work on the service: {active.name}")
     if plan.spec.suspend:
         found.append("the plan is suspended (spec.suspend)")
+    dry_run = find_condition(plan.status.conditions, DRY_RUN)
+    if dry_run and is_true((dry_run,), DRY_RUN) and decision is Decision.APPROVE:
+        found.append(
+            f"{dry_run.message}; the approval is one of the plan, also where the dry run is turned off meanwhile"
+        )
     if review.begun and decision is Decision.REJECT:
         found.append("the plan runs: a Reject stops it, and undoes what can be undone")
     return found

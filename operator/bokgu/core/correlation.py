@@ -26,6 +26,14 @@ Dependencies = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """An open incident of a service that another one depends on."""
+
+    service: str
+    incident: str
+
+
+@dataclass(frozen=True)
 class Suppression:
     """Why an incident is folded into another one."""
 
@@ -52,6 +60,34 @@ def find_leader(incident: Incident, others: Iterable[Incident], dependencies: De
     )
 
 
+def find_troubled(
+    service: str, plan_of: str, incidents: Iterable[Incident], dependencies: Dependencies
+) -> tuple[Trouble, ...]:
+    """What troubles the services that this one depends on, for a plan of the incident with the uid `plan_of`.
+
+    Of services that need each other none waits for the other: they would wait for ever. Incidents that are folded into
+    another one are told by that one; one whose trouble has gone away and that is watched for a relapse needs nobody.
+    """
+    needed = _reach(service, dependencies)
+    found = {
+        Trouble(_service(incident), incident.metadata.name)
+        for incident in incidents
+        if _service(incident) in needed
+        and service not in {_service(incident), *_reach(_service(incident), dependencies)}
+        and incident.metadata.uid != plan_of
+        and (incident.status.leader is None or incident.status.leader.uid != plan_of)
+        and incident.status.phase not in {IncidentPhase.RESOLVED, IncidentPhase.SUPPRESSED}
+        and not _is_watched(incident)
+    }
+    return tuple(sorted(found, key=lambda trouble: (trouble.service, trouble.incident)))
+
+
+def _is_watched(incident: Incident) -> bool:
+    """Whether the trouble has gone away, and only a relapse is watched for."""
+    status = incident.status
+    return status.phase is IncidentPhase.VERIFYING and status.reason == RELAPSE_WATCH
+
+
 def _follow(other: Incident, incident: Incident, open_: Mapping[str, Incident]) -> Incident | None:
     """Who leads the other one; None where this one does, or where that one cannot take this one in."""
     seen: set[str] = set()
@@ -68,9 +104,8 @@ def _follow(other: Incident, incident: Incident, open_: Mapping[str, Incident]) 
 
 def _calm_for(incident: Incident, other: Incident) -> bool:
     """Whether the other one is watched for a relapse and had not taken this one in before."""
-    status, leader = other.status, incident.status.leader
-    watched = status.phase is IncidentPhase.VERIFYING and status.reason == RELAPSE_WATCH
-    return watched and (leader is None or leader.uid != other.metadata.uid)
+    leader = incident.status.leader
+    return _is_watched(other) and (leader is None or leader.uid != other.metadata.uid)
 
 
 Ends = list[tuple[Incident, Incident]]

@@ -11,6 +11,7 @@ from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
 from bokgu.core.approval.statement import approval_request
 from bokgu.core.approval.tally import Tally
+from bokgu.core.dry_run import DRY_RUN, describe_rehearsal, is_rehearsal
 from bokgu.core.guards.chain import first_blocking
 from bokgu.core.guards.people import APPROVED, SUSPENDED, list_holders
 from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
@@ -75,6 +76,7 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
     approved = tally.approved or (status.started_at is not None and not tally.rejected_by)
     holders = [] if phase.terminal else list_holders(plan, facts.protected_service, facts.policies)
     over = f"{phase}: {status.reason}"
+    rehearsal = is_rehearsal(status)
     rows: tuple[tuple[str, bool | None, str, str], ...] = (
         ("Approved", approved, *_approved_how(plan, tally, approved)),
         (
@@ -91,8 +93,8 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
         ),
         (
             "Executed",
-            done == len(status.steps),
-            "AllSteps" if done == len(status.steps) else "StepsLeft",
+            done == len(status.steps) and not rehearsal,
+            DRY_RUN if rehearsal else "AllSteps" if done == len(status.steps) else "StepsLeft",
             f"{done} steps done",
         ),
         (
@@ -110,6 +112,8 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
         ),
     )
     conditions = status.conditions
+    if facts.dry_run or rehearsal or find_condition(conditions, DRY_RUN):
+        rows = (*rows, _dry_run(status, facts))
     for type_, value, reason, message in rows:
         conditions = set_condition(
             conditions, type_, value, reason, message, now=facts.now, generation=plan.metadata.generation
@@ -121,6 +125,15 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
             "approval_request": _request(plan, status, tally),
         }
     )
+
+
+def _dry_run(status: RecoveryPlanStatus, facts: PlanFacts) -> tuple[str, bool, str, str]:
+    """Whether nothing will be sent, or what was not."""
+    if is_rehearsal(status):
+        return DRY_RUN, True, "NotSent", describe_rehearsal(status)
+    if facts.dry_run and not status.phase.terminal:
+        return DRY_RUN, True, "Asked", f"{facts.dry_run}: nothing more will be sent to AWS, only said"
+    return DRY_RUN, False, "NotAsked", ""
 
 
 def _approved_how(plan: RecoveryPlan, tally: Tally, approved: bool) -> tuple[str, str]:

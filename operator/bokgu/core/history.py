@@ -19,6 +19,7 @@ from bokgu.api.history import (
 from bokgu.api.incident import Classification, EvidenceItem, Incident, IncidentPlan, SimilarIncidents
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, OperationPhase, PlanPhase, RootCause
+from bokgu.core.dry_run import is_rehearsal
 
 TYPE, CAUSE, SERVICE, EVIDENCE = 3.0, 4.0, 2.0, 3.0
 """What two incidents score for having each in common; evidence by the share of its words [experience]."""
@@ -175,7 +176,10 @@ def _plan(plan: RecoveryPlan) -> PlanRecord:
         runbook=bounded(reference.name) if reference else None,
         root_cause=plan.spec.preconditions.root_cause,
         outcome=status.phase,
-        verdict=next((step.verdict for step in reversed(status.steps) if step.verdict), None),
+        # What was verified in a plan that ended as a dry run says nothing about the plan.
+        verdict=None
+        if is_rehearsal(status)
+        else next((step.verdict for step in reversed(status.steps) if step.verdict), None),
         started_at=status.started_at,
         finished_at=status.finished_at,
         steps=tuple(

@@ -18,6 +18,7 @@ from bokgu.api.vocabulary import (
 )
 from bokgu.core.announcement import APPROVED
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
+from bokgu.core.dry_run import DRY_RUN, describe_rehearsal, is_rehearsal
 from bokgu.core.finding import fingerprint
 from bokgu.core.next_rung import describe_plans, has_relapsed, may_follow, used_up
 from bokgu.core.planning_facts import NoPlan
@@ -155,7 +156,8 @@ def _phase(incident: Incident, standing: Standing) -> tuple[IncidentPhase, str |
     if (calm := calm_since(incident, standing)) is not None:
         reason, message = "Recovered", f"plan {name} completed"
         if how is not PlanPhase.COMPLETED or has_relapsed(incident):
-            begun = next((p.name for p in plans if p.started_at), None)
+            unsent = plan.metadata.uid if plan and is_rehearsal(plan.status) else None
+            begun = next((p.name for p in plans if p.started_at and p.uid != unsent), None)
             how_cleared = f"after plan {begun} had begun, not by its completion" if begun else "without a plan of ours"
             reason, message = "Cleared", f"the trouble went away {how_cleared}"
         if standing.now - calm < standing.relapse_watch:
@@ -176,6 +178,9 @@ def _phase(incident: Incident, standing: Standing) -> tuple[IncidentPhase, str |
     if how is PlanPhase.COMPLETED:
         left = "the trouble came back, and nobody says whether it has gone"
         return _after_plan(incident, standing, RELAPSED, left)
+    if plan is not None and plan.status.reason == DRY_RUN:
+        told = describe_rehearsal(plan.status)
+        return _after_plan(incident, standing, DRY_RUN, f"plan {name} was a dry run, {told}")
     if plans and how is not None:
         why = f": {plan.status.reason}" if plan else ""
         return _after_plan(incident, standing, f"Plan{how}", f"plan {name} ended as {how}{why}")

@@ -12,6 +12,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import AwsRequest, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.approval.tally import Tally
+from bokgu.core.correlation import Trouble
 from bokgu.core.detection import Points
 from bokgu.core.freeze import Freeze
 from bokgu.core.guards.chain import evaluate_gates
@@ -26,11 +27,13 @@ from bokgu.core.surroundings import Surroundings
 @dataclass(frozen=True)
 class Timing:
     """Delays that configuration sets. `hour` is how long an hour is, in which recoveries are counted and which a
-    verification goes on at most while there is too little traffic to tell."""
+    verification goes on at most while there is too little traffic to tell; `minute` is how long a minute of ECS is:
+    both are shorter only in a world that runs faster."""
 
     consistency_delay: timedelta
     poll: timedelta
     hour: timedelta = timedelta(hours=1)
+    minute: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,10 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `live` is None where it was not read, or could not
-    be: `problem` says why. `elder`, `role_refused`, `at_work`, `policies` and `around` are as in GuardFacts. `unsent`
-    are tokens of intents that this very process stored and has not sent. `known_since` is when this process could first
-    have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API server's
-    clock is ahead of `now`.
+    be: `problem` says why. `elder`, `role_refused`, `at_work`, `policies`, `around` and `troubled` are as in
+    GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since` is when this process
+    could first have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API
+    server's clock is ahead of `now`. `dry_run` says what asks that nothing be sent.
     """
 
     now: datetime
@@ -83,6 +86,8 @@ class PlanFacts:
     frozen_by: Freeze | None = None
     around: Surroundings = field(default_factory=Surroundings)
     clock_ahead: timedelta = timedelta()
+    dry_run: str | None = None
+    troubled: tuple[Trouble, ...] = ()
 
     @property
     def service(self) -> EcsService | None:
@@ -166,6 +171,8 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         around=facts.around,
         hour=facts.timing.hour,
         role_refused=facts.role_refused,
+        troubled=facts.troubled,
+        minute=facts.timing.minute,
     )
 
 

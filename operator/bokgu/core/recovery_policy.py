@@ -52,7 +52,8 @@ def summarise_policy(policy: RecoveryPolicy) -> str:
         said += [_count(len(spec.auto), "automatic action"), f"at most {spec.max_auto_per_hour} an hour"]
     if spec.windows:
         said.append(_count(len(spec.windows), "change window"))
-    return bounded(", ".join([*(["paused"] if spec.pause else []), *said]))
+    states = [*(["paused"] if spec.pause else []), *(["dry run"] if spec.dry_run else [])]
+    return bounded(", ".join([*states, *said]))
 
 
 def find_problem(policy: RecoveryPolicy, *, auto_enabled: bool, emergency_role: str | None) -> tuple[str, str] | None:

@@ -17,6 +17,7 @@ from bokgu.api.vocabulary import Action, IncidentPhase, OnFailure, OperationPhas
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.allow_lists import find_named_role
 from bokgu.core.deadlines import begins_by, validation_timeout
+from bokgu.core.dry_run import DRY_RUN, describe_unknown, describe_unsent, is_rehearsal
 from bokgu.core.giving_back import find_raised
 from bokgu.core.guards.chain import first_blocking, look_again
 from bokgu.core.guards.people import SUSPENDED, list_holders
@@ -108,8 +109,10 @@ def _cancelled_by(plan: RecoveryPlan, facts: PlanFacts) -> str | None:
 
 
 def _conclude(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> RecoveryPlanStatus:
-    """All steps are behind. A plan none of whose writes got through recovered nothing; one with nothing left to do was
-    made for a world that is gone."""
+    """All steps are behind. A dry run, and a plan none of whose writes got through, recovered nothing; one with nothing
+    left to do was made for a world that is gone."""
+    if is_rehearsal(status):
+        return finish(status, PlanPhase.CANCELLED, DRY_RUN, facts)
     writes = [s for spec, s in zip(plan.spec.steps, status.steps, strict=True) if spec.action.writes]
     skipped = next((s for s in status.steps if s.phase is OperationPhase.SKIPPED), None)
     if writes and all(s.phase is OperationPhase.SKIPPED and s.reason == NOT_NEEDED for s in writes):
@@ -182,6 +185,9 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         return Outcome(with_step(status, index, failed), requeue_after=timedelta())
     status, changed = ask_guards(plan, status, step, facts)
     late = facts.now >= begins_by(step, status, index)
+    rehearsal = is_rehearsal(status)
+    if changed and rehearsal:
+        return _skip_unsent(status, index, describe_unknown(changed), facts)
     if changed:
         gives_back = find_raised(plan, status, step) is not None
         reason = "ForeignChange" if gives_back else "PreconditionChanged"
@@ -192,6 +198,8 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     blocking = first_blocking(status.gates)
     live = facts.live
+    if blocking and rehearsal:  # It waits for what a step before it would have done.
+        return _skip_unsent(status, index, describe_unknown(blocking.message or blocking.name), facts)
     if late or blocking or live is None or status.target is None:
         if late:
             operation = fail(operation, "BlockedTooLong", facts, blocking.message if blocking else None)
@@ -204,8 +212,13 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         asked = AWS_ACTIONS[step.action].ask(step, replace(live, copies=_find_copies(plan, status)), status.target)
         request = carry_token(asked.request, token)
     except ValueError as error:
+        if rehearsal:
+            return _skip_unsent(status, index, describe_unknown(str(error)), facts)
         operation = fail(operation, "CannotBuildRequest", facts, str(error))
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
+    if rehearsal or facts.dry_run:
+        said = describe_unsent(request, find_named_role(step) or status.target.role_arn)
+        return _skip_unsent(status, index, said, facts)
     intent = Intent(
         token=token,
         attempt=attempt,
@@ -238,6 +251,14 @@ def _find_approvals(facts: PlanFacts) -> tuple[CountedApproval, ...]:
     return counted if override is None or override in counted else (override, *counted)[:MOST_PEOPLE]
 
 
+def _skip_unsent(status: RecoveryPlanStatus, index: int, said: str, facts: PlanFacts) -> Outcome:
+    """A dry run goes past a write. The step never began: nothing stands in its intent, and nothing is sent (S1)."""
+    unsent = fail(status.steps[index], DRY_RUN, facts, said)
+    unsent = unsent.model_copy(update={"phase": OperationPhase.SKIPPED, "started_at": None})
+    status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": None})
+    return Outcome(with_step(status, index, unsent), requeue_after=timedelta())
+
+
 _OVERTAKEN = ("IncidentGone", "IncidentResolved", "Expired")
 
 
@@ -265,10 +286,12 @@ def _after_failure(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, f
     step, operation = plan.spec.steps[index], status.steps[index]
     reason = operation.reason or "StepFailed"
     touched = any(took_effect(s) for s in status.steps)
+    stop = reason in {"Rejected", "Deleted"}
+    if is_rehearsal(status) and not stop and not touched:
+        return Outcome(finish(status, PlanPhase.CANCELLED, DRY_RUN, facts))
     if reason in {"PreconditionChanged", *_OVERTAKEN} and not touched:
         return Outcome(finish(status, PlanPhase.CANCELLED, reason, facts))
     person_must_look = operation.verdict is Verdict.INCONCLUSIVE or reason in {"EffectUnknown", "ForeignChange"}
-    stop = reason in {"Rejected", "Deleted"}
     if person_must_look:
         return Outcome(finish(status, PlanPhase.FAILED, reason, facts))
     if step.on_failure is OnFailure.CONTINUE and not stop and reason != "ApprovalWithdrawn":

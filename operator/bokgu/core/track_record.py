@@ -51,18 +51,22 @@ def track_records(
 
 
 def last_begun(records: Iterable[IncidentRecord], service: str) -> dict[str, datetime]:
-    """When each runbook last began on the service, by its name."""
+    """When each runbook last began to change the service, by its name."""
     found: dict[str, datetime] = {}
     for plan in (plan for record in records if record.service == service for plan in record.plans):
-        if plan.runbook and plan.started_at:
+        if plan.runbook and plan.started_at and _has_acted(plan):
             found[plan.runbook] = max(plan.started_at, found.get(plan.runbook, plan.started_at))
     return found
 
 
 def was_tried(plan: PlanRecord) -> bool:
     """Whether the plan is over and got as far as doing something: reading the service helps nobody."""
-    begun = [s for s in plan.steps if s.started_at and s.action not in _READING]
-    return plan.started_at is not None and plan.outcome.terminal and (bool(begun) or not plan.steps)
+    return plan.started_at is not None and plan.outcome.terminal and _has_acted(plan)
+
+
+def _has_acted(plan: PlanRecord) -> bool:
+    """Whether a write of the plan began; of one whose steps are not known that is assumed."""
+    return not plan.steps or any(s.started_at and s.action not in _READING for s in plan.steps)
 
 
 def has_helped(record: IncidentRecord, plan: PlanRecord) -> bool:

@@ -67,7 +67,8 @@ PLAN: Mapping[PlanPhase, Row[PlanPhase]] = {
             PlanPhase.COMPLETED: "all steps are behind",
             PlanPhase.ROLLING_BACK: _UNDO_BEGINS,
             PlanPhase.FAILED: _FAILS,
-            PlanPhase.CANCELLED: "stopped, or the world had changed, before anything was; or its service was deleted",
+            PlanPhase.CANCELLED: "stopped, or the world had changed, before anything was; a dry run; or its service was"
+            " deleted",
         },
     ),
     PlanPhase.VERIFYING: Row(
@@ -99,7 +100,7 @@ STEP: Mapping[OperationPhase, Row[OperationPhase]] = {
         {
             OperationPhase.IN_PROGRESS: "the intent is stored, or there is something to wait for",
             OperationPhase.COMPLETED: "it only had to look",
-            OperationPhase.SKIPPED: "its work is done already, by ECS or by somebody else",
+            OperationPhase.SKIPPED: "its work is done already, by ECS or by somebody else; or in a dry run",
             OperationPhase.FAILED: "no longer approved, its world has changed, blocked until its timeout, or stopped",
         },
     ),

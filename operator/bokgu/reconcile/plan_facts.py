@@ -20,7 +20,9 @@ from bokgu.aws.series import fetch_series
 from bokgu.core.allow_lists import find_named_role
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.approval.tally import Tally
+from bokgu.core.correlation import Trouble, find_troubled
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
+from bokgu.core.dry_run import find_dry_run
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
 from bokgu.core.operation import find_verified, in_flight
@@ -94,12 +96,19 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         unsent=_sendable(context),
         known_since=context.started_at,
         holder=context.settings.holder,
-        timing=Timing(context.settings.consistency_delay, context.settings.step_poll, context.settings.hour),
+        timing=Timing(
+            context.settings.consistency_delay,
+            context.settings.step_poll,
+            context.settings.hour,
+            context.settings.minute,
+        ),
         clock_ahead=context.kube.clock_ahead,
         around=around,
         frozen_by=find_freeze(
             context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
+        dry_run=find_dry_run(protected, policies.own.found),
+        troubled=find_troubles(context, plan),
     )
     # While the namespace has no room for the plan, AWS is not asked: a storm of plans must not be one of calls.
     gates = evaluate_namespace_gates(guard_facts(plan, plan.spec.steps[0], facts))
@@ -131,6 +140,17 @@ def find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
     others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
     at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
     return next((o.metadata.name for o in at_work if o.metadata.uid != plan.metadata.uid), None)
+
+
+def find_troubles(context: Context, plan: RecoveryPlan) -> tuple[Trouble, ...]:
+    """The open incidents of what the plan's service depends on. A plan that has begun waits for none of them."""
+    namespace, service = plan.metadata.namespace, plan.spec.service_ref.name
+    protected = context.find(ProtectedService, namespace, service)
+    if plan.status.started_at is not None or protected is None or not protected.spec.depends_on:
+        return ()
+    dependencies = {p.metadata.name: p.spec.depends_on for p in context.find_all(ProtectedService, namespace)}
+    incidents = context.find_all(Incident, namespace)
+    return find_troubled(service, plan.spec.incident_ref.uid, incidents, dependencies)
 
 
 async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Measurement | None:

@@ -23,6 +23,7 @@ from bokgu.aws.ecs import fetch_service_revisions, fetch_task_definition
 from bokgu.aws.tasks import fetch_tasks
 from bokgu.core.building.rollback import needs_comparison
 from bokgu.core.building.stop_unhealthy_tasks import TASKS_UNKNOWN
+from bokgu.core.dry_run import began_writing
 from bokgu.core.next_rung import Tried, read_tried
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
@@ -204,7 +205,7 @@ def _last_begun(context: Context, protected: ProtectedService) -> dict[str, date
     ProtectedService of those that went with their incidents."""
     found = {known.runbook: known.at for known in protected.status.begun_recoveries}
     for plan in context.find_related(RecoveryPlan, protected.metadata.namespace, protected.metadata.name):
-        begun, runbook = plan.status.started_at, plan.spec.runbook_ref
+        begun, runbook = began_writing(plan.status), plan.spec.runbook_ref
         if begun and runbook:
             found[runbook.name] = max(begun, found.get(runbook.name, begun))
     return found

@@ -25,6 +25,7 @@ from bokgu.api.recovery_policy import RecoveryPolicySpec
 from bokgu.api.vocabulary import DetectionState, Mode, Preset, SourceKind
 from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.drift import find_watched, watch_reversal
+from bokgu.core.dry_run import began_writing
 from bokgu.core.guards.coverage import TARGET_ALREADY_PROTECTED
 from bokgu.core.last_known_good import Trouble, find_last_known_good, taint_revisions
 from bokgu.core.look import Look
@@ -234,11 +235,11 @@ def _tainted(context: Context, protected: ProtectedService, seen: ServiceLook) -
 
 
 def _begun(context: Context, protected: ProtectedService) -> tuple[BegunRecovery, ...]:
-    """When each runbook last began on the service."""
+    """When each runbook last began to change the service."""
     plans = context.find_related(RecoveryPlan, protected.metadata.namespace, protected.metadata.name)
     found = {known.runbook: known.at for known in protected.status.begun_recoveries}
     for plan in plans:
-        runbook, at = plan.spec.runbook_ref, plan.status.started_at
+        runbook, at = plan.spec.runbook_ref, began_writing(plan.status)
         if runbook and at:
             found[runbook.name] = max(at, found.get(runbook.name, at))
     latest = sorted(found.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)[:MAX_BEGUN]

@@ -9,10 +9,31 @@ from bokgu.api.incident import Incident
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import MOST_STARTS, AutoStart, RecoveryPolicy, RecoveryPolicyStatus
-from bokgu.api.vocabulary import Confidence, Mode, Proof
+from bokgu.api.vocabulary import Action, Confidence, Mode, Proof
 from bokgu.core.giving_back import allowed_by
 
 NOT_ENABLED = "the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace"
+
+
+DESTRUCTIVE = frozenset({Action.SERVICE_RESTART, Action.ROLLBACK, Action.STOP_UNHEALTHY_TASKS, Action.SCALE_IN})
+"""Actions that stop tasks that may serve: where the diagnosis errs they are the second incident."""
+
+SOURCES = {
+    "DescribeServices": "ECS",
+    "DescribeTasks": "ECS",
+    "DescribeTaskDefinition": "ECS",
+    "stored events": "ECS",
+    "GetMetricData": "CloudWatch metrics",
+    "FilterLogEvents": "CloudWatch Logs",
+    "DescribeTargetHealth": "Elastic Load Balancing",
+    "LookupEvents": "CloudTrail",
+}
+"""Who speaks, by the source that an item of evidence names. What else is named there, such as what could not be read or
+what a person wrote in the incident, is nobody's word."""
+
+
+ENOUGH_SOURCES = 2
+"""Different sources whose evidence lets a destructive action start without people."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +76,8 @@ def judge_auto(
     missing = [s.action for s in plan.spec.steps if s.action.writes and allowed_by(plan, s) not in named]
     if missing:
         return AutoVerdict(False, f"spec.auto of the RecoveryPolicy does not name {missing[0]} against {cause} here")
+    if (single := _find_single_source(plan, incident)) is not None:
+        return AutoVerdict(False, single)
     by = f"RecoveryPolicy/{policy.metadata.name}"
     if _started_by_itself(plan) or any(start.uid == plan.metadata.uid for start in policy.status.auto_starts):
         return AutoVerdict(True, "", policy.metadata.uid, by, claimed=True)
@@ -108,3 +131,17 @@ def _find_problem(plan: RecoveryPlan, incident: Incident | None) -> str | None:
     if known.confidence is Confidence.LOW:
         return "the root cause was diagnosed with low confidence"
     return None
+
+
+def _find_single_source(plan: RecoveryPlan, incident: Incident | None) -> str | None:
+    """Why people must be the second word: something is destroyed on the word of one source, or of none. Giving back
+    what a scale_out of the same plan raised destroys nothing."""
+    destructive = next((s.action for s in plan.spec.steps if allowed_by(plan, s) in DESTRUCTIVE), None)
+    found = incident.status.classification if incident else None
+    said = {SOURCES[item.source] for item in (found.evidence if found else ()) if item.source in SOURCES}
+    if destructive is None or len(said) >= ENOUGH_SOURCES:
+        return None
+    return (
+        f"{destructive} needs evidence of {ENOUGH_SOURCES} different sources, and only"
+        f" {', '.join(said) or 'none'} speaks for the diagnosis: people's approval is the second word"
+    )

@@ -7,6 +7,7 @@ from bokgu.api.observed import DescribedDeployment, EcsService, ScalableTarget
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.core.approval.tally import Tally
+from bokgu.core.correlation import Trouble
 from bokgu.core.freeze import Freeze
 from bokgu.core.live_state import LiveState
 from bokgu.core.recovery_policy import Policies
@@ -21,7 +22,8 @@ class GuardFacts:
     ECS service, `at_work` another plan of the service that has begun and is not over. `mitigated` says that the trouble
     has gone away and was not seen since, `frozen_by` is an open incident that keeps plans from changing the service.
     `role_refused` says why configuration does not let the namespace assume the service's role. `policies` pause, and
-    close with change windows. `around` is what stands around the plan in its namespace; `hour` is how long an hour is.
+    close with change windows. `around` is what stands around the plan in its namespace; `troubled` are open incidents
+    of what the service depends on. `hour` and `minute` are how long these are, for us and for ECS.
     """
 
     plan: RecoveryPlan
@@ -39,6 +41,8 @@ class GuardFacts:
     around: Surroundings = field(default_factory=Surroundings)
     hour: timedelta = timedelta(hours=1)
     frozen_by: Freeze | None = None
+    troubled: tuple[Trouble, ...] = ()
+    minute: timedelta = timedelta(minutes=1)
 
     @property
     def service(self) -> EcsService | None:

@@ -25,6 +25,19 @@ def check_not_frozen(facts: GuardFacts) -> Gate:
     return build_gate("NotFrozen", freeze.reason, False, value=freeze.incident, message=freeze.message)
 
 
+def check_dependencies_well(facts: GuardFacts) -> Gate:
+    """While what the service needs is in trouble, mending the service proves nothing. A plan that has begun goes on."""
+    begun, troubled = facts.plan.status.started_at is not None, facts.troubled
+    needed = ", ".join(dict.fromkeys(trouble.service for trouble in troubled))
+    return build_gate(
+        "DependenciesWell",
+        "DependencyTroubled",
+        begun or not troubled or not facts.step.action.writes,
+        value=", ".join(trouble.incident for trouble in troubled),
+        message=f"the service depends on {needed}, which has an open incident: the plan waits until that is over",
+    )
+
+
 def check_trouble_gone(facts: GuardFacts) -> Gate:
     """Fewer tasks while the trouble lasts would be the second incident."""
     return build_gate(
