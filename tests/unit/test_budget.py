@@ -15,6 +15,7 @@ from bokgu.core.guards.chain import NAMESPACE_CHECKS, evaluate_gates, evaluate_n
 from bokgu.core.load import Load, measure_load
 from bokgu.core.storm import Storm
 from bokgu.core.surroundings import Surroundings
+from tests import gates_page
 from tests.unit.facts import INCIDENT_UID, NOW, PLAN_UID, locked_by, plan, protected_service
 from tests.unit.test_guards import guard_facts
 
@@ -214,3 +215,11 @@ def test_s7_what_waited_for_a_reset_is_not_replayed() -> None:
     assert closed(Surroundings(), protected_service=looked, plan=new) is None
     everywhere = Surroundings(policy(resetBreakerAt=NOW - HOUR))
     assert names(closed(everywhere, plan=old)) == ("NamespaceBreakerClosed", "MadeBeforeReset")
+
+
+# What is written about them
+
+
+def test_the_page_shows_all_gates_as_they_are() -> None:
+    page = gates_page.PAGE.read_text()
+    assert gates_page.fill(page) == page, "run `make docs` and commit"

@@ -244,6 +244,7 @@ def test_the_plan_remembers_the_world_it_was_made_for() -> None:
         "target": {"region": "us-east-1", "cluster": "shop", "service": "api"},
         "serviceRevisionArn": revision_arn(2),
         "serviceDeploymentArn": service().current_service_deployment,
+        "taskDefinition": task_definition(2),
         "desiredCount": 3,
         "rootCause": "TrafficSurge",
     }

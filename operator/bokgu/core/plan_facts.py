@@ -61,9 +61,9 @@ class PlanFacts:
 
     `incident` is None unless the incident with the bound uid exists. `live` is None where it was not read, or could not
     be: `problem` says why. `elder`, `role_refused`, `at_work`, `policies`, `around` and `troubled` are as in
-    GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since` is when this process
-    could first have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far the API
-    server's clock is ahead of `now`. `dry_run` says what asks that nothing be sent.
+    GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since` is when
+    this process could first have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far
+    the API server's clock is ahead of `now`. `dry_run` says what asks that nothing be sent.
     """
 
     now: datetime
