@@ -156,6 +156,11 @@ def test_s7_the_share_is_rounded_up_and_counts_what_is_recovered_as_unavailable(
     assert names(closed(Surroundings(roomy, load=two))) == ("EnoughAvailable", "TooManyUnavailable")
 
 
+def test_a_service_that_is_down_does_not_wait_for_others_that_are() -> None:
+    down = Load(TEN, {}, frozenset({"api", "service-1", "service-2"}))
+    assert closed(Surroundings(load=down)) is None
+
+
 def test_an_environment_has_a_budget_of_its_own_besides() -> None:
     services = {"api": "production", "test-1": "staging", "test-2": "staging"}
     mine = policy(
@@ -198,7 +203,7 @@ def test_s7_no_load_lets_more_begin_than_the_budget(many: int, down: int, percen
     limit = policy(budget={"maxConcurrent": 3, "maxUnavailablePercent": percent})
     if closed(Surroundings(limit, load=load)) is None:
         assert running < 3
-        assert load.down_with("api") <= max(1, -(-len(services) * percent // 100))
+        assert load.down_with("api") <= max(1, -(-len(services) * percent // 100)) or "api" in load.unavailable
 
 
 # Breaker

@@ -104,9 +104,9 @@ class Allowance(ApiModel):
         default=10,
         ge=0,
         le=100,
-        description="No recovery begins while more than this percentage of the ProtectedServices, rounded up and at"
-        " least one, would be unavailable: those that lack half of their tasks or more, those that are being recovered,"
-        " and the one to recover.",
+        description="No recovery of a service that still serves begins while more than this percentage of the"
+        " ProtectedServices, rounded up and at least one, would be unavailable: those that lack half of their tasks or"
+        " more, those that are being recovered, and that one.",
     )
 
 

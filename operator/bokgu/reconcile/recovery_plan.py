@@ -60,6 +60,8 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         for token in _tokens(outcome.status) - _tokens(plan.status):
             context.unsent[token] = time.monotonic()
         _count(plan.status, outcome.status, plan)
+        if (outcome.status.started_at, outcome.status.finished_at) != (plan.status.started_at, plan.status.finished_at):
+            context.enqueue((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))  # Its budget has changed.
         await announce_plan(context, plan, outcome.status)
     return timedelta() if outcome.status.phase.terminal else outcome.requeue_after
 

@@ -18,7 +18,7 @@ def check_still_needed(facts: GuardFacts) -> Gate:
 
 
 def check_not_frozen(facts: GuardFacts) -> Gate:
-    """What an open incident forbids, whatever people approve (data that is corrupted, tasks that could not be replaced)."""
+    """What an open incident forbids, whatever people approve: data is corrupted, tasks could not be replaced."""
     freeze, running = facts.frozen_by, facts.service.running_count if facts.service else 1
     if freeze is None or not freeze.holds(facts.step.action, running):
         return build_gate("NotFrozen", "Frozen", True)
