@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from bokgu.api.fields import NAMESPACE, parse_duration
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota, parse_quotas
@@ -120,6 +121,14 @@ def _event_queues(text: str) -> tuple[EventQueue, ...]:
     return tuple(queues)
 
 
+def _http_url(text: str) -> str:
+    """A URL of http or https with a host. Raises ValueError."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL of http or https")
+    return text
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every field is set by the environment variable named in its metadata."""
@@ -198,6 +207,12 @@ class Settings:
     webhook_port: int = field(default=8081, metadata={"env": "BOKGU_WEBHOOK_PORT", "parse": int})
     """Port of Alertmanager's webhook, on `listen_host`."""
 
+    heartbeat_url: str | None = field(
+        default=None, metadata={"env": "BOKGU_HEARTBEAT_URL", "parse": _http_url, "secret": True}, repr=False
+    )
+    """Where a sign of life is POSTed every minute while the operator is ready: a receiver outside the cluster that
+    calls people when it stops, such as a dead man's switch. None: nobody is told that the operator is down."""
+
     delegates: frozenset[str] = field(
         default=frozenset(), metadata={"env": "BOKGU_DELEGATES", "parse": _service_accounts}
     )
@@ -273,7 +288,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         try:
             values[setting.name] = parse(environment[name])
         except ValueError as error:
-            raise BadSetting(f"{name}={environment[name]}: {error}") from error
+            shown = "..." if setting.metadata.get("secret") else environment[name]
+            raise BadSetting(f"{name}={shown}: {error}") from error
     values.setdefault("history_region", environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "")
     settings = Settings(**values)
     if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:

@@ -37,6 +37,9 @@ EMERGENCY_OVERRIDES = Counter(
 EVENTS_FAILED = Counter(
     "bokgu_kubernetes_events_failed", "Kubernetes Events that could not be created.", registry=REGISTRY
 )
+HEARTBEATS = Counter(
+    "bokgu_heartbeats", "Signs of life to the receiver outside, by what became of them.", ["result"], registry=REGISTRY
+)
 PLANS_BLOCKED = Counter(
     "bokgu_plans_blocked", "How often a gate began to hold a plan, by the gate.", ["gate"], registry=REGISTRY
 )

@@ -2,8 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from tests.scenarios.expectation import ExpectedIncident, ExpectedPlan, ExpectedService
@@ -13,9 +13,6 @@ from tests.scenarios.placed_service import PlacedService
 from tests.scenarios.scenario import Scenario
 from tests.scenarios.simulated_time import format_length
 from tests.scenarios.writes import OperatorCall, count_writes
-
-ALERTS = {"storm": "StormBegan"}
-"""Reasons of the Events by which people are told, by the words of the scenarios."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,8 @@ class Check:
 class Scene:
     """What the checks look at. `truths`: services as they truly are, by name in the scenario, None where gone.
 
-    `first_seen`: simulated seconds from the last cause to the first sight of each incident, by its name. `events` are
-    read where the scenario expects an alert.
+    `first_seen`: simulated seconds from the last cause to the first sight of each incident, by its name. `told` is how
+    often people were told of what the scenario expects alerts about.
     """
 
     scenario: Scenario
@@ -43,7 +40,7 @@ class Scene:
     calls: list[OperatorCall]
     truths: dict[str, Json | None]
     first_seen: dict[str, float]
-    events: tuple[Json, ...] = ()
+    told: Mapping[str, int] = field(default_factory=dict)
     patience: float = 1.0
 
     def incidents(self, service: str | None = None) -> list[Json]:
@@ -98,8 +95,8 @@ def check_incidents(scene: Scene) -> Iterator[Check]:
     if scene.scenario.expect.one_leads:
         yield _check_leader(scene)
     for alert in scene.scenario.expect.alerts:
-        told = [e for e in scene.events if e["reason"] == ALERTS[alert]]
-        yield Check(len(told) == 1, f"one alert: {alert}", f"{len(told)} of them", lost=len(told) > 1)
+        told = scene.told.get(alert, 0)
+        yield Check(told == 1, f"one alert: {alert}", f"{told} of them", lost=told > 1)
 
 
 def _check_series(scene: Scene, name: str, wanted: list[ExpectedIncident], found: list[Json]) -> Iterator[Check]:

@@ -15,6 +15,7 @@ from tests.scenarios.observer import Observer
 from tests.scenarios.play import Play, Report, Setting, Tell
 from tests.scenarios.scenario_files import Entry
 from tests.scenarios.writes import OperatorCall, find_owner
+from tests.world.pager import Pager
 from tests.world.world import SPEED, World
 
 AT_ONCE = int(os.environ.get("SCENARIOS_AT_ONCE", "12"))
@@ -24,23 +25,33 @@ PATIENCE = float(os.environ.get("SCENARIO_PATIENCE", "2"))
 """How much longer than on an idle machine things may take when many play at once."""
 
 
+SILENCE = 5.0
+"""Simulated minutes of silence after which the pager outside calls people."""
+
+
 class FastWorld(World):
-    """A world whose operator may call AWS as often in a simulated minute as it may outside in a real one."""
+    """A world whose operator may call AWS as often in a simulated minute as it may outside in a real one, and whose
+    heartbeat a pager hears."""
+
+    def __init__(self, directory: Path, pager: Pager, *, tell: Callable[[str], None]) -> None:
+        super().__init__(directory, tell=tell)
+        self.pager = pager
 
     def start_operator(self, settings: Mapping[str, str] | None = None, name: str = "operator") -> None:
         """Start it with quotas at the pace of the world."""
         quotas = ",".join(f"{name}={quota.rate * SPEED:g}" for name, quota in DEFAULT_QUOTAS.items())
-        super().start_operator({"BOKGU_AWS_QUOTAS": quotas, "BOKGU_RESYNC": "60s", **(settings or {})}, name)
+        pace = {"BOKGU_AWS_QUOTAS": quotas, "BOKGU_RESYNC": "60s", "BOKGU_HEARTBEAT_URL": self.pager.url}
+        super().start_operator({**pace, **(settings or {})}, name)
 
 
 @contextmanager
 def open_setting(folder: Path, *, patience: float, tell: Callable[[str], None] = lambda _: None) -> Iterator[Setting]:
     """A running world, with somebody who looks at it."""
-    with FastWorld(folder, tell=tell) as world:
+    with Pager(SILENCE * 60 / SPEED) as pager, FastWorld(folder, pager, tell=tell) as world:
         kube = KubeAdmin(world)
         try:
             with Observer(world, kube) as observer:
-                yield Setting(world, kube, observer, patience)
+                yield Setting(world, kube, observer, pager, patience)
         finally:
             kube.close()
 

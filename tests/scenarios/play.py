@@ -15,6 +15,7 @@ from tests.scenarios.simulated_time import format_length
 from tests.scenarios.stage import Stage
 from tests.scenarios.steps import Nothing, WaitFor, describe_step
 from tests.scenarios.watching import Watcher
+from tests.world.pager import Pager
 from tests.world.world import SPEED, World
 
 BEGIN_WITHIN = 45.0
@@ -74,6 +75,7 @@ class Setting:
     world: World
     kube: KubeAdmin
     observer: Observer
+    pager: Pager
     patience: float = 1.0
 
 
@@ -226,9 +228,17 @@ class Play:
             calls=self._setting.observer.writes(),
             truths={role: stage.truth(service) for role, service in stage.services.items()} if truths else {},
             first_seen=self._first_seen,
-            events=tuple(self._setting.kube.events(stage.namespace)) if truths and self._scenario.expect.alerts else (),
+            told=self._count_alerts() if truths and self._scenario.expect.alerts else {},
             patience=self._setting.patience,
         )
+
+    def _count_alerts(self) -> dict[str, int]:
+        """How often people were told, by the words of the scenarios."""
+        events = self._setting.kube.events(self._stage.namespace)
+        return {
+            "storm": sum(event["reason"] == "StormBegan" for event in events),
+            "heartbeat lost": self._setting.pager.alarms(self._begun),
+        }
 
     # The end
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
 import kopf
@@ -24,6 +24,7 @@ from bokgu.runtime.controller import PASSES, work
 from bokgu.runtime.doors import open_doors
 from bokgu.runtime.handlers import build_announcer, build_registry, build_settings
 from bokgu.runtime.health import HealthServer
+from bokgu.runtime.heartbeat import beat_forever
 from bokgu.runtime.queue import Key, Queue
 from bokgu.runtime.resync import resync, resync_forever
 from bokgu.runtime.store import Raw, Store
@@ -52,11 +53,27 @@ async def run_operator(settings: Settings) -> None:
     aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
     try:
         await _wait_for_cluster(kube)
-        await _serve(settings, kube, aws, ready)
+        async with _beating(settings, check_ready):
+            await _serve(settings, kube, aws, ready)
     finally:
         await health.stop()
         await kube.close()
         aws.close()
+
+
+@contextlib.asynccontextmanager
+async def _beating(settings: Settings, check_ready: Callable[[], Awaitable[str | None]]) -> AsyncIterator[None]:
+    """A heartbeat, where there is somebody to hear it."""
+    if settings.heartbeat_url is None:
+        yield
+        return
+    beating = asyncio.create_task(beat_forever(settings.heartbeat_url, settings.minute, check_ready))
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await beating
 
 
 async def find_missing(kube: KubeClient) -> str | None:
