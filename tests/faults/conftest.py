@@ -11,8 +11,8 @@ from tests.faults.sample import WHOLE
 from tests.faults.warm_start import WarmStart
 from tests.world.world import World
 
-LANES = int(os.environ.get("BOKGU_TEST_LANES") or (6 if WHOLE else 3))
-"""Operators that are killed side by side. They wait more than they work: two cores carry six."""
+LANES = int(os.environ.get("BOKGU_TEST_LANES") or (8 if WHOLE else 3))
+"""Operators that are killed side by side. They wait more than they work: two cores carry eight."""
 
 
 @pytest.fixture(scope="session")

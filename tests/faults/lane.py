@@ -32,6 +32,8 @@ class Lane:
         self.world, self.name = world, name
         self.operator = f"operator-{name}"
         self._settings = settings or {}
+        self.simulated = 0
+        """Sequence number of the simulator's call before which all is of earlier plays."""
         kubeconfig = json.loads(world.operator_kubeconfig().read_text())
         cluster = kubeconfig["clusters"][0]["cluster"]
         authority = b64decode(cluster.pop("certificate-authority-data")).decode()

@@ -53,6 +53,7 @@ class Play:
 
     def __init__(self, lane: Lane, name: str) -> None:
         self.lane, self.world, self.name = lane, lane.world, name
+        self._since = self._last = lane.simulated
         self.good_definition = ""
         self.names = [name]
 
@@ -118,6 +119,7 @@ class Play:
 
     def close(self) -> None:
         """Take everything out of the world."""
+        self.lane.simulated = self._last
         self.lane.clear()
         with suppress(self.world.ecs.exceptions.ServiceNotActiveException):
             self.world.ecs.delete_service(cluster=CLUSTER, service=self.name, force=True)
@@ -150,9 +152,11 @@ class Play:
 
     def writes(self) -> list[tuple[str, Raw]]:
         """The operator's AWS writes on the service that had an effect, oldest first."""
+        calls = self.world.simulator.calls(since=self._since)
+        self._last = calls[-1].sequence if calls else self._last
         return [
             (call.operation, call.parameters)
-            for call in self.world.simulator.calls()
+            for call in calls
             if call.service in ACTED_ON
             and call.effect
             and call.access_key_id != PERSON
