@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bokgu.api.meta import OpenBreaker
 from bokgu.api.protected_service import MOST_RECOVERIES, Recovery
 from bokgu.api.vocabulary import PlanPhase
-from bokgu.core.breaker import judge_breaker
+from bokgu.core.breaker import find_reset, judge_breaker
 from bokgu.core.recoveries import has_failed, list_recoveries
 from tests.unit.facts import PLAN_UID, incident, plan
 
@@ -28,10 +28,17 @@ def recovery(hour: float, outcome: str | None = "Failed", **fields: Any) -> Reco
 
 
 def judged(
-    *recoveries: Recovery, latch: OpenBreaker | None = None, reset: float | None = None, failures: int = 2
+    *recoveries: Recovery,
+    latch: OpenBreaker | None = None,
+    reset: float | None = None,
+    failures: int = 2,
+    now: float | None = None,
 ) -> OpenBreaker | None:
+    """As of the end of the last recovery, or of an hour."""
     reset_at = None if reset is None else NOW + reset * HOUR
-    return judge_breaker(latch, recoveries, failures=failures, within=24 * HOUR, reset_at=reset_at)
+    last = max((r.finished_at for r in recoveries if r.finished_at), default=NOW)
+    at = last if now is None else NOW + now * HOUR
+    return judge_breaker(latch, recoveries, failures=failures, within=24 * HOUR, reset_at=reset_at, now=at)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +58,12 @@ def test_what_people_stopped_or_the_world_overtook_is_no_failure(outcome: str | 
     assert has_failed(recovery(0, outcome)) is failed
 
 
+@pytest.mark.parametrize("reason", ["Rejected", "Deleted", "BlockedTooLong", "ForeignChange", "ApprovalWithdrawn"])
+def test_what_people_held_or_the_world_overtook_says_nothing(reason: str) -> None:
+    assert not has_failed(recovery(0, "RolledBack", reason=reason))
+    assert has_failed(recovery(0, "RolledBack", reason="VerificationFailed"))
+
+
 def test_a_recovery_whose_trouble_came_back_is_one() -> None:
     assert has_failed(recovery(0, "Completed", ineffective=True))
 
@@ -65,6 +78,22 @@ def test_s7_the_second_failure_within_a_day_opens_the_breaker() -> None:
 def test_failures_that_are_further_apart_do_not() -> None:
     assert judged(recovery(0), recovery(24.5)) is None
     assert judged(recovery(0), recovery(24)) is not None
+
+
+def test_old_failures_do_not_open_it_out_of_the_blue() -> None:
+    """The policy was made stricter, or a reset was taken out of the spec by hand."""
+    assert judged(recovery(0), recovery(1), now=25.5) is not None
+    assert judged(recovery(0), recovery(1), now=26) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "reset"), [(None, None, None), (1, None, 1), (None, 1, 1), (2, 1, 2), (1, 2, 2), (4, 1, 1)]
+)
+def test_s7_a_reset_counts_once_its_time_has_come_and_for_ever(
+    asked: float | None, known: float | None, reset: float | None
+) -> None:
+    first, second, last = (None if hour is None else NOW + hour * HOUR for hour in (asked, known, reset))
+    assert find_reset(first, second, NOW + 3 * HOUR) == last
 
 
 def test_s7_once_open_it_stays_open_whatever_is_forgotten() -> None:
@@ -93,7 +122,8 @@ def test_s7_the_breaker_is_open_where_so_many_failures_are_within_a_day(failed: 
     found = judged(*(recovery(hour) for hour in failed), failures=failures)
     ordered = sorted(failed)
     runs = [ordered[i : i + failures] for i in range(len(ordered) - failures + 1)]
-    assert (found is not None) == any(run[-1] - run[0] <= 24 for run in runs)
+    last = max(failed, default=0)
+    assert (found is not None) == any(run[-1] - run[0] <= 24 and last - run[-1] <= 24 for run in runs)
 
 
 # What is kept
@@ -131,8 +161,9 @@ def test_the_incident_says_that_a_completed_plan_did_not_help() -> None:
     done = begun(phase="Completed", finishedAt=NOW - HOUR / 2)
     (known,) = list_recoveries((), [done], [incident(status={"plans": [entry]})])
     assert known.ineffective
-    (later,) = list_recoveries((known,), [], ())
-    assert later.ineffective
+    for plans in ([], [done]):  # The incident is gone first, its plan a moment later.
+        (later,) = list_recoveries((known,), plans, ())
+        assert later.ineffective
 
 
 def test_the_latest_are_kept() -> None:

@@ -81,7 +81,7 @@ def context(past: Past, *objects: Any) -> Context:
     for one in objects:
         store.put(one.plural, one.to_dict() | {"metadata": one.metadata.to_dict()})
     return Context(
-        kube=nothing,
+        kube=SimpleNamespace(clock_ahead=timedelta()),  # type: ignore[arg-type]  # it is asked for its clock alone
         aws=nothing,
         history=past,
         objects=store,

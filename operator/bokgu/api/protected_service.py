@@ -397,6 +397,7 @@ class Recovery(ApiModel):
     started_at: Timestamp = Field(description="When it began.")
     finished_at: Timestamp | None = Field(default=None, description="When it was over; absent: it is not.")
     outcome: PlanPhase | None = Field(default=None, description="Its last phase; absent: it is not over.")
+    reason: Word | None = Field(default=None, description="Why it ended so.")
     ineffective: bool = Field(default=False, description="It completed, and the trouble was back, or still there.")
 
 
@@ -485,6 +486,9 @@ class ProtectedServiceStatus(ApiModel):
     breaker: OpenBreaker | None = Field(
         default=None,
         description="Set while too many recoveries have failed: none begins until spec.resetBreakerAt is later.",
+    )
+    breaker_reset_at: Timestamp | None = Field(
+        default=None, description="The last reset; what was reset once stays so, also where the spec names it no more."
     )
     active_plan: UidReference | None = Field(
         default=None,

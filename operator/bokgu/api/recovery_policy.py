@@ -104,9 +104,9 @@ class Allowance(ApiModel):
         default=10,
         ge=0,
         le=100,
-        description="No recovery of a service that still serves begins while more than this percentage of the"
-        " ProtectedServices, rounded up and at least one, would be unavailable: those that lack half of their tasks or"
-        " more, those that are being recovered, and that one.",
+        description="While a recovery runs, no other begins that would make more than this percentage of the"
+        " ProtectedServices, rounded up, unavailable: those that lack half of their tasks or more or of which nothing"
+        " is known, those that are being recovered, and that one.",
     )
 
 
@@ -263,6 +263,9 @@ class RecoveryPolicyStatus(ApiModel):
         default=None,
         description="Set while too many recoveries of the namespace have failed: none begins until"
         " spec.resetBreakerAt is later.",
+    )
+    breaker_reset_at: Timestamp | None = Field(
+        default=None, description="The last reset; what was reset once stays so, also where the spec names it no more."
     )
     summary: Line | None = Field(default=None, description="What it says, in a few words.")
     conditions: Conditions = ()

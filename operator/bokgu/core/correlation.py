@@ -66,17 +66,19 @@ def find_troubled(
     """What troubles the services that this one depends on, for a plan of the incident with the uid `plan_of`.
 
     Of services that need each other none waits for the other: they would wait for ever. Incidents that are folded into
-    another one are told by that one; one whose trouble has gone away and that is watched for a relapse needs nobody.
+    one that is told of here are told by that one; one whose trouble has gone away and that is watched for a relapse
+    needs nobody.
     """
-    needed = _reach(service, dependencies)
+    needed, incidents = _reach(service, dependencies), tuple(incidents)
+    told = {i.metadata.uid for i in incidents if _service(i) in needed} | {plan_of}
     found = {
         Trouble(_service(incident), incident.metadata.name)
         for incident in incidents
         if _service(incident) in needed
         and service not in {_service(incident), *_reach(_service(incident), dependencies)}
         and incident.metadata.uid != plan_of
-        and (incident.status.leader is None or incident.status.leader.uid != plan_of)
-        and incident.status.phase not in {IncidentPhase.RESOLVED, IncidentPhase.SUPPRESSED}
+        and (incident.status.leader is None or incident.status.leader.uid not in told)
+        and incident.status.phase is not IncidentPhase.RESOLVED
         and not _is_watched(incident)
     }
     return tuple(sorted(found, key=lambda trouble: (trouble.service, trouble.incident)))

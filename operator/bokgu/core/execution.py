@@ -14,7 +14,7 @@ from bokgu.core.approval.tally import Tally
 from bokgu.core.dry_run import DRY_RUN, describe_rehearsal, is_rehearsal
 from bokgu.core.guards.chain import first_blocking
 from bokgu.core.guards.people import APPROVED, SUSPENDED, list_holders
-from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts
+from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts, without_closed
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.start import await_start
 from bokgu.core.steps import behind, end_with_service, run_steps
@@ -39,7 +39,7 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
     if status.started_at and protected is not None and protected.status.active_plan is None:
         return Outcome(status, ClaimService())  # The lock went with the object that it stood on.
     if status.phase is PlanPhase.ROLLING_BACK:
-        outcome = roll_back(plan, status, facts)
+        outcome = roll_back(plan, without_closed(status), facts)
     else:
         outcome = run_steps(plan, status, facts) if status.started_at else await_start(plan, status, facts)
     check_moves(plan.status, outcome.status)

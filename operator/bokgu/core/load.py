@@ -12,7 +12,7 @@ from bokgu.api.recovery_plan import RecoveryPlan
 class Load:
     """`services` are all ProtectedServices of the namespace, with their environments, by name. `recovering` are the
     plans that have begun, or are about to, with their services, by name; `unavailable` the services that lack half of
-    their tasks or more."""
+    their tasks or more, or of which nothing is known."""
 
     services: Mapping[str, str] = field(default_factory=dict)
     recovering: Mapping[str, str] = field(default_factory=dict)
@@ -21,7 +21,9 @@ class Load:
     def within(self, environment: str) -> "Load":
         """The part of it that is in an environment."""
         services = {name: env for name, env in self.services.items() if env == environment}
-        recovering = {plan: service for plan, service in self.recovering.items() if service in services}
+        # Where a service is that is not listed any more nobody knows: it may be anywhere.
+        elsewhere = self.services.keys() - services.keys()
+        recovering = {plan: service for plan, service in self.recovering.items() if service not in elsewhere}
         return Load(services, recovering, self.unavailable & services.keys())
 
     def down_with(self, service: str) -> int:
@@ -52,6 +54,6 @@ def measure_load(
 
 
 def _lacks_half(protected: ProtectedService) -> bool:
-    """As little as the preset ecs-running finds `high`."""
+    """As little as the preset ecs-running finds `high`, or nobody knows."""
     seen = protected.status.service
-    return seen is not None and seen.desired_count > 0 and 2 * seen.running_count <= seen.desired_count
+    return seen is None or (seen.desired_count > 0 and 2 * seen.running_count <= seen.desired_count)

@@ -43,7 +43,9 @@ def may_follow(incident: Incident, plan: RecoveryPlan | None, detection: Detecti
         return False  # Somebody sets back what a plan of ours sets: people settle that among themselves.
     status = plan.status
     measured = status.phase in {PlanPhase.FAILED, PlanPhase.ROLLED_BACK} and status.reason == DID_NOT_HELP
-    return measured or status.phase is PlanPhase.COMPLETED
+    # People had approved it, and a gate, such as that of the budget, held it until it was too old.
+    held = status.phase is PlanPhase.EXPIRED and status.started_at is None and is_true(status.conditions, "Approved")
+    return measured or held or status.phase is PlanPhase.COMPLETED
 
 
 def awaits_next_rung(incident: Incident, plan: RecoveryPlan | None, detection: Detection | None) -> bool:

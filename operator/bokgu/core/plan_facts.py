@@ -111,6 +111,11 @@ class ClaimService:
 
 
 @dataclass(frozen=True)
+class ReleaseService:
+    """Give the lock back, which the plan holds and cannot use: others may begin meanwhile."""
+
+
+@dataclass(frozen=True)
 class ClaimIncident:
     """Mark the digest as started under this plan's uid in `Incident.status.plans[]`: a plan runs once."""
 
@@ -130,7 +135,7 @@ class Send:
     request: AwsRequest
 
 
-Effect = HoldPlan | ClaimAuto | ClaimService | ClaimIncident | Send
+Effect = HoldPlan | ClaimAuto | ClaimService | ReleaseService | ClaimIncident | Send
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,11 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         troubled=facts.troubled,
         minute=facts.timing.minute,
     )
+
+
+def without_closed(status: RecoveryPlanStatus) -> RecoveryPlanStatus:
+    """The status of a plan that does what no gate is asked for: so none holds it."""
+    return status.model_copy(update={"gates": tuple(gate for gate in status.gates if gate.passed)})
 
 
 def with_step(status: RecoveryPlanStatus, index: int, step: StepStatus) -> RecoveryPlanStatus:

@@ -26,12 +26,11 @@ from bokgu.core.approval.requirement import Stakes, required_roles
 from bokgu.core.building.step import template_values
 from bokgu.core.building.table import build_step
 from bokgu.core.classification import is_outdated
-from bokgu.core.guards.protection import BREAKER_OPEN, MADE_BEFORE, STORM
 from bokgu.core.next_rung import find_writes
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
-from bokgu.core.storm import Storm
+from bokgu.core.stop import find_stop
 from bokgu.core.support import find_unsupported
 from bokgu.core.templates import fill_template
 from bokgu.core.track_record import TrackRecord
@@ -61,12 +60,11 @@ class GaveWay:
 @dataclass(frozen=True)
 class Decision:
     """The plan or why there is none, and how it came to that: all runbooks in the order of preference, and those that
-    gave way to the next rung. `storm` is what it waits for, if that is one."""
+    gave way to the next rung."""
 
     outcome: RecoveryPlan | NoPlan
     considered: tuple[Consideration, ...]
     gave_way: tuple[GaveWay, ...] = ()
-    storm: Storm | None = None
 
 
 def build_plan(facts: PlanningFacts) -> RecoveryPlan | NoPlan:
@@ -91,13 +89,10 @@ def decide_plan(facts: PlanningFacts) -> Decision:
     if protected.spec.mode is Mode.OBSERVE:
         no_plan = NoPlan("ObserveOnly", "the ProtectedService is in mode Observe: nothing is planned", wait=True)
         return Decision(no_plan, considered)
-    if facts.paused_by:
-        no_plan = NoPlan("Paused", f"nothing is planned: paused by {', '.join(facts.paused_by)}", wait=True)
-        return Decision(no_plan, considered)
+    if (stopped := find_stop(facts.around, facts.paused_by, facts.incident)) is not None:
+        return Decision(stopped, considered)
     if (rolled_back := _wait_for_rollback(facts)) is not None:
         return Decision(rolled_back, considered)
-    if (stopped := _find_stop(facts)) is not None:
-        return Decision(stopped, considered, storm=facts.around.storm)
     if is_outdated(classification, facts.service):
         return Decision(_told_before(facts), considered)
     chosen = next((c.runbook for c in considered if c.reason is None), None)
@@ -107,23 +102,6 @@ def decide_plan(facts: PlanningFacts) -> Decision:
         return Decision(cannot, considered)
     outcome, gave_way = _climb(chosen, facts)
     return Decision(outcome, considered, gave_way)
-
-
-def _find_stop(facts: PlanningFacts) -> NoPlan | None:
-    """What stops everything new: a storm, which passes, or a breaker, which a person resets. An incident that was there
-    at the reset is not replayed."""
-    around, opened = facts.around, facts.incident.metadata.creation_timestamp
-    if around.storm is not None:
-        return NoPlan(STORM, f"{around.storm.incidents} incidents at once are a storm: look at all of them", wait=True)
-    if (breaker := around.service_breaker or around.namespace_breaker) is not None:
-        failed = f"{', '.join(breaker.plans)} failed: find out why, then reset the breaker (spec.resetBreakerAt)"
-        return NoPlan(BREAKER_OPEN, failed, wait=False)
-    for reset in (facts.protected_service.spec.reset_breaker_at, around.limits.reset_breaker_at):
-        if reset and opened and opened < reset:
-            return NoPlan(
-                MADE_BEFORE, "the incident is older than the reset of the breaker: it is a person's", wait=False
-            )
-    return None
 
 
 def _cannot_act(chosen: Runbook, facts: PlanningFacts) -> NoPlan | None:

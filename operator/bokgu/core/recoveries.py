@@ -10,12 +10,20 @@ from bokgu.api.vocabulary import PlanPhase
 
 _FAILED = frozenset({PlanPhase.FAILED, PlanPhase.ROLLED_BACK, PlanPhase.ROLLBACK_FAILED})
 
+_OVERTAKEN = frozenset(
+    {"ApprovalWithdrawn", "BlockedTooLong", "Deleted", "ForeignChange", "PreconditionChanged", "Rejected"}
+)
+"""Reasons of a recovery that people stopped or held, or that the world overtook: of what it would have done it says
+nothing."""
+
 
 def list_recoveries(
     known: Iterable[Recovery], plans: Iterable[RecoveryPlan], incidents: Iterable[Incident]
 ) -> tuple[Recovery, ...]:
     """All that began, the latest first: `known` with what the plans and their incidents say by now."""
-    relapsed = {p.uid for i in incidents for p in i.status.plans if p.relapsed_at}
+    known = tuple(known)
+    relapsed = {r.uid for r in known if r.ineffective}
+    relapsed |= {p.uid for i in incidents for p in i.status.plans if p.relapsed_at}
     found = {recovery.uid: recovery for recovery in known}
     found |= {plan.metadata.uid: _read(plan, plan.status.started_at) for plan in plans if plan.status.started_at}
     ours = (r.model_copy(update={"ineffective": True}) if r.uid in relapsed else r for r in found.values())
@@ -30,10 +38,11 @@ def _read(plan: RecoveryPlan, started_at: datetime) -> Recovery:
         started_at=started_at,
         finished_at=plan.status.finished_at,
         outcome=plan.status.phase if plan.status.phase.terminal else None,
+        reason=plan.status.reason if plan.status.phase.terminal else None,
     )
 
 
 def has_failed(recovery: Recovery) -> bool:
     """Whether it did not recover the service: it failed, was taken back, or completed and the trouble came back. One
     that people stopped, or that the world overtook, says nothing."""
-    return recovery.outcome in _FAILED or recovery.ineffective
+    return (recovery.outcome in _FAILED and recovery.reason not in _OVERTAKEN) or recovery.ineffective

@@ -14,6 +14,7 @@ from bokgu.core.plan_facts import (
     HoldPlan,
     Outcome,
     PlanFacts,
+    ReleaseService,
     ask_guards,
     finish,
     guard_facts,
@@ -42,6 +43,8 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
                 "gates": gates,
             }
         )
+        if _holds_lock(plan, facts):
+            return Outcome(held, ReleaseService())
         # What could not be read, or a budget that was used up, announces no change.
         may_change = facts.tally.undecided or facts.tally.auto is not None
         usual = min(wait, BLOCKED_RETRY) if may_change else wait
@@ -53,6 +56,8 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
         return Outcome(finish(status, PlanPhase.CANCELLED, "PreconditionChanged", facts, changed))
     blocking = first_blocking(held.gates)
     if blocking:
+        if _holds_lock(plan, facts):
+            return Outcome(held, ReleaseService())
         held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
         return Outcome(held, requeue_after=look_again(min(wait, BLOCKED_RETRY), held.gates, facts.now))
     if FINALIZER not in plan.metadata.finalizers:
@@ -74,6 +79,11 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
         }
     )
     return Outcome(begun, requeue_after=timedelta())
+
+
+def _holds_lock(plan: RecoveryPlan, facts: PlanFacts) -> bool:
+    active = facts.protected_service.status.active_plan if facts.protected_service else None
+    return active is not None and active.uid == plan.metadata.uid
 
 
 def _reason_not_to_start(plan: RecoveryPlan, facts: PlanFacts) -> tuple[PlanPhase, str] | None:

@@ -23,7 +23,7 @@ from bokgu.core.guards.chain import first_blocking, look_again
 from bokgu.core.guards.people import SUSPENDED, list_holders
 from bokgu.core.guards.windows import find_override
 from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
-from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step
+from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step, without_closed
 from bokgu.core.proof import (
     AWAITING_CONFIRMATION,
     await_confirmation,
@@ -61,6 +61,8 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         return Outcome(with_step(status, index, failed), requeue_after=timedelta())
     if operation.started_at is None and (holders := list_holders(plan, facts.protected_service, facts.policies)):
         return _hold(plan, status, index, holders, facts)
+    if not step.action.writes:
+        status = without_closed(status)
     if step.action is Action.MANUAL:
         return _ask_person(plan, status, index, facts)
     if step.action is Action.HEALTH_CHECK:

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from bokgu.api.fields import ApiModel
 from bokgu.api.history import IncidentRecord
-from bokgu.api.meta import Resource
+from bokgu.api.meta import OpenBreaker, Resource
+from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.role_grants import RoleGrant, grant_roles
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
@@ -18,6 +19,7 @@ from bokgu.core.follow_up import FollowUp
 from bokgu.core.look import Look
 from bokgu.core.moment import Moment
 from bokgu.core.service_state import Memory
+from bokgu.core.storm import Storm
 from bokgu.history.interface import History
 from bokgu.kube.client import KubeClient, KubeError, Raw
 from bokgu.reconcile.scope_memory import ScopeMemory
@@ -57,6 +59,16 @@ class SeenFence:
     since: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What all incidents and recoveries of a namespace say together, under the policy that it had then."""
+
+    at: datetime
+    policy: RecoveryPolicy | None
+    storm: Storm | None
+    breaker: OpenBreaker | None
+
+
 @dataclass
 class Context:
     """Gateways, settings and the clock, and what this process alone remembers.
@@ -68,7 +80,7 @@ class Context:
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
     was seen so; `claims` by namespace the plans that are about to take the lock of their services; `storms_told` when
-    the storm began that people were told of last, by namespace. Losing any of it
+    the storm began that people were told of last, and `surveys` what was seen of a namespace last. Losing any of it
     costs a delay, never safety.
     """
 
@@ -91,6 +103,7 @@ class Context:
     fence: SeenFence = field(default_factory=SeenFence)
     claims: dict[str, dict[str, str]] = field(default_factory=dict)
     storms_told: dict[str, datetime] = field(default_factory=dict)
+    surveys: dict[str, Survey] = field(default_factory=dict)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def on_behalf_of(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> Self:

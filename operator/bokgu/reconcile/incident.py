@@ -9,7 +9,7 @@ from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentS
 from bokgu.api.observed import AwsError, EcsService, ServiceDeployment
 from bokgu.api.protected_service import ProtectedService, Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import IncidentPhase, SourceKind
+from bokgu.api.vocabulary import IncidentPhase, Mode, SourceKind
 from bokgu.aws.ecs import fetch_service
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.classification import classify_incident, is_outdated, tell_again_at
@@ -18,17 +18,22 @@ from bokgu.core.diagnosis import diagnose
 from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over
 from bokgu.core.next_rung import awaits_next_rung, told_before
 from bokgu.core.planning import Decision, plan_manifest
+from bokgu.core.recovery_policy import list_pauses
 from bokgu.core.service_state import STATE_CONDITIONS
+from bokgu.core.stop import find_stop
+from bokgu.core.storm import Storm
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
 from bokgu.reconcile.announcing import announce_storm
+from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.evidence import gather_evidence
 from bokgu.reconcile.history import fetch_similar, history_key
 from bokgu.reconcile.planning import fetch_plan, plan_incident
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.scope import scope_key
+from bokgu.reconcile.surroundings import look_around_plan
 from bokgu.reconcile.watches import Measured, find_measured
 
 RETRY = timedelta(seconds=10)
@@ -49,13 +54,15 @@ class Around:
 @dataclass(frozen=True)
 class Prospect:
     """What is planned against an incident now, or what comes before that: `problem` (reason, message) keeps it from
-    being classified, `suppression` folds it into another one. `service` is what ECS said."""
+    being classified, `suppression` folds it into another one. `service` is what ECS said,
+    `storm` what blows meanwhile."""
 
     classification: Classification | None
     problem: tuple[str, str] | None = None
     suppression: Suppression | None = None
     decision: Decision | None = None
     service: EcsService | None = None
+    storm: Storm | None = None
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
@@ -123,6 +130,8 @@ async def _look(context: Context, incident: Incident) -> Standing:
     if at_work or cleared(incident, around.detection, plan) or around.suppression:
         return standing
     prospect = await foresee(context, incident, around, now)
+    if prospect.storm:
+        await announce_storm(context, incident.metadata.namespace, prospect.storm)
     standing = replace(
         standing,
         classification=prospect.classification,
@@ -132,8 +141,6 @@ async def _look(context: Context, incident: Incident) -> Standing:
     outcome = prospect.decision.outcome if prospect.decision else None
     if isinstance(outcome, RecoveryPlan):
         return replace(standing, entry=await _create_plan(context, outcome))
-    if prospect.decision and (storm := prospect.decision.storm):
-        await announce_storm(context, incident.metadata.namespace, storm)
     return replace(standing, no_plan=outcome)
 
 
@@ -150,10 +157,16 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
         name = incident.spec.service_ref.name
         missing = ("NotProtected", f"there is no ProtectedService {name} in {incident.metadata.namespace}: create it")
         return Prospect(known, problem=missing)
+    # What stops everything is known without AWS: hundreds of incidents that wait must not ask it all the time.
+    policies = await read_policies(context, incident.metadata.namespace)
+    surroundings = look_around_plan(context, incident.metadata.namespace, protected, policies.own.found)
+    stop = find_stop(surroundings, list_pauses(policies), incident)
+    if stop and known and protected.spec.mode is not Mode.OBSERVE:
+        return Prospect(known, decision=Decision(stop, ()), storm=surroundings.storm)
     try:
         service = await fetch_service(context.aws, protected.spec.target, now)
     except AwsError as error:
-        return Prospect(known, problem=(error.code, str(error)))
+        return Prospect(known, problem=(error.code, str(error)), storm=surroundings.storm)
     classification = known
     if classification is None or await _must_tell_anew(context, incident, classification, protected, service):
         classification = await _classify(context, incident, protected, service, around.measured)
@@ -162,7 +175,7 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
     )
     suppression = _find_suppression(context, classified)
     if suppression:
-        return Prospect(classification, suppression=suppression)
+        return Prospect(classification, suppression=suppression, storm=surroundings.storm)
     decision = await plan_incident(
         context,
         incident,
@@ -174,7 +187,7 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
         patience=_clears_within(around.measured) or timedelta(),
         now=now,
     )
-    return Prospect(classification, decision=decision, service=service)
+    return Prospect(classification, decision=decision, service=service, storm=surroundings.storm)
 
 
 async def _must_tell_anew(

@@ -19,7 +19,6 @@ from bokgu.api.vocabulary import PlanPhase, ValidationType
 from bokgu.aws.series import fetch_series
 from bokgu.core.allow_lists import find_named_role
 from bokgu.core.approval.digest import plan_digest
-from bokgu.core.approval.tally import Tally
 from bokgu.core.correlation import Trouble, find_troubled
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.dry_run import find_dry_run
@@ -27,6 +26,7 @@ from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
 from bokgu.core.operation import find_verified, in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing, guard_facts
+from bokgu.core.recovery_policy import Policies
 from bokgu.core.surroundings import Surroundings
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
@@ -46,44 +46,67 @@ its own intent as in doubt, like a new holder does (S5)."""
 
 
 async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFacts:
-    """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest.
+    """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest; and while its
+    namespace has no room for it there is nothing to read: hundreds of plans that wait must not be a storm of calls.
 
     Before an intent everything is read live; while one is under way, the store is recent enough to see a Reject.
     """
-    digest = plan_digest(context.cluster_id, raw)
-    namespace = plan.metadata.namespace
+    digest, namespace = plan_digest(context.cluster_id, raw), plan.metadata.namespace
+
+    async def judge(*, live: bool) -> PlanFacts:
+        return await _judge(context, plan, digest, (incident, protected, policies), live=live)
+
     running = plan.status.started_at is not None
     incident = context.find(Incident, namespace, plan.spec.incident_ref.name)
     if _bound(plan, incident) is None:
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
     protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
     policies = await read_policies(context, namespace)
-
-    async def tally_now(*, live: bool) -> Tally:
-        bound = _bound(plan, incident)
-        return await tally_plan(
-            context, plan, digest, incident=bound, protected=protected, policy=policies.own, live=live
-        )
-
-    tally = await tally_now(live=False)
+    facts = await judge(live=False)
+    if not (running or facts.tally.approved) or _is_held(plan, facts):
+        return facts
     # An undo rests on the approvals of the intent that it undoes: nothing that is asked here may hold it up (S1).
-    undoing = plan.status.phase is PlanPhase.ROLLING_BACK
-    if (running or tally.approved) and not in_flight(plan) and not undoing:
+    if not in_flight(plan) and plan.status.phase is not PlanPhase.ROLLING_BACK:
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         policies = await read_policies(context, namespace, live=True)
-        tally = await tally_now(live=True)
-    incident = _bound(plan, incident)
+        facts = await judge(live=True)
+    target = plan.status.target or (protected.spec.target if protected else None)
+    if target is None or not (running or facts.tally.approved) or _is_held(plan, facts):
+        return facts
+    try:
+        measurement = await _measure(context, plan, target)
+        live = await fetch_live_state(context, plan, target, protected, unsent=_sendable(context))
+    except AwsError as error:
+        return replace(facts, problem=error, now=context.clock())
+    return replace(facts, live=live, measurement=measurement, unsent=_sendable(context), now=context.clock())
+
+
+def _is_held(plan: RecoveryPlan, facts: PlanFacts) -> bool:
+    """Whether other recoveries keep the plan from beginning."""
+    return first_blocking(evaluate_namespace_gates(guard_facts(plan, plan.spec.steps[0], facts))) is not None
+
+
+async def _judge(
+    context: Context,
+    plan: RecoveryPlan,
+    digest: str,
+    objects: tuple[Incident | None, ProtectedService | None, Policies],
+    *,
+    live: bool,
+) -> PlanFacts:
+    """What the objects say, and what the approvals come to; `live` as in `tally_plan`. AWS is not asked."""
+    incident, protected, policies = objects
+    namespace, bound = plan.metadata.namespace, _bound(plan, incident)
+    tally = await tally_plan(context, plan, digest, incident=bound, protected=protected, policy=policies.own, live=live)
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
-    around = Surroundings()
-    if tally.approved and not running:
-        around = look_around_plan(context, namespace, protected, policies.own.found, plan=plan.metadata.name)
-    facts = PlanFacts(
+    begins = tally.approved and plan.status.started_at is None
+    return PlanFacts(
         now=context.clock(),
         cluster_id=context.cluster_id,
         digest=digest,
-        incident=incident,
+        incident=bound,
         protected_service=protected,
         tally=tally,
         live=None,
@@ -103,24 +126,15 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             context.settings.minute,
         ),
         clock_ahead=context.kube.clock_ahead,
-        around=around,
+        around=look_around_plan(context, namespace, protected, policies.own.found, plan=plan.metadata.name)
+        if begins
+        else Surroundings(),
         frozen_by=find_freeze(
             context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
         dry_run=find_dry_run(protected, policies.own.found),
         troubled=find_troubles(context, plan),
     )
-    # While the namespace has no room for the plan, AWS is not asked: a storm of plans must not be one of calls.
-    gates = evaluate_namespace_gates(guard_facts(plan, plan.spec.steps[0], facts))
-    held = tally.approved and not running and first_blocking(gates)
-    if target is None or held or not (running or tally.approved):
-        return facts
-    try:
-        measurement = await _measure(context, plan, target)
-        live = await fetch_live_state(context, plan, target, protected, unsent=_sendable(context))
-    except AwsError as error:
-        return replace(facts, problem=error, now=context.clock())
-    return replace(facts, live=live, measurement=measurement, unsent=_sendable(context), now=context.clock())
 
 
 def _refused(context: Context, plan: RecoveryPlan, target: Target) -> str | None:

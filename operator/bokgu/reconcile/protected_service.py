@@ -21,7 +21,7 @@ from bokgu.api.protected_service import (
     TargetGroup,
 )
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.recovery_policy import RecoveryPolicySpec
+from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicySpec
 from bokgu.api.vocabulary import DetectionState, Mode, Preset, SourceKind
 from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.drift import find_watched, watch_reversal
@@ -37,7 +37,7 @@ from bokgu.reconcile.announcing import announce_reversal
 from bokgu.reconcile.approvals import read_policy
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics, judge_states
-from bokgu.reconcile.surroundings import find_recoveries, find_service_breaker
+from bokgu.reconcile.surroundings import find_recoveries, find_service_breaker, find_service_reset
 from bokgu.reconcile.targets import find_elder
 
 MAX_BEGUN = 16
@@ -54,14 +54,15 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
-    limits = await _read_limits(context, protected)
+    policy = await read_policy(context, protected.metadata.namespace)
     status = status.model_copy(
-        update={
-            "begun_recoveries": _begun(context, protected),
-            "recoveries": find_recoveries(context, protected),
-            "breaker": find_service_breaker(context, protected, limits),
-        }
+        update={"begun_recoveries": _begun(context, protected), "recoveries": find_recoveries(context, protected)}
     )
+    if policy.problem is None:  # Else nothing begins anyway, and by what it would be judged is not known.
+        limits = policy.found.spec if policy.found else RecoveryPolicySpec()
+        breaker = find_service_breaker(context, protected, limits)
+        changes = {"breaker": breaker, "breaker_reset_at": find_service_reset(context, protected)}
+        status = status.model_copy(update=changes)
     look = context.looks.get(key)
     if look is not None and look.follows(protected.metadata):
         status = await _take_in(context, protected, status, look)
@@ -69,13 +70,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         await announce_reversal(context, protected.metadata.namespace, status.reversal)
     await context.write_status(ProtectedService, raw, status)
     context.used(key, look)
+    if status.active_plan != protected.status.active_plan:
+        context.enqueue((RecoveryPolicy.plural, protected.metadata.namespace, POLICY_NAME))  # Its budget has changed.
     return None
-
-
-async def _read_limits(context: Context, protected: ProtectedService) -> RecoveryPolicySpec:
-    """What the policy says; where it cannot be read, its defaults: nothing begins meanwhile anyway."""
-    policy = await read_policy(context, protected.metadata.namespace)
-    return policy.found.spec if policy.found else RecoveryPolicySpec()
 
 
 async def _free_lock(context: Context, protected: ProtectedService) -> ProtectedServiceStatus:

@@ -18,7 +18,16 @@ from bokgu.core.approval.auto import enter_start
 from bokgu.core.execution import decide
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
 from bokgu.core.operation import FRESH, forget_intent, record_answer
-from bokgu.core.plan_facts import ClaimAuto, ClaimIncident, ClaimService, HoldPlan, PlanFacts, Send, guard_facts
+from bokgu.core.plan_facts import (
+    ClaimAuto,
+    ClaimIncident,
+    ClaimService,
+    HoldPlan,
+    PlanFacts,
+    ReleaseService,
+    Send,
+    guard_facts,
+)
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
 from bokgu.reconcile.announcing import announce_plan
@@ -47,6 +56,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
             return timedelta()
         case ClaimService():
             await _claim_service(context, plan, facts)
+            return timedelta()
+        case ReleaseService():
+            await _release_service(context, plan)
             return timedelta()
         case ClaimIncident(digest):
             await _claim_incident(context, plan, digest)
@@ -99,6 +111,18 @@ async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts)
         await context.write_status(ProtectedService, raw, status)
     finally:
         del claims[plan.metadata.name]
+
+
+async def _release_service(context: Context, plan: RecoveryPlan) -> None:
+    """Give the lock back, unless the plan has begun since it was read: nothing was done under it yet (S5)."""
+    fresh = await context.fetch(RecoveryPlan, plan.metadata.namespace, plan.metadata.name)
+    raw = context.objects.get((ProtectedService.plural, plan.metadata.namespace, plan.spec.service_ref.name))
+    if raw is None or (fresh is not None and fresh.status.started_at is not None):
+        return
+    protected = ProtectedService.model_validate(raw)
+    if protected.status.active_plan and protected.status.active_plan.uid == plan.metadata.uid:
+        status = protected.status.model_copy(update={"active_plan": None})
+        await context.write_status(ProtectedService, raw, status)
 
 
 def _has_room(context: Context, plan: RecoveryPlan, protected: ProtectedService, facts: PlanFacts) -> bool:
@@ -175,10 +199,18 @@ def _target(status: RecoveryPlanStatus, target: Target, token: str) -> Target:
 
 
 async def _let_go(context: Context, raw: Raw, plan: RecoveryPlan) -> None:
-    """A plan that is over and being deleted may go."""
-    if plan.metadata.deletion_timestamp and FINALIZER in plan.metadata.finalizers:
+    """A plan that is over and being deleted may go, once its ProtectedService remembers how it ended: the breaker and
+    the cooldowns count that (S7)."""
+    if plan.metadata.deletion_timestamp and FINALIZER in plan.metadata.finalizers and _is_remembered(context, plan):
         finalizers = [f for f in plan.metadata.finalizers if f != FINALIZER]
         await context.write_finalizers(RecoveryPlan.plural, raw, finalizers)
+
+
+def _is_remembered(context: Context, plan: RecoveryPlan) -> bool:
+    protected = context.find(ProtectedService, plan.metadata.namespace, plan.spec.service_ref.name)
+    if protected is None or plan.status.started_at is None:
+        return True
+    return any(r.uid == plan.metadata.uid and r.outcome for r in protected.status.recoveries)
 
 
 async def _hold(context: Context, raw: Raw) -> None:

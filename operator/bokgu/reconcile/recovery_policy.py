@@ -53,6 +53,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         budget_left=max(0, policy.spec.budget.max_concurrent - len(around.load.recovering)),
         storm_since=around.storm.since if around.storm else None,
         breaker=around.namespace_breaker,
+        breaker_reset_at=around.namespace_reset_at,
         auto_starts=tuple(s for s in policy.status.auto_starts if s in begun or _runs(context, policy, s)),
         summary=summarise_policy(policy),
         conditions=conditions,

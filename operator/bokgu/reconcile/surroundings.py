@@ -2,6 +2,7 @@
 await."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
@@ -9,12 +10,15 @@ from bokgu.api.meta import OpenBreaker
 from bokgu.api.protected_service import ProtectedService, Recovery
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy, RecoveryPolicySpec
-from bokgu.core.breaker import judge_breaker
+from bokgu.core.breaker import find_reset, judge_breaker
 from bokgu.core.load import Load, measure_load
 from bokgu.core.recoveries import list_recoveries
 from bokgu.core.storm import Storm, find_storm
 from bokgu.core.surroundings import Surroundings
-from bokgu.reconcile.context import Context
+from bokgu.reconcile.context import Context, Survey
+
+SURVEY_AGE = timedelta(seconds=1)
+"""How old what all incidents of a namespace say together may be. The budget is always that of now."""
 
 
 def look_around_plan(
@@ -27,14 +31,27 @@ def look_around_plan(
 ) -> Surroundings:
     """What stands around the plan of that name, which itself is left out of the load."""
     limits = policy.spec if policy else RecoveryPolicySpec()
+    survey = _survey(context, namespace, policy)
     return Surroundings(
         policy=policy,
         load=_find_load(context, namespace, without=plan),
         recoveries=find_recoveries(context, protected) if protected else (),
         service_breaker=find_service_breaker(context, protected, limits) if protected else None,
-        namespace_breaker=find_namespace_breaker(context, namespace, policy),
-        storm=find_namespace_storm(context, namespace, limits),
+        service_reset_at=find_service_reset(context, protected) if protected else None,
+        namespace_breaker=survey.breaker,
+        namespace_reset_at=find_namespace_reset(context, policy),
+        storm=survey.storm,
     )
+
+
+def _survey(context: Context, namespace: str, policy: RecoveryPolicy | None) -> Survey:
+    """What all incidents and recoveries of a namespace say together: as of a second ago, for there may be thousands."""
+    known, now = context.surveys.get(namespace), context.clock()
+    if known is None or known.policy != policy or now - known.at >= SURVEY_AGE:
+        storm = find_namespace_storm(context, namespace, policy.spec if policy else RecoveryPolicySpec())
+        known = Survey(now, policy, storm, find_namespace_breaker(context, namespace, policy))
+        context.surveys[namespace] = known
+    return known
 
 
 def _find_load(context: Context, namespace: str, *, without: str) -> Load:
@@ -61,8 +78,19 @@ def find_service_breaker(
         find_recoveries(context, protected),
         failures=limits.breaker.failures,
         within=parse_duration(limits.breaker.within),
-        reset_at=protected.spec.reset_breaker_at,
+        reset_at=find_service_reset(context, protected),
+        now=context.clock(),
     )
+
+
+def find_service_reset(context: Context, protected: ProtectedService) -> datetime | None:
+    """When the breaker of a service was reset last."""
+    return find_reset(protected.spec.reset_breaker_at, protected.status.breaker_reset_at, context.clock())
+
+
+def find_namespace_reset(context: Context, policy: RecoveryPolicy | None) -> datetime | None:
+    """When the breaker of a namespace was reset last."""
+    return find_reset(policy.spec.reset_breaker_at, policy.status.breaker_reset_at, context.clock()) if policy else None
 
 
 def find_namespace_breaker(context: Context, namespace: str, policy: RecoveryPolicy | None) -> OpenBreaker | None:
@@ -73,13 +101,19 @@ def find_namespace_breaker(context: Context, namespace: str, policy: RecoveryPol
         _all_recoveries(context, namespace),
         failures=limits.breaker.namespace_failures,
         within=parse_duration(limits.breaker.within),
-        reset_at=limits.reset_breaker_at,
+        reset_at=find_namespace_reset(context, policy),
+        now=context.clock(),
     )
 
 
 def _all_recoveries(context: Context, namespace: str) -> Iterable[Recovery]:
-    for protected in context.find_all(ProtectedService, namespace):
+    services = context.find_all(ProtectedService, namespace)
+    for protected in services:
         yield from find_recoveries(context, protected)
+    # Those of services that are no more failed all the same.
+    known = {protected.metadata.name for protected in services}
+    plans = [p for p in context.find_all(RecoveryPlan, namespace) if p.spec.service_ref.name not in known]
+    yield from list_recoveries((), plans, context.find_all(Incident, namespace) if plans else ())
 
 
 def find_namespace_storm(context: Context, namespace: str, limits: RecoveryPolicySpec) -> Storm | None:
@@ -90,5 +124,5 @@ def find_namespace_storm(context: Context, namespace: str, limits: RecoveryPolic
         threshold=limits.storm.threshold,
         window=parse_duration(limits.storm.window),
         cooldown=parse_duration(limits.storm.cooldown),
-        now=context.clock(),
+        now=context.moment().latest,
     )

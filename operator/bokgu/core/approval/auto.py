@@ -15,8 +15,9 @@ from bokgu.core.giving_back import allowed_by
 NOT_ENABLED = "the operator's configuration (BOKGU_AUTO_NAMESPACES) does not name this namespace"
 
 
-DESTRUCTIVE = frozenset({Action.SERVICE_RESTART, Action.ROLLBACK, Action.STOP_UNHEALTHY_TASKS, Action.SCALE_IN})
-"""Actions that stop tasks that may serve: where the diagnosis errs they are the second incident."""
+DESTRUCTIVE = frozenset(action for action in Action if action.writes) - {Action.SCALE_OUT, Action.REGISTER}
+"""Actions that stop tasks that may serve, or do what nobody can foresee: where the diagnosis errs they are the second
+incident."""
 
 SOURCES = {
     "DescribeServices": "ECS",

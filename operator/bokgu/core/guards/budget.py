@@ -33,8 +33,8 @@ def check_concurrency(facts: GuardFacts) -> Gate:
 
 
 def check_unavailable(facts: GuardFacts) -> Gate:
-    """A recovery may take a service down that still serves, and so not too many at a time. One that is down already has
-    nothing to lose: if all waited for each other, none would ever be mended."""
+    """Not too many services down at a time. One may always be recovered: if all waited until the others are well, none
+    would ever be mended."""
     service = facts.plan.spec.service_ref.name
     found = [
         (where, load.down_with(service), load.allowance(limit.max_unavailable_percent))
@@ -44,7 +44,7 @@ def check_unavailable(facts: GuardFacts) -> Gate:
     return build_gate(
         "EnoughAvailable",
         "TooManyUnavailable",
-        _begun(facts) or service in facts.around.load.unavailable or down <= most,
+        _begun(facts) or not facts.around.load.recovering or down <= most,
         value=f"{down} in {where}",
         limit=str(most),
         message=f"with {service}, {down} services of {where} would be unavailable or in recovery, of at most {most}"

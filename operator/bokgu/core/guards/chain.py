@@ -24,10 +24,11 @@ SOON = timedelta(seconds=1)
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
     """Ask every guard, in the order that a person would. What lies behind a closed gate is not asked, unless AWS was:
-    then all of it is known, and shown."""
+    then all of it is known, and shown. A plan that has begun is not held by other recoveries."""
     asked = facts.service is not None or facts.problem is not None
+    begun = facts.plan.status.started_at is not None
     gates: tuple[Gate, ...] = ()
-    for checks in (CHECKS, NAMESPACE_CHECKS, LIVE_CHECKS):
+    for checks in (CHECKS, () if begun else NAMESPACE_CHECKS, LIVE_CHECKS):
         gates += tuple(check(facts) for check in checks)
         if first_blocking(gates) and not asked:
             break

@@ -36,18 +36,17 @@ def check_no_storm(facts: GuardFacts) -> Gate:
 
 def check_service_breaker(facts: GuardFacts) -> Gate:
     """Too many recoveries of the service have failed."""
-    reset_at = facts.protected_service.spec.reset_breaker_at if facts.protected_service else None
-    return _check_breaker(facts, "ServiceBreakerClosed", facts.around.service_breaker, "ProtectedService", reset_at)
+    around = facts.around
+    return _check_breaker(
+        facts, "ServiceBreakerClosed", around.service_breaker, "ProtectedService", around.service_reset_at
+    )
 
 
 def check_namespace_breaker(facts: GuardFacts) -> Gate:
     """Too many recoveries of the namespace have failed."""
+    around = facts.around
     return _check_breaker(
-        facts,
-        "NamespaceBreakerClosed",
-        facts.around.namespace_breaker,
-        "RecoveryPolicy",
-        facts.around.limits.reset_breaker_at,
+        facts, "NamespaceBreakerClosed", around.namespace_breaker, "RecoveryPolicy", around.namespace_reset_at
     )
 
 
