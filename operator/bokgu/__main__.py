@@ -5,11 +5,11 @@ import sys
 
 from bokgu import __version__
 from bokgu.api.history import HistoryError
-from bokgu.commands import approve, crds, diagnose, history, plan, run, runbooks
+from bokgu.commands import approve, crds, diagnose, history, plan, reset, run, runbooks
 from bokgu.config import BadSetting
 from bokgu.kube.client import KubeError
 
-COMMANDS = (run, crds, diagnose, history, plan, approve, runbooks)
+COMMANDS = (run, crds, diagnose, history, plan, approve, reset, runbooks)
 
 
 def main(arguments: list[str] | None = None) -> int:

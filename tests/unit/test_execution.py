@@ -11,7 +11,7 @@ from bokgu.core.approval.tally import Tally
 from bokgu.core.execution import decide
 from bokgu.core.live_state import LiveState
 from bokgu.core.operation import record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, Send
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, ReleaseService, Send
 from bokgu.core.writes.write import observe_before
 from tests.unit.facts import (
     ALICE,
@@ -70,7 +70,7 @@ def verifying(*steps: dict[str, object]) -> World:
 
 
 def test_a_plan_that_nobody_approved_waits_until_it_expires() -> None:
-    outcome = decide(plan(), facts(tally=tally(), service=None))
+    outcome = decide(plan(), facts(tally=tally(), service=None, protected_service=protected_service()))
     assert outcome.status.phase is PlanPhase.AWAITING_APPROVAL
     assert outcome.effect is None
     assert outcome.requeue_after == 60 * MINUTE
@@ -126,7 +126,7 @@ def test_a_plan_that_is_over_stays_as_it_is(phase: PlanPhase) -> None:
 def test_s1_nothing_starts_and_no_intent_is_written_while_a_role_is_missing(present: tuple[object, ...]) -> None:
     some = tally(*present)  # type: ignore[arg-type]
     before = decide(plan(), facts(tally=some))
-    assert (before.status.started_at, before.effect) == (None, None)
+    assert (before.status.started_at, before.effect) == (None, ReleaseService())
     world = running()
     world.tally = some
     world.do()
@@ -626,7 +626,7 @@ def test_s6_a_plan_that_stays_blocked_fails_when_its_step_times_out() -> None:
 
 def test_s6_an_unreadable_service_blocks() -> None:
     outcome = decide(plan(), facts(service=None, problem=UNREACHABLE))
-    assert (outcome.effect, outcome.status.reason) == (None, "ServiceUnreadable")
+    assert (outcome.effect, outcome.status.reason) == (ReleaseService(), "ServiceUnreadable")
     world = running()
     world.readable = False
     world.do()
@@ -953,14 +953,14 @@ def test_a_throttled_intent_is_taken_back_and_asked_again() -> None:
 @pytest.mark.parametrize("desired", [3, 2, 1])
 def test_s11_scale_out_never_goes_down_or_nowhere(desired: int) -> None:
     outcome = decide(plan(scale_out(desired)), facts())
-    assert (outcome.effect, outcome.status.reason) == (None, "LimitExceeded")
+    assert (outcome.effect, outcome.status.reason) == (ReleaseService(), "LimitExceeded")
 
 
 @pytest.mark.parametrize("limits", [{}, {"maxDesiredCount": 4}])
 def test_s11_scale_out_never_goes_above_the_maximum(limits: dict[str, int]) -> None:
     closed = protected_service(status=locked_by("plan-1", PLAN_UID), limits=limits)
     outcome = decide(plan(scale_out(5)), facts(protected_service=closed))
-    assert (outcome.effect, outcome.status.reason) == (None, "LimitExceeded")
+    assert (outcome.effect, outcome.status.reason) == (ReleaseService(), "LimitExceeded")
 
 
 def test_s11_a_maximum_that_was_lowered_stops_a_started_plan() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -81,7 +82,7 @@ def context(past: Past, *objects: Any) -> Context:
     for one in objects:
         store.put(one.plural, one.to_dict() | {"metadata": one.metadata.to_dict()})
     return Context(
-        kube=SimpleNamespace(clock_ahead=timedelta()),  # type: ignore[arg-type]  # it is asked for its clock alone
+        kube=cast(Any, SimpleNamespace(clock_ahead=timedelta())),
         aws=nothing,
         history=past,
         objects=store,

@@ -13,7 +13,7 @@ def wants_colour(stream: TextIO) -> bool:
 def ask(question: str) -> bool:
     """Ask at the terminal; only `y` and `yes` mean yes. Where nobody can answer that is told, and means no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        print("bokgu: there is no terminal to ask at: add --yes once you have read the plan", file=sys.stderr)
+        print("bokgu: there is no terminal to ask at: add --yes once you have read it", file=sys.stderr)
         return False
     print(f"\n{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}

@@ -56,9 +56,9 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
         return Outcome(finish(status, PlanPhase.CANCELLED, "PreconditionChanged", facts, changed))
     blocking = first_blocking(held.gates)
     if blocking:
+        held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
         if _holds_lock(plan, facts):
             return Outcome(held, ReleaseService())
-        held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
         return Outcome(held, requeue_after=look_again(min(wait, BLOCKED_RETRY), held.gates, facts.now))
     if FINALIZER not in plan.metadata.finalizers:
         return Outcome(held, HoldPlan())
