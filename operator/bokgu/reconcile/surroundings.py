@@ -2,6 +2,7 @@
 await."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bokgu.api.fields import parse_duration
@@ -45,12 +46,16 @@ def look_around_plan(
 
 
 def _survey(context: Context, namespace: str, policy: RecoveryPolicy | None) -> Survey:
-    """What all incidents and recoveries of a namespace say together: as of a second ago, for there may be thousands."""
+    """What all incidents and recoveries of a namespace say together. There may be thousands: a storm is looked for anew
+    each time until it is there, so that not one incident too many is planned, and then it lasts for a second."""
     known, now = context.surveys.get(namespace), context.clock()
-    if known is None or known.policy != policy or now - known.at >= SURVEY_AGE:
+    fresh = known is not None and known.policy == policy and now - known.at < SURVEY_AGE
+    if known is None or not fresh:
+        known = Survey(now, policy, None, find_namespace_breaker(context, namespace, policy))
+    if known.storm is None:
         storm = find_namespace_storm(context, namespace, policy.spec if policy else RecoveryPolicySpec())
-        known = Survey(now, policy, storm, find_namespace_breaker(context, namespace, policy))
-        context.surveys[namespace] = known
+        known = replace(known, storm=storm)
+    context.surveys[namespace] = known
     return known
 
 

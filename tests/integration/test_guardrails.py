@@ -1,0 +1,138 @@
+"""Budgets, storm and breaker on the real control plane."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD, roomy_policy
+from tests.world.scene import Scene
+from tests.world.world import ROOT, Raw, World, wait_for
+
+OVER = {"Completed", "Failed", "Cancelled", "Expired", "RolledBack"}
+
+
+@pytest.fixture
+def put_policy(world: World) -> Iterator[Callable[..., None]]:
+    """Changes the RecoveryPolicy of the namespace; afterwards it is roomy again."""
+
+    def put(**spec: Any) -> None:
+        world.apply(roomy_policy(**spec))
+
+    yield put
+    world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", NAMESPACE, "--ignore-not-found")
+    world.apply(roomy_policy())
+
+
+def policy_status(world: World) -> Raw:
+    return world.status("recoverypolicies", "default")
+
+
+def refuse_updates(scene: Scene) -> None:
+    """AWS lets nobody update the service: its plans fail."""
+    scene.world.simulator.deny("UpdateService", resource=f'"service": "{scene.service}"', count=1000)
+
+
+def surge(scene: Scene) -> None:
+    scene.world.simulator.set_load(CLUSTER, scene.service, SURGE_LOAD)
+
+
+def calm(scene: Scene) -> None:
+    scene.world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
+
+
+def test_s7_of_two_approved_plans_one_begins_and_the_other_waits_for_its_end(
+    world: World, new_scene: Callable[..., Scene], put_policy: Callable[..., None]
+) -> None:
+    first, second = new_scene(), new_scene()
+    put_policy(budget={"maxConcurrent": 1, "maxUnavailablePercent": 100})
+    plans = [first.surge(), second.surge()]
+    for scene, plan in zip((first, second), plans, strict=True):
+        scene.approve(plan)
+    reasons: set[str] = set()
+
+    def over() -> bool:
+        reasons.update(scene.plan()["status"].get("reason", "") for scene in (first, second))
+        return all(scene.plan()["status"]["phase"] in OVER for scene in (first, second))
+
+    wait_for(over, 90, lambda: f"{first.plan()['status']}\n{second.plan()['status']}")
+    ends = sorted((s.plan()["status"]["startedAt"], s.plan()["status"]["finishedAt"]) for s in (first, second))
+    assert ends[0][1] <= ends[1][0], "the second began before the first was over"
+    assert "BudgetUsedUp" in reasons
+    assert [len(scene.updates()) for scene in (first, second)] == [1, 1]
+    wait_for(lambda: policy_status(world).get("budgetLeft") == 1, 10, lambda: str(policy_status(world)))
+
+
+def test_s7_a_failed_recovery_opens_the_breaker_until_a_person_resets_it_across_a_restart(
+    world: World, new_scene: Callable[..., Scene], put_policy: Callable[..., None]
+) -> None:
+    scene = new_scene()
+    put_policy(breaker={"failures": 1, "namespaceFailures": 32, "within": "1h"})
+    refuse_updates(scene)
+    scene.approve(scene.surge())
+    scene.wait("the plan failed", lambda: scene.plan_is("Failed"), 40)
+
+    def protected() -> Raw:
+        return world.status("protectedservices", scene.service)
+
+    scene.wait("the breaker is open", lambda: "breaker" in protected(), 10)
+    assert protected()["breaker"]["plans"] == [scene.plan()["metadata"]["name"]]
+    calm(scene)
+    scene.wait("the trouble is over", lambda: scene.incident_is("Resolved"), 60)
+    world.stop_operator()
+    world.start_operator()
+
+    before = len(scene.incidents())
+    surge(scene)
+    scene.wait("a new incident is a person's", lambda: len(scene.incidents()) > before, 40)
+    scene.wait("it is a person's", lambda: _reason(scene) == "BreakerOpen", 20)
+    assert scene.incident()["status"]["phase"] == "Escalated"
+    assert not scene.incident()["status"].get("plans")
+
+    admin = str(world.control_plane.admin_kubeconfig)
+    environment = {**os.environ, "KUBECONFIG": admin, "PYTHONPATH": str(ROOT / "operator")}
+    command = [sys.executable, "-m", "bokgu", "reset", scene.service, "-n", NAMESPACE]
+    asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (asked.returncode, "add --yes" in asked.stderr) == (1, True)
+    done = subprocess.run([*command, "--yes"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    scene.wait("the breaker is closed", lambda: "breaker" not in protected(), 10)
+    scene.wait("what waited is not replayed", lambda: _reason(scene) == "MadeBeforeReset", 20)
+    assert not scene.incident()["status"].get("plans")
+    again = subprocess.run([*command, "--yes"], env=environment, capture_output=True, text=True, check=False)
+    assert "is closed: nothing to do" in again.stdout
+
+
+def test_s7_a_storm_is_told_once_and_stops_what_is_new(
+    world: World, new_scene: Callable[..., Scene], put_policy: Callable[..., None]
+) -> None:
+    scenes = [new_scene(), new_scene(), new_scene()]
+    put_policy(storm={"threshold": 2, "window": "20s", "cooldown": "1s"})
+    for scene in scenes:
+        surge(scene)
+    for scene in scenes:
+        scene.wait("it waits for the storm", lambda scene=scene: _reason(scene) == "Storm" or _has_plan(scene), 40)
+    assert sum(_has_plan(scene) for scene in scenes) <= 1, "only what came before the storm has a plan"
+    held = [scene for scene in scenes if not _has_plan(scene)]
+    world.stop_operator()
+    world.start_operator()
+    for scene in held:
+        scene.wait("after the storm it gets its plan", lambda scene=scene: _has_plan(scene), 60)
+    listed = world.control_plane.kubectl(
+        "get", "events.events.k8s.io", "-n", NAMESPACE, "-o", "jsonpath={.items[*].reason}"
+    )
+    assert listed.stdout.split().count("StormBegan") == 1
+    for scene in scenes:
+        calm(scene)
+
+
+def _reason(scene: Scene) -> str | None:
+    reason: str | None = scene.incident().get("status", {}).get("reason")
+    return reason
+
+
+def _has_plan(scene: Scene) -> bool:
+    return bool(scene.incident().get("status", {}).get("plans"))
