@@ -26,7 +26,7 @@ from bokgu.core.correlation import Trouble
 from bokgu.core.execution import decide
 from bokgu.core.live_state import LiveState
 from bokgu.core.operation import forget_intent, record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, Send
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, ReleaseService, Send
 from bokgu.core.transitions import check_moves, moves
 from tests.unit import facts
 from tests.unit.facts import NOW, described_deployment, revision_arn, service_deployment_arn, task_definition
@@ -245,6 +245,9 @@ class World:
                     update={"active_plan": UidReference(name=before.metadata.name, uid=before.metadata.uid)}
                 )
                 self.protected = self.protected.model_copy(update={"status": status})
+            case ReleaseService():
+                free = self.protected.status.model_copy(update={"active_plan": None})
+                self.protected = self.protected.model_copy(update={"status": free})
             case ClaimIncident(digest):
                 entry = IncidentPlan(
                     name=before.metadata.name, uid=before.metadata.uid, digest=digest, started_at=self.now

@@ -107,11 +107,13 @@ def test_a_plan_waits_for_the_window_and_looks_again_when_it_opens() -> None:
     blocked = find_condition(status.conditions, "Blocked")
     assert blocked
     assert (is_true(status.conditions, "Blocked"), blocked.reason) == (True, "WindowClosed")
+    unlocked = protected_service()
     for before, expected in ((50, 10), (20, 30), (59.9, 1)):
-        outcome = decide(plan(), facts(policies=closed, now=NOW + timedelta(seconds=before)))
+        now = NOW + timedelta(seconds=before)
+        outcome = decide(plan(), facts(policies=closed, now=now, protected_service=unlocked))
         assert outcome.requeue_after == timedelta(seconds=expected)
     assert decide(plan(), facts(policies=closed, now=NOW + MINUTE)).status.reason != "WindowClosed"
-    waiting = decide(plan(), facts(policies=closed, tally=tally(), service=None))
+    waiting = decide(plan(), facts(policies=closed, tally=tally(), service=None, protected_service=unlocked))
     assert waiting.status.reason == "ApprovalsMissing"
     assert waiting.requeue_after == MINUTE
 

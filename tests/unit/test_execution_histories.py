@@ -18,7 +18,7 @@ from bokgu.core.approval.tally import Tally
 from bokgu.core.deadlines import begins_by, effect_by, settled_by, validation_timeout
 from bokgu.core.dry_run import is_rehearsal
 from bokgu.core.live_state import LiveState
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, Send
+from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, ReleaseService, Send
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.writes.write import observe_before
 from tests.faults.tally import SEQUENCES
@@ -203,6 +203,8 @@ class Histories(RuleBasedStateMachine):
             case ClaimService() | ClaimIncident():
                 assert tally_then.approved
                 assert outcome.status.started_at is None
+            case ReleaseService():
+                assert before.status.started_at is None, "S5: what has begun keeps the lock"
             case None:
                 for step, was in zip(world.status.steps, before.status.steps or (None,) * 16, strict=False):
                     self._check_intents(step, was, service)
