@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.test_manual_steps import MORE
 from tests.integration.test_runbooks import runbook
-from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD
+from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD, roomy_policy
 from tests.world.scene import Scene
 from tests.world.world import World, wait_for
 
@@ -18,23 +18,19 @@ CLOSED = {"name": "freeze", "kind": "Deny", "schedule": "* * * * *", "duration":
 ALWAYS = {"name": "always", "kind": "Allow", "schedule": "*/5 * * * *", "duration": "1h"}
 
 
-def policy(namespace: str = NAMESPACE, **spec: Any) -> Raw:
-    metadata = {"name": "default", "namespace": namespace}
-    return {"apiVersion": "bokgu.dev/v1alpha1", "kind": "RecoveryPolicy", "metadata": metadata, "spec": spec}
-
-
 @pytest.fixture
 def put(world: World) -> Iterator[Callable[[Raw], None]]:
-    """Applies a RecoveryPolicy; all of them go after the test."""
+    """Applies a RecoveryPolicy; after the test all of them go, and that of the world comes back."""
     yield world.apply
     for namespace in (NAMESPACE, OPERATORS):
         world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", namespace, "--ignore-not-found")
+    world.apply(roomy_policy())
 
 
 def test_a_plan_waits_for_its_window_and_starts_when_the_policy_opens_it(
     scene: Scene, put: Callable[[Raw], None]
 ) -> None:
-    put(policy(windows=[ALWAYS, CLOSED]))
+    put(roomy_policy(windows=[ALWAYS, CLOSED]))
     scene.approve(scene.surge())
     scene.wait("the window is closed", lambda: scene.plan()["status"].get("reason") == "WindowClosed", 20)
     status = scene.plan()["status"]
@@ -44,7 +40,7 @@ def test_a_plan_waits_for_its_window_and_starts_when_the_policy_opens_it(
     blocked = scene.world.condition("incidents", scene.incident()["metadata"]["name"], "Blocked")
     assert blocked["reason"] == "WindowClosed"
     assert scene.updates() == []
-    put(policy(windows=[ALWAYS]))
+    put(roomy_policy(windows=[ALWAYS]))
     scene.wait("completed", lambda: scene.plan_is("Completed"), 40)
     assert len(scene.updates()) == 1
 
@@ -62,7 +58,7 @@ def test_a_pause_holds_a_plan_between_two_steps_and_lets_it_go_on(
         assert [step["name"] for step in plan["spec"]["steps"]][-2:] == ["more", "rest"]
         scene.approve(plan)
         scene.wait("it is sent", lambda: bool(scene.updates()), 30)
-        put(policy(pause=True))
+        put(roomy_policy(pause=True))
         scene.wait("it is held", lambda: scene.plan()["status"].get("reason") == "Suspended", 30)
         more, rest = scene.plan()["status"]["steps"][-2:]
         assert (more["phase"], rest.get("startedAt")) == ("Completed", None)
@@ -72,7 +68,7 @@ def test_a_pause_holds_a_plan_between_two_steps_and_lets_it_go_on(
         assert shown.splitlines()[0].split() == ["NAME", "SUMMARY", "PAUSED", "READY", "REASON", "AGE"]
         assert "paused, 0 approval rules" in shown
         assert world.condition("recoverypolicies", "default", "Paused")["status"] == "True"
-        put(policy(pause=False))
+        put(roomy_policy(pause=False))
         scene.wait("completed", lambda: scene.plan_is("Completed"), 30)
     finally:
         world.control_plane.kubectl("delete", "runbook", "in-two", "-n", NAMESPACE)
@@ -80,8 +76,8 @@ def test_a_pause_holds_a_plan_between_two_steps_and_lets_it_go_on(
 
 def test_the_operators_own_policy_pauses_every_namespace(scene: Scene, put: Callable[[Raw], None]) -> None:
     world = scene.world
-    put(policy())
-    put(policy(OPERATORS, pause=True))
+    put(roomy_policy())
+    put(roomy_policy(OPERATORS, pause=True))
     wait_for(
         lambda: world.condition("recoverypolicies", "default", "Paused").get("status") == "True",
         15,
@@ -113,16 +109,16 @@ def test_the_operators_own_policy_pauses_every_namespace(scene: Scene, put: Call
     ],
 )
 def test_s12_a_window_that_cannot_be_meant_is_refused(world: World, change: Raw, says: str) -> None:
-    body = json.dumps(policy(windows=[ALWAYS, CLOSED | change]))
+    body = json.dumps(roomy_policy(windows=[ALWAYS, CLOSED | change]))
     refused = world.control_plane.kubectl("create", "--dry-run=server", "-f", "-", input=body, check=False)
     assert refused.returncode != 0
     assert says in refused.stderr
 
 
-def test_s12_a_window_that_only_the_operator_can_judge_is_named_by_the_policy(
+def test_s12_a_window_that_only_the_operator_can_judge_is_named_by_the_roomy_policy(
     world: World, put: Callable[[Raw], None]
 ) -> None:
-    put(policy(windows=[ALWAYS, CLOSED | {"timeZone": "Mars/Olympus"}]))
+    put(roomy_policy(windows=[ALWAYS, CLOSED | {"timeZone": "Mars/Olympus"}]))
 
     def ready() -> Raw:
         found: Raw = world.condition("recoverypolicies", "default", "Ready")
