@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from bokgu.api.meta import Gate
-from bokgu.core.guards import coverage, deployment, parts, people, scaling, service, trouble
+from bokgu.core.guards import coverage, deployment, people, scaling, service, task_definition, tasks, trouble
 from bokgu.core.guards.facts import GuardFacts
 
 
@@ -47,7 +47,7 @@ LIVE_CHECKS: tuple[Check, ...] = (
     scaling.check_count_owner,
     scaling.check_count_in_range,
     scaling.check_scale_in_floor,
-    parts.check_others_well,
-    parts.check_copy_needed,
+    tasks.check_others_well,
+    task_definition.check_copy_needed,
 )
 """What the service itself must be asked; asked once it was read, or could not be."""
