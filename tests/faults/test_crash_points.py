@@ -1,4 +1,4 @@
-"""The operator dies, or is cut off, at every call that it makes: one effect, a true status, the same end."""
+"""The operator dies, or is cut off, at every write that it makes: one effect, a true status, the same end."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,7 +22,7 @@ Record = Callable[[str, object], None]
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", draw(SAMPLED, CASES_OF_SAMPLE, "cases"), ids=lambda case: case.name)
-def test_s10_killed_at_every_call(lanes: list[Lane], case: Case, record_property: Record) -> None:
+def test_s10_killed_at_every_write(lanes: list[Lane], case: Case, record_property: Record) -> None:
     def choose(points: Sequence[Point]) -> Sequence[Strike]:
         return [Killed(point) for point in draw(points, POINTS_OF_SAMPLE, f"{case.name} killed")]
 

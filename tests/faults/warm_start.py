@@ -29,6 +29,7 @@ class WarmProcess(Process):
         super().__init__(pid, log_path)
         self._warm = warm
         self._code: int | None = None
+        self._asking = threading.Lock()
 
     @property
     def exit_code(self) -> int | None:
@@ -39,8 +40,9 @@ class WarmProcess(Process):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for its end, and ask the warm process for the exit code."""
         ended = super().wait(timeout)
-        if ended and self._code is None:
-            self._code = self._warm.exit_code(self.pid)
+        with self._asking:  # It can be asked for once.
+            if ended and self._code is None:
+                self._code = self._warm.exit_code(self.pid)
         return ended
 
 
@@ -80,7 +82,10 @@ class WarmStart:
             assert self._process.stdout is not None
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
-            return int(self._process.stdout.readline())
+            answer = self._process.stdout.readline()
+            if not answer:
+                raise RuntimeError(f"the warm process has ended with {self._process.poll()}: see its output above")
+            return int(answer)
 
 
 def _serve() -> None:

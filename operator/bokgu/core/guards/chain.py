@@ -8,11 +8,12 @@ from bokgu.core.guards import (
     budget,
     coverage,
     deployment,
-    parts,
     people,
     protection,
     scaling,
     service,
+    task_definition,
+    tasks,
     trouble,
     windows,
 )
@@ -94,7 +95,7 @@ LIVE_CHECKS: tuple[Check, ...] = (
     scaling.check_count_owner,
     scaling.check_count_in_range,
     scaling.check_scale_in_floor,
-    parts.check_others_well,
-    parts.check_copy_needed,
+    tasks.check_others_well,
+    task_definition.check_copy_needed,
 )
 """What the service itself must be asked; asked once it was read, or could not be."""
