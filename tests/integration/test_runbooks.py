@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.test_docs import blocks
 from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, REGION, SURGE_LOAD, protected_service
 from tests.world.scene import Scene
 from tests.world.world import ROOT, Raw, World, wait_for
@@ -73,13 +72,6 @@ def test_the_built_in_runbooks_are_admitted_as_they_are(world: World) -> None:
         "create", "-f", "-", "-n", NAMESPACE, "--dry-run=server", "-o", "name", input=manifests
     )
     assert {line.rpartition("/")[2] for line in answer.stdout.split()} == names
-
-
-def test_the_manifests_of_the_documentation_are_admitted(world: World) -> None:
-    found = blocks(ROOT / "docs/runbooks.md", "yaml")
-    assert len(found) == 3
-    for manifest in found:
-        world.control_plane.kubectl("create", "-f", "-", "--dry-run=server", input=manifest)
 
 
 @pytest.mark.parametrize(
