@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -110,6 +111,7 @@ def test_s7_a_storm_is_told_once_and_stops_what_is_new(
     world: World, new_scene: Callable[..., Scene], put_policy: Callable[..., None]
 ) -> None:
     scenes = [new_scene(), new_scene(), new_scene()]
+    wait_for(lambda: not opened_since(world, timedelta(seconds=25)), 40, lambda: "incidents of other tests are new")
     put_policy(storm={"threshold": 2, "window": "20s", "cooldown": "1s"})
     for scene in scenes:
         surge(scene)
@@ -127,6 +129,12 @@ def test_s7_a_storm_is_told_once_and_stops_what_is_new(
     assert listed.stdout.split().count("StormBegan") == 1
     for scene in scenes:
         calm(scene)
+
+
+def opened_since(world: World, age: timedelta) -> list[Raw]:
+    """The incidents that are younger than that."""
+    since = (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [i for i in world.all("incidents") if i["metadata"]["creationTimestamp"] > since]
 
 
 def _reason(scene: Scene) -> str | None:

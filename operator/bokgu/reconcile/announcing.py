@@ -57,8 +57,10 @@ async def announce_storm(context: Context, namespace: str, storm: Storm) -> None
     note = (
         f"{storm.incidents} incidents at once: nothing new is planned or begun until it has been quiet. Look for what"
     )
-    if await _announce(context, about, Announcement(STORM_BEGAN, f"{note} is wrong with all of them", warning=True)):
-        context.storms_told[namespace] = storm.since
+    context.storms_told[namespace] = storm.since  # Before it is told: hundreds of passes meet it at once.
+    told = await _announce(context, about, Announcement(STORM_BEGAN, f"{note} is wrong with all of them", warning=True))
+    if not told:
+        context.storms_told.pop(namespace, None)
 
 
 async def _announce(context: Context, about: Resource, announcement: Announcement) -> bool:

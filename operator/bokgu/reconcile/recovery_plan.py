@@ -233,7 +233,8 @@ def _count(old: RecoveryPlanStatus, new: RecoveryPlanStatus, plan: RecoveryPlan)
     if new.phase.terminal and not old.phase.terminal:
         PLANS_FINISHED.labels(new.phase).inc()
     over = {OperationPhase.COMPLETED, OperationPhase.FAILED, OperationPhase.SKIPPED}
-    before: tuple[StepStatus | None, ...] = old.steps or tuple(None for _ in new.steps)
+    # A status without them, or with another number of them, is made anew.
+    before: tuple[StepStatus | None, ...] = old.steps if len(old.steps) == len(new.steps) else (None,) * len(new.steps)
     for spec, was, now in zip(plan.spec.steps, before, new.steps, strict=True):
         if now.phase in over and (was is None or was.phase not in over):
             STEPS_FINISHED.labels(spec.action, "forward", now.phase).inc()

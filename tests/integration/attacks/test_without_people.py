@@ -82,7 +82,7 @@ def lenient(world: World, auto_scenes: list[Scene]) -> Iterator[World]:
     world.start_operator(LENIENT)
     yield world
     world.stop_operator()
-    world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", NAMESPACE, "--ignore-not-found")
+    world.apply(policy())
     for scene in auto_scenes:
         detector = f"{scene.service}-errors"
         world.control_plane.kubectl("delete", "detector", detector, "-n", NAMESPACE, "--wait=false")
@@ -161,6 +161,7 @@ def test_s7_plans_start_by_themselves_within_the_budget_of_an_hour_across_restar
     two.wait("it starts within the greater budget", two.updates, 20)
     world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", NAMESPACE)
     two.wait("completed without the policy", lambda: two.plan_is("Completed"), 40)
+    world.apply(policy())
     assert len(two.updates()) == 1
     assert wait_plan(two, "claims-the-cause", "Cancelled", "AwaitingApproval")
     assert lenient.updates(auto_scenes[0].service) == []
