@@ -3,17 +3,18 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.faults.proxy import Call, Moment
 
 
 @dataclass(frozen=True)
 class Point:
-    """A write: the `nth` one of that name that is about the service, before it is passed on or after it had its effect.
+    """A write: the `nth` one of that name that is about the service, after it had its effect; to AWS, also before it is
+    passed on.
 
-    Reads are no points of their own. They change nothing, so that who dies at one leaves the same world as who dies
-    between the writes around it: after the one before, and later, before the next.
+    Other calls are no points of their own, since who dies there leaves a world that is tried already. A read changes
+    nothing. Before a write, the world is that of the write before it.
     """
 
     name: str
@@ -48,7 +49,8 @@ class Finder:
         if not call.writes or not self._concerns(call):
             return ()
         self._writes[call.name] += 1
-        return [Point(call.name, self._writes[call.name], moment) for moment in Moment]
+        after = Point(call.name, self._writes[call.name], Moment.AFTER)
+        return [replace(after, moment=Moment.BEFORE), after] if after.of_aws else [after]
 
 
 def find_points(calls: Sequence[Call], concerns: Callable[[Call], bool]) -> list[Point]:
