@@ -461,12 +461,13 @@ def test_s1_nothing_starts_by_itself_where_configuration_does_not_name_the_names
         with objects(world, policy(auto=[auto], maxAutoPerHour=60)):
             said_so = "BOKGU_AUTO_NAMESPACES"
             besieged.wait("said so", lambda: said_so in gate(besieged.plan(), "Approved")["message"], 15)
+
+            def ready() -> tuple[str, str]:
+                found = world.condition("recoverypolicies", "default", "Ready")
+                return found.get("status", ""), found.get("reason", "")
+
             # Plan and policy get passes of their own: either may be told first.
-            besieged.wait(
-                "the policy is looked at", lambda: world.condition("recoverypolicies", "default", "Ready"), 15
-            )
-            ready = world.condition("recoverypolicies", "default", "Ready")
-            assert (ready["status"], ready["reason"]) == ("False", "AutoNotEnabled")
+            besieged.wait("the policy says so", lambda: ready() == ("False", "AutoNotEnabled"), 15)
             assert untouched(besieged)
     finally:
         patch(world, "protectedservice", besieged.service, {"spec": {"mode": "Approve"}})
