@@ -13,6 +13,7 @@ from bokgu.api.protected_service import Recovery
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.core.guards.chain import NAMESPACE_CHECKS, evaluate_gates, evaluate_namespace_gates, first_blocking
 from bokgu.core.load import Load, measure_load
+from bokgu.core.recovery_policy import count_budget_left
 from bokgu.core.storm import Storm
 from bokgu.core.surroundings import Surroundings
 from tests import gates_page
@@ -22,6 +23,7 @@ from tests.unit.test_guards import guard_facts
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 STORM = Storm(since=NOW - MINUTE, incidents=7, until=None)
 BREAKER = OpenBreaker(opened_at=NOW - HOUR, plans=("plan-8", "plan-9"))
+FREEZE = {"name": "freeze", "kind": "Deny", "schedule": "* * * * *", "duration": "1h"}
 TEN = {f"service-{n}": "production" for n in range(9)} | {"api": "production"}
 
 
@@ -43,6 +45,26 @@ def closed(around: Surroundings, **fields: Any) -> Gate | None:
 
 def names(gate: Gate | None) -> tuple[str, str | None] | None:
     return (gate.name, gate.reason) if gate else None
+
+
+@pytest.mark.parametrize(
+    ("around", "spec", "paused", "left"),
+    [
+        (Surroundings(), {}, False, 3),
+        (Surroundings(load=Load(TEN, {"plan-8": "service-1", "plan-9": "service-2"})), {}, False, 1),
+        (Surroundings(load=Load(TEN, {f"plan-{n}": f"service-{n}" for n in range(4)})), {}, False, 0),
+        (Surroundings(), {}, True, 0),
+        (Surroundings(storm=STORM), {}, False, 0),
+        (Surroundings(namespace_breaker=BREAKER), {}, False, 0),
+        (Surroundings(service_breaker=BREAKER), {}, False, 3),
+        (Surroundings(), {"windows": [FREEZE]}, False, 0),
+    ],
+)
+def test_s7_the_budget_that_is_left_is_none_while_everything_is_held(
+    around: Surroundings, spec: dict[str, Any], paused: bool, left: int
+) -> None:
+    three = policy(budget={"maxConcurrent": 3}, **spec)
+    assert count_budget_left(three, around, paused=paused, now=NOW) == left
 
 
 ROOMY = policy(budget={"maxConcurrent": 10, "maxUnavailablePercent": 10})

@@ -254,7 +254,10 @@ class RecoveryPolicyStatus(ApiModel):
         description="Plans that started without people, oldest first: those of the last hour and those that still run.",
     )
     budget_left: int | None = Field(
-        default=None, ge=0, description="How many more recoveries may begin now, by spec.budget.maxConcurrent."
+        default=None,
+        ge=0,
+        description="How many more recoveries may begin now, by spec.budget.maxConcurrent; 0 in a pause or a storm,"
+        " outside of change windows, and while the breaker is open.",
     )
     storm_since: Timestamp | None = Field(
         default=None, description="Since when there is a storm; absent: there is none."

@@ -1,11 +1,13 @@
 """A RecoveryPolicy in a few words, what in it can never hold, and whom it pauses."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from bokgu.api.fields import bounded
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.core.approval.auto import NOT_ENABLED
-from bokgu.core.windows import find_unreadable
+from bokgu.core.surroundings import Surroundings
+from bokgu.core.windows import find_unreadable, judge_windows
 
 WINDOW_UNREADABLE = "WindowUnreadable"
 """Reason of a policy, and of the gate, where a change window cannot be read."""
@@ -42,6 +44,14 @@ def _find_pause(reading: PolicyReading, whose: str) -> str | None:
     if policy is None or not policy.spec.pause:
         return None
     return f"spec.pause of RecoveryPolicy {policy.metadata.namespace}/{policy.metadata.name}{whose}"
+
+
+def count_budget_left(policy: RecoveryPolicy, around: Surroundings, *, paused: bool, now: datetime) -> int:
+    """How many more recoveries may begin now: none while anything holds all of them."""
+    held = paused or around.storm is not None or around.namespace_breaker is not None
+    if held or not judge_windows(policy.spec.windows, now).open:
+        return 0
+    return max(0, policy.spec.budget.max_concurrent - len(around.load.recovering))
 
 
 def summarise_policy(policy: RecoveryPolicy) -> str:

@@ -7,7 +7,7 @@ from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy, RecoveryPolicyStatus
 from bokgu.core.approval.auto import recent_starts
-from bokgu.core.recovery_policy import find_problem, list_pauses, summarise_policy
+from bokgu.core.recovery_policy import count_budget_left, find_problem, list_pauses, summarise_policy
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.surroundings import look_around_plan
@@ -50,7 +50,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     )
     status = RecoveryPolicyStatus(
         observed_generation=policy.metadata.generation,
-        budget_left=max(0, policy.spec.budget.max_concurrent - len(around.load.recovering)),
+        budget_left=count_budget_left(policy, around, paused=bool(pauses), now=now),
         storm_since=around.storm.since if around.storm else None,
         breaker=around.namespace_breaker,
         breaker_reset_at=around.namespace_reset_at,
