@@ -32,7 +32,9 @@ AUTO_APPROVALS = Counter(
     "bokgu_auto_approvals", "Plans that a RecoveryPolicy let start without people.", registry=REGISTRY
 )
 EMERGENCY_OVERRIDES = Counter(
-    "bokgu_emergency_overrides", "Plans whose approvals an emergency role stood in for.", registry=REGISTRY
+    "bokgu_emergency_overrides",
+    "Plans that an emergency role approved alone, or let through closed change windows.",
+    registry=REGISTRY,
 )
 EVENTS_FAILED = Counter(
     "bokgu_kubernetes_events_failed", "Kubernetes Events that could not be created.", registry=REGISTRY

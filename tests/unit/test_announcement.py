@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bokgu.api.meta import Gate
 from bokgu.api.recovery_plan import RecoveryPlanStatus
 from bokgu.core.announcement import announce_approvals, announce_block
 from bokgu.core.approval.statement import approval_request
@@ -40,6 +41,21 @@ WAITING = standing(False, request="kind: PlanApproval")
 )
 def test_transitions_are_told_once(old: RecoveryPlanStatus, new: RecoveryPlanStatus, told: list[Any]) -> None:
     assert [(a.reason, a.warning) for a in announce_approvals(old, new)] == told
+
+
+OVERRIDDEN_GATE = {"name": "WindowOpen", "passed": True, "reason": "EmergencyOverride", "value": "Deny window freeze"}
+
+
+def test_a_window_that_an_emergency_role_opens_is_told_once() -> None:
+    def override(status: RecoveryPlanStatus) -> RecoveryPlanStatus:
+        return status.model_copy(update={"gates": (Gate.model_validate(OVERRIDDEN_GATE),)})
+
+    approved, alone = standing(True, "Approved"), standing(True, "EmergencyOverride")
+    (told,) = announce_approvals(approved, override(approved))
+    assert (told.reason, told.note, told.warning) == ("EmergencyOverride", "WindowOpen: Deny window freeze", True)
+    assert announce_approvals(override(approved), override(approved)) == ()
+    # One Event where the same person has approved it alone.
+    assert len(announce_approvals(WAITING, override(alone))) == 1
 
 
 def test_the_request_is_the_manifest_and_fits_into_an_event() -> None:

@@ -80,7 +80,9 @@ def test_the_emergency_role_opens_them_and_the_gate_says_so(windows: list[Raw]) 
     opened = gate(*windows, tally=OVERRIDDEN)
     assert opened.passed
     assert "overridden by carol@example.com as incident_commander" in (opened.value or "")
+    assert opened.reason == "EmergencyOverride"
     assert "overridden" not in (gate(WORK, tally=OVERRIDDEN).value or "")
+    assert gate(WORK, tally=OVERRIDDEN).reason is None
 
 
 @pytest.mark.parametrize("said", [APPROVED, OVERRIDDEN])

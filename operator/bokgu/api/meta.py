@@ -187,7 +187,8 @@ class Gate(ApiModel):
     name: Annotated[str, StringConstraints(max_length=63)] = Field(description="Name of the guard.")
     passed: bool = Field(description="Whether the guard lets the work go on.")
     reason: Annotated[str, StringConstraints(max_length=63)] | None = Field(
-        default=None, description="Why it blocks, in one CamelCase word."
+        default=None,
+        description="Why it blocks, in one CamelCase word; EmergencyOverride where a person let a closed one through.",
     )
     value: Line | None = Field(default=None, description="What was found.")
     limit: Line | None = Field(default=None, description="What is allowed.")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bokgu.api.meta import find_condition, is_true
+from bokgu.api.meta import Gate, find_condition, is_true
 from bokgu.api.recovery_plan import RecoveryPlanStatus
 from bokgu.core.approval.tally import EMERGENCY_OVERRIDE
 from bokgu.core.proof import awaits_confirmation
@@ -33,6 +33,9 @@ def announce_approvals(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> tupl
     before = find_condition(old.conditions, APPROVED)
     if said and now and (not was or (before and before.reason != said.reason)):
         found.append(Announcement(said.reason, said.message, warning=said.reason == EMERGENCY_OVERRIDE))
+    override = _find_override(new)
+    if override and not _find_override(old) and not (said and said.reason == EMERGENCY_OVERRIDE):
+        found.append(Announcement(EMERGENCY_OVERRIDE, f"{override.name}: {override.value}", warning=True))
     if said and was and not now:
         found.append(Announcement("ApprovalWithdrawn", said.message, warning=True))
     return tuple(found)
@@ -47,6 +50,11 @@ def announce_block(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> Announce
     if before and was_held and not held and not new.phase.terminal:
         return Announcement("Unblocked", f"{before.reason} holds it no more")
     return None
+
+
+def _find_override(status: RecoveryPlanStatus) -> Gate | None:
+    """The closed gate that a person lets the plan through."""
+    return next((gate for gate in status.gates if gate.passed and gate.reason == EMERGENCY_OVERRIDE), None)
 
 
 def _find_waiting(status: RecoveryPlanStatus) -> str | None:

@@ -7,7 +7,7 @@ from bokgu.api.meta import Gate
 from bokgu.api.recovery_plan import CountedApproval
 from bokgu.api.recovery_policy import ChangeWindow
 from bokgu.api.vocabulary import WindowKind
-from bokgu.core.approval.tally import Tally
+from bokgu.core.approval.tally import EMERGENCY_OVERRIDE, Tally
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
 from bokgu.core.recovery_policy import WINDOW_UNREADABLE, Policies
@@ -30,7 +30,7 @@ def check_window_open(facts: GuardFacts) -> Gate:
     override = None if verdict.open else facts.tally.emergency
     if override is not None:
         value = f"{value}, overridden by {override.approver} as {override.role}"
-    return build_gate(
+    gate = build_gate(
         WINDOW_OPEN,
         WINDOW_UNREADABLE if verdict.problem else "WindowClosed",
         verdict.open or override is not None,
@@ -39,6 +39,7 @@ def check_window_open(facts: GuardFacts) -> Gate:
         message=_explain(verdict),
         blocked_until=verdict.until,
     )
+    return gate.model_copy(update={"reason": EMERGENCY_OVERRIDE}) if override else gate
 
 
 def find_override(policies: Policies, tally: Tally, now: datetime) -> CountedApproval | None:
