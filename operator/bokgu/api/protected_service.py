@@ -525,6 +525,8 @@ class ProtectedService(Resource):
         {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Region", "type": "string", "jsonPath": ".spec.region", "priority": 1},
+        {"name": "Dry-Run", "type": "boolean", "jsonPath": ".spec.dryRun", "priority": 1},
+        {"name": "Breaker-Open", "type": "date", "jsonPath": ".status.breaker.openedAt", "priority": 1},
         {
             "name": "Reason",
             "type": "string",
