@@ -61,7 +61,15 @@ def test_what_people_stopped_or_the_world_overtook_is_no_failure(outcome: str | 
 @pytest.mark.parametrize("reason", ["Rejected", "Deleted", "BlockedTooLong", "ForeignChange", "ApprovalWithdrawn"])
 def test_what_people_held_or_the_world_overtook_says_nothing(reason: str) -> None:
     assert not has_failed(recovery(0, "RolledBack", reason=reason))
+    assert not has_failed(recovery(0, "Failed", reason=reason))
     assert has_failed(recovery(0, "RolledBack", reason="VerificationFailed"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"), [("Failed", "RolledBackByEcs"), ("RollbackFailed", "ForeignChange"), ("Failed", "Timeout")]
+)
+def test_what_ecs_gave_up_or_nobody_could_take_back_has_failed(outcome: str, reason: str) -> None:
+    assert has_failed(recovery(0, outcome, reason=reason))
 
 
 def test_a_recovery_whose_trouble_came_back_is_one() -> None:

@@ -517,6 +517,20 @@ def test_s4_a_foreign_change_during_verification_is_left_alone(step: dict[str, o
     assert (len(world.sent), world.ecs.desired_count) == (1, 8)
 
 
+@pytest.mark.parametrize("step", [restart(), roll_back(onFailure="Continue")])
+def test_s4_a_deployment_that_ecs_gives_up_is_a_failure_with_its_name_and_is_not_undone(
+    step: dict[str, object],
+) -> None:
+    world = running(step)
+    world.until_sent()
+    world.now += MINUTE
+    world.give_up("ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1.")
+    world.until(*TERMINAL)
+    assert (world.status.phase, world.status.reason) == (PlanPhase.FAILED, "RolledBackByEcs")
+    assert "circuit breaker" in (world.status.steps[0].output or "")
+    assert (len(world.sent), world.status.steps[0].rollback) == (1, None)
+
+
 def test_s4_a_foreign_change_before_the_undo_is_not_undone() -> None:
     world = verifying(roll_back(validation=VALIDATION))
     world.error_rate = 0.5

@@ -7,11 +7,12 @@ from bokgu.api.incident import Incident
 from bokgu.api.protected_service import MOST_RECOVERIES, Recovery
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import PlanPhase
+from bokgu.core.writes.write import FOREIGN_CHANGE
 
-_FAILED = frozenset({PlanPhase.FAILED, PlanPhase.ROLLED_BACK, PlanPhase.ROLLBACK_FAILED})
+_FAILED = frozenset({PlanPhase.FAILED, PlanPhase.ROLLED_BACK})
 
 _OVERTAKEN = frozenset(
-    {"ApprovalWithdrawn", "BlockedTooLong", "Deleted", "ForeignChange", "PreconditionChanged", "Rejected"}
+    {"ApprovalWithdrawn", "BlockedTooLong", "Deleted", FOREIGN_CHANGE, "PreconditionChanged", "Rejected"}
 )
 """Reasons of a recovery that people stopped or held, or that the world overtook: of what it would have done it says
 nothing."""
@@ -44,5 +45,6 @@ def _read(plan: RecoveryPlan, started_at: datetime) -> Recovery:
 
 def has_failed(recovery: Recovery) -> bool:
     """Whether it did not recover the service: it failed, was taken back, or completed and the trouble came back. One
-    that people stopped, or that the world overtook, says nothing."""
-    return (recovery.outcome in _FAILED and recovery.reason not in _OVERTAKEN) or recovery.ineffective
+    that people stopped, or that the world overtook, says nothing; one that could not be taken back failed, whyever."""
+    failed = recovery.outcome in _FAILED and recovery.reason not in _OVERTAKEN
+    return failed or recovery.outcome is PlanPhase.ROLLBACK_FAILED or recovery.ineffective
