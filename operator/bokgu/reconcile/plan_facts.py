@@ -35,7 +35,7 @@ from bokgu.reconcile.context import Context
 from bokgu.reconcile.live_state import fetch_live_state
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.surroundings import look_around_plan
-from bokgu.reconcile.targets import find_elder
+from bokgu.reconcile.targets import find_at_work, find_elder
 from bokgu.reconcile.watches import find_measured
 
 log = structlog.get_logger()
@@ -114,7 +114,7 @@ async def _judge(
         measurement=None,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=_refused(context, plan, target) if target else None,
-        at_work=find_at_work(context, plan),
+        at_work=find_at_work(context, plan, target),
         policies=policies,
         unsent=_sendable(context),
         known_since=context.started_at,
@@ -147,13 +147,6 @@ def _refused(context: Context, plan: RecoveryPlan, target: Target) -> str | None
 def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:
     """The incident that the plan is bound to; another one of its name is not it."""
     return incident if incident is not None and incident.metadata.uid == plan.spec.incident_ref.uid else None
-
-
-def find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
-    """Another plan of the service that has begun and is not over: the lock may have gone with its object."""
-    others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
-    at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
-    return next((o.metadata.name for o in at_work if o.metadata.uid != plan.metadata.uid), None)
 
 
 def find_troubles(context: Context, plan: RecoveryPlan) -> tuple[Trouble, ...]:
