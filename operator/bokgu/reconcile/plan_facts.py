@@ -24,6 +24,7 @@ from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.dry_run import find_dry_run
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
+from bokgu.core.guards.protection import has_written
 from bokgu.core.operation import find_verified, in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing, guard_facts
 from bokgu.core.recovery_policy import Policies
@@ -63,7 +64,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
     policies = await read_policies(context, namespace)
     facts = await judge(live=False)
-    if not (running or facts.tally.approved) or _is_held(plan, facts):
+    if not running and (not facts.tally.approved or _is_held(plan, facts)):
         return facts
     # An undo rests on the approvals of the intent that it undoes: nothing that is asked here may hold it up (S1).
     if not in_flight(plan) and plan.status.phase is not PlanPhase.ROLLING_BACK:
@@ -72,7 +73,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         policies = await read_policies(context, namespace, live=True)
         facts = await judge(live=True)
     target = plan.status.target or (protected.spec.target if protected else None)
-    if target is None or not (running or facts.tally.approved) or _is_held(plan, facts):
+    if target is None or (not running and (not facts.tally.approved or _is_held(plan, facts))):
         return facts
     try:
         measurement = await _measure(context, plan, target)
@@ -101,7 +102,7 @@ async def _judge(
     tally = await tally_plan(context, plan, digest, incident=bound, protected=protected, policy=policies.own, live=live)
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
-    begins = tally.approved and plan.status.started_at is None
+    begins = tally.approved and not has_written(plan.status)
     return PlanFacts(
         now=context.clock(),
         cluster_id=context.cluster_id,
