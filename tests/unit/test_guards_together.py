@@ -10,9 +10,9 @@ from bokgu.core.guards.chain import CHECKS, LIVE_CHECKS, NAMESPACE_CHECKS, evalu
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.load import Load
 from bokgu.core.surroundings import Surroundings
-from tests.unit.facts import NOW, plan, policies, protected_service, service, tally
+from tests.unit.facts import MINUTE, NOW, plan, policies, protected_service, service, tally
 from tests.unit.test_budget import BREAKER, FREEZE, ROOMY, STORM, TEN, WRITTEN, policy, recovery
-from tests.unit.test_guards import CORRUPTED, MINUTE, TROUBLED, guard_facts
+from tests.unit.test_guards import CORRUPTED, TROUBLED, guard_facts
 
 CLOSED: dict[str, dict[str, Any]] = {
     "RoleAllowed": {"role_refused": "namespace shop may not assume it"},
