@@ -40,7 +40,6 @@ def put_policy(world: World) -> Iterator[Callable[..., None]]:
         world.apply(roomy_policy(**spec))
 
     yield apply
-    world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", NAMESPACE, "--ignore-not-found")
     world.apply(roomy_policy())
 
 

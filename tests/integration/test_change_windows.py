@@ -20,10 +20,9 @@ ALWAYS = {"name": "always", "kind": "Allow", "schedule": "*/5 * * * *", "duratio
 
 @pytest.fixture
 def put(world: World) -> Iterator[Callable[[Raw], None]]:
-    """Applies a RecoveryPolicy; after the test all of them go, and that of the world comes back."""
+    """Applies a RecoveryPolicy; after the test that of the operator goes, and that of the world comes back."""
     yield world.apply
-    for namespace in (NAMESPACE, OPERATORS):
-        world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", namespace, "--ignore-not-found")
+    world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", OPERATORS, "--ignore-not-found")
     world.apply(roomy_policy())
 
 

@@ -43,6 +43,8 @@ def test_s7_a_storm_leads_to_one_alert_and_to_no_more_recoveries_than_the_budget
             kube.put(world.alice.approve(plan, "system_admin"))
             kube.put(world.bob.approve(plan, "service_owner"))
         wait("recoveryplans", FIRST, lambda plan: "startedAt" in plan["status"] or held(plan, "BudgetUsedUp"), 30)
+        # What has written nothing yet when the storm comes is held, too.
+        wait_for(lambda: sum(len(world.updates(name)) for name in SERVICES[:FIRST]) == BUDGET, 30, lambda: "no writes")
 
         for name in SERVICES[FIRST:]:
             world.simulator.set_load(CLUSTER, name, SURGE_LOAD)

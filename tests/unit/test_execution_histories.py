@@ -230,7 +230,8 @@ class Histories(RuleBasedStateMachine):
             assert planned or primary in ours, "S4: nothing is done on top of somebody else's deployment"
         if step.confirmation:
             assert was
-            assert was.confirmation or (awaits_confirmation(was) and step.name in world.tally.confirmed)
+            # People confirm what awaits it; it may have fallen back since, and be complete again.
+            assert was.confirmation or step.name in world.tally.confirmed
         undo = step.rollback
         if undo and self._is_new(undo.intent, was.rollback.intent if was and was.rollback else None):
             assert undo.intent

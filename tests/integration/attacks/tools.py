@@ -119,13 +119,16 @@ def reason_of(scene: Scene, manifest: Raw, user: Path | None = None, *, person: 
 
 @contextmanager
 def objects(world: World, *manifests: Raw) -> Iterator[None]:
-    """Objects that are there for as long as the block runs."""
+    """Objects that are there for as long as the block runs. The RecoveryPolicy is never gone: its defaults are closed,
+    and hold what other tests have left behind."""
     try:
         world.apply(*manifests)
         yield
     finally:
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
-        world.control_plane.kubectl("delete", "-f", "-", "--ignore-not-found", "--timeout=20s", input=text)
+        items = [manifest for manifest in manifests if manifest["kind"] != "RecoveryPolicy"]
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        if items:
+            world.control_plane.kubectl("delete", "-f", "-", "--ignore-not-found", "--timeout=20s", input=text)
         world.apply(roomy_policy())
 
 
