@@ -183,6 +183,10 @@ class Histories(RuleBasedStateMachine):
 
     def step(self) -> Outcome:
         world = self.world
+        # One that is older than what it confirms does not count: the step fell back, and waits anew.
+        waiting = {s.name for s in world.status.steps if awaits_confirmation(s)}
+        confirmed = {name: by for name, by in world.tally.confirmed.items() if name in waiting}
+        world.tally = replace(world.tally, confirmed=confirmed)
         before, service, tally_then = world.plan, world.visible(), world.tally
         sendable, lock = frozenset(world.unsent), world.protected.status.active_plan
         outcome = world.do()
@@ -230,8 +234,7 @@ class Histories(RuleBasedStateMachine):
             assert planned or primary in ours, "S4: nothing is done on top of somebody else's deployment"
         if step.confirmation:
             assert was
-            # People confirm what awaits it; it may have fallen back since, and be complete again.
-            assert was.confirmation or step.name in world.tally.confirmed
+            assert was.confirmation or (awaits_confirmation(was) and step.name in world.tally.confirmed)
         undo = step.rollback
         if undo and self._is_new(undo.intent, was.rollback.intent if was and was.rollback else None):
             assert undo.intent

@@ -159,6 +159,11 @@ class Resource(ApiModel):
         return (self.plural, self.metadata.namespace, self.metadata.name)
 
 
+def name_ecs_service(cluster: str, service: str) -> str:
+    """`cluster/service`, both by name, whether the cluster is given by name or ARN."""
+    return f"{cluster.rpartition('/')[2]}/{service}"
+
+
 class Target(ApiModel):
     """Where an ECS service lives."""
 
@@ -170,7 +175,7 @@ class Target(ApiModel):
     @property
     def scaling_resource(self) -> str:
         """Id of the service as a scalable target (Application Auto Scaling, API_RegisterScalableTarget, ResourceId)."""
-        return f"service/{self.cluster.rpartition('/')[2]}/{self.service}"
+        return f"service/{name_ecs_service(self.cluster, self.service)}"
 
 
 class TimelineEntry(ApiModel):

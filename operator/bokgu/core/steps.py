@@ -21,6 +21,7 @@ from bokgu.core.dry_run import DRY_RUN, describe_unknown, describe_unsent, is_re
 from bokgu.core.giving_back import find_raised
 from bokgu.core.guards.chain import first_blocking, look_again
 from bokgu.core.guards.people import SUSPENDED, list_holders
+from bokgu.core.guards.protection import has_written
 from bokgu.core.guards.windows import find_override
 from bokgu.core.operation import Move, Op, fail, follow_operation, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, ask_guards, finish, with_step, without_closed
@@ -267,7 +268,7 @@ _OVERTAKEN = ("IncidentGone", "IncidentResolved", "Expired")
 
 def _overtaken(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> str | None:
     """Why the first write of a plan comes too late, one of the above: steps before it may have waited for long."""
-    if any(s.intent for s in status.steps):
+    if has_written(status):
         return None
     if facts.incident is None or facts.incident.status.phase is IncidentPhase.RESOLVED:
         return "IncidentGone" if facts.incident is None else "IncidentResolved"

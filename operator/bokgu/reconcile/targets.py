@@ -1,7 +1,7 @@
 """Which ProtectedServices, and which plans, are about the same ECS service."""
 
 from bokgu.api.fields import format_timestamp
-from bokgu.api.meta import Target
+from bokgu.api.meta import Target, name_ecs_service
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.reconcile.context import Context
@@ -17,7 +17,7 @@ def find_elder(context: Context, protected: ProtectedService) -> ProtectedServic
     if not _protects(context, protected):
         return None
     target = protected.spec.target
-    others = context.find_related(ProtectedService, target.region, _place(target))
+    others = context.find_related(ProtectedService, target.region, name_ecs_service(target.cluster, target.service))
     elders = (
         o
         for o in others
@@ -31,7 +31,7 @@ def find_at_work(context: Context, plan: RecoveryPlan, target: Target | None) ->
     object, or stand in one of another name (S5)."""
     others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
     if target:
-        there = context.find_related(RecoveryPlan, target.region, _place(target))
+        there = context.find_related(RecoveryPlan, target.region, name_ecs_service(target.cluster, target.service))
         others += [o for o in there if o.status.target and _same_account(o.status.target, target)]
     at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
     return next((_name(o, plan) for o in at_work if o.metadata.uid != plan.metadata.uid), None)
@@ -40,10 +40,6 @@ def find_at_work(context: Context, plan: RecoveryPlan, target: Target | None) ->
 def _name(other: RecoveryPlan, plan: RecoveryPlan) -> str:
     here = other.metadata.namespace == plan.metadata.namespace
     return other.metadata.name if here else f"{other.metadata.namespace}/{other.metadata.name}"
-
-
-def _place(target: Target) -> str:
-    return f"{target.cluster.rpartition('/')[2]}/{target.service}"
 
 
 def _protects(context: Context, one: ProtectedService) -> bool:

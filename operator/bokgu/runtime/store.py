@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bokgu.api.meta import name_ecs_service
+
 Key = tuple[str, str, str]
 Raw = dict[str, Any]
 
@@ -95,15 +97,13 @@ class Store:
 def _references(plural: str, body: Raw) -> list[Key]:
     spec = body.get("spec") or {}
     if plural == "protectedservices":
-        return [(plural, spec["region"], _place(spec["ecs"]))]
+        return [(plural, spec["region"], name_ecs_service(spec["ecs"]["cluster"], spec["ecs"]["service"]))]
     names = (spec.get(field, {}).get("name") for field in _REFERENCES.get(plural, ()))
     found = [(plural, body["metadata"]["namespace"], name) for name in names if name]
     target = (body.get("status") or {}).get("target") if plural == "recoveryplans" else None
-    return [*found, (plural, target["region"], _place(target))] if target else found
-
-
-def _place(ecs: Mapping[str, Any]) -> str:
-    return f"{ecs['cluster'].rpartition('/')[2]}/{ecs['service']}"
+    if target:
+        found.append((plural, target["region"], name_ecs_service(target["cluster"], target["service"])))
+    return found
 
 
 def _version(body: Raw) -> int:

@@ -8,7 +8,7 @@ load balancers, platform version and capacity providers as the bad deployment se
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bokgu.api.meta import Target
+from bokgu.api.meta import Target, name_ecs_service
 from bokgu.api.observed import DescribedDeployment, ServiceRevision
 from bokgu.api.recovery_plan import Intent, Step
 from bokgu.core.actions.action import Asked
@@ -49,7 +49,7 @@ class Rollback:
 def _check_shown(step: Step, wanted: str, live: LiveState, target: Target) -> None:
     """What people have read is what is restored: a revision of this service, with the task definition that is named
     beside it. Raises ValueError."""
-    path = f":service-revision/{target.cluster.rpartition('/')[2]}/{target.service}/"
+    path = f":service-revision/{name_ecs_service(target.cluster, target.service)}/"
     if path not in wanted:
         raise ValueError(f"{wanted} is no service revision of {target.service}")
     shown, found = step.parameters.task_definition if step.parameters else None, live.revisions.get(wanted)
