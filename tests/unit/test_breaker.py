@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bokgu.api.meta import OpenBreaker
@@ -193,7 +193,15 @@ def test_the_latest_are_kept() -> None:
     assert kept[0].started_at == NOW + (2 * MOST_RECOVERIES - 1) * HOUR
 
 
-@given(st.lists(st.sampled_from(["Failed", "RolledBack", "Completed", "Cancelled", "Expired"]), max_size=150))
+@given(
+    st.lists(
+        st.sampled_from(["Failed", "RolledBack", "Completed", "Cancelled", "Expired"]),
+        min_size=MOST_RECOVERIES,
+        max_size=3 * MOST_RECOVERIES,
+    )
+)
+@example(["Failed", *["Completed"] * 2 * MOST_RECOVERIES])
+@example([*["Failed"] * MOST_RECOVERIES, *["Cancelled"] * 2 * MOST_RECOVERIES])
 def test_s7_nothing_harmless_pushes_out_what_the_breaker_counts(outcomes: list[str]) -> None:
     """One after the other, as plans begin and go."""
     kept: tuple[Recovery, ...] = ()
