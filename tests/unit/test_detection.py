@@ -257,7 +257,10 @@ def test_short_and_long_periods_give_the_same_decisions(
             },
         )
         now = NOW + timedelta(seconds=offset * period)
-        return evaluate_condition(one, one.conditions[0], errors(*rates, period=period), was_firing=was_firing, now=now)
+        series = errors(*rates, period=period)
+        found = evaluate_condition(one, one.conditions[0], series, was_firing=was_firing, now=now)
+        # When it began is a moment: so many periods ago.
+        return replace(found, begun=found.begun and NOW - (now - found.begun) / period)
 
     assert decide(seconds) == decide(60)
 

@@ -8,3 +8,6 @@ class UnaskedAws:
 
     def with_grant(self, _grant: Any) -> Self:
         return self
+
+    def counting(self, _count: Any) -> Self:
+        return self

@@ -10,7 +10,7 @@ import structlog
 from bokgu.api.history import HistoryError
 from bokgu.api.observed import AwsError
 from bokgu.kube.client import KubeError
-from bokgu.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS
+from bokgu.metrics.passes import RECONCILE_ERRORS, RECONCILE_SECONDS
 from bokgu.reconcile import (
     detector,
     event_look,
