@@ -49,9 +49,9 @@ def count_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanStatus) ->
 
 def _count_steps(plan: RecoveryPlan, new: RecoveryPlanStatus, exemplar: Exemplar) -> None:
     old = plan.status.steps
-    # A status without them, or with another number of them, is made anew.
+    # A status without them, or with another number of them, is made anew. What is counted stops no recovery.
     before: tuple[StepStatus | None, ...] = old if len(old) == len(new.steps) else (None,) * len(new.steps)
-    for spec, was, now in zip(plan.spec.steps, before, new.steps, strict=True):
+    for spec, was, now in zip(plan.spec.steps, before, new.steps, strict=False):
         if now.phase in _OVER and (was is None or was.phase not in _OVER):
             STEPS_FINISHED.labels(spec.action, "forward", now.phase).inc(exemplar=exemplar)
         undo_was = was.rollback if was else None
