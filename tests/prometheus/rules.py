@@ -25,7 +25,7 @@ def list_alerts(groups: Raw) -> list[Raw]:
 
 
 def hurry(groups: Raw) -> Raw:
-    """The same rules in a world whose minutes are seconds: `for`, ranges and `N * 60` are a sixtieth of what they were."""
+    """The same rules where minutes are seconds: `for`, ranges and `N * 60` are a sixtieth of what they were."""
 
     def shorten(text: str) -> str:
         seconds = re.sub(r"\b(\d+)m\b", r"\1s", re.sub(r"\b(\d+)h\b", lambda h: f"{60 * int(h[1])}s", text))

@@ -16,15 +16,15 @@ from tests.prometheus.program import find_or_download
 
 Raw = dict[str, Any]
 
-INTERVAL = "250ms"
-"""How often it scrapes and evaluates."""
+INTERVAL = "1s"
+"""How often it scrapes, how long it waits for that, and how often it evaluates."""
 
 
 class Prometheus:
     """A Prometheus on loopback, with exemplars kept. A context manager."""
 
     def __init__(self, folder: Path, targets: Iterable[str], rules: Mapping[str, Any]) -> None:
-        """`targets` as HOST:PORT, each with `/metrics`; `rules` as a rule file holds them. Its files are in `folder`."""
+        """`targets` as HOST:PORT, each with `/metrics`; `rules` as a rule file has them; `folder` is for its files."""
         self._folder, self._targets, self._rules = folder, list(targets), rules
         self._port = free_ports(["prometheus"])["prometheus"]
         self._process: Process | None = None
