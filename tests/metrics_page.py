@@ -43,11 +43,12 @@ def list_metrics(module: str) -> Iterator[Described]:
     for value in vars(importlib.import_module(f"bokgu.metrics.{module}")).values():
         if not isinstance(value, MetricWrapperBase):
             continue
-        suffixes = _SAMPLES[value._type]
+        kind = str(value._type)
+        suffixes = _SAMPLES[kind]
         name = value._name + (suffixes[0] if len(suffixes) == 1 else "")
-        labels = ("version",) if value._type == "info" else tuple(value._labelnames)
+        labels = ("version",) if kind == "info" else tuple(value._labelnames)
         samples = tuple(value._name + suffix for suffix in suffixes)
-        yield Described(name, value._type, labels, value._documentation, samples)
+        yield Described(name, kind, labels, value._documentation, samples)
 
 
 def list_state() -> list[Described]:

@@ -130,7 +130,7 @@ def cycles(metric: str) -> tuple[float, float]:
 
 
 def test_a_cycle_counts_its_calls_and_how_late_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def begin(context: Any, *_: Any) -> dict[Key, Any]:
+    async def begin(context: Any, *_others: Any) -> dict[Key, Any]:
         for _ in range(3):
             context.aws.count()
         world.now += timedelta(seconds=2)

@@ -107,10 +107,7 @@ class Namespace:
         return cls(look_around_plan(context, name, None, policies.own.found), policies)
 
     def budget_left(self, name: str, now: datetime) -> int:
-        """How many more recoveries may begin; without a policy its defaults hold, and with one that cannot be read
-        none may."""
-        if self.policies.own.problem:
-            return 0
+        """How many more recoveries may begin. Without a policy its defaults hold; one that cannot be read pauses."""
         none = RecoveryPolicy(metadata=ObjectMeta(name=POLICY_NAME, namespace=name), spec=RecoveryPolicySpec())
         paused = bool(list_pauses(self.policies))
         return count_budget_left(self.policies.own.found or none, self.around, paused=paused, now=now)
