@@ -245,6 +245,7 @@ class AwsClient:
 
     def _make(self, call: _Call) -> dict[str, Any]:
         begun, code = time.monotonic(), "OK"
+        AWS_THROTTLES.labels(call.service, call.operation)  # From zero on: Prometheus sees no increase in a first 1.
         try:
             client = self._client(call)
             if call.deadline is not None and time.monotonic() > call.deadline:

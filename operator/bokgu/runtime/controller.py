@@ -42,6 +42,9 @@ PASSES: dict[str, Reconcile] = {
     history.PLURAL: history.reconcile,
 }
 
+for _plural in PASSES:
+    RECONCILE_ERRORS.labels(_plural)  # From zero on: Prometheus sees no increase in a first 1.
+
 log = structlog.get_logger()
 
 
