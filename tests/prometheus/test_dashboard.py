@@ -2,45 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.prometheus import run_promtool
+from tests.prometheus.dashboard import PANELS, VARIABLES, as_prometheus_sees, list_expressions
 from tests.prometheus.expressions import exported, find_problems
 from tests.prometheus.rules import list_alerts, read_groups
-from tests.world.world import ROOT
 
-Raw = dict[str, Any]
-
-DASHBOARD: Raw = json.loads((ROOT / "charts/bokgu/files/dashboard.json").read_text())
-PANELS: list[Raw] = DASHBOARD["panels"]
-VARIABLES: list[Raw] = DASHBOARD["templating"]["list"]
-
-
-def expressions() -> Iterator[tuple[str, str]]:
-    """Every expression of the dashboard, with where it stands."""
-    for panel in PANELS:
-        for target in panel.get("targets", ()):
-            yield f"{panel['title']}/{target['refId']}", target["expr"]
-    for variable in VARIABLES:
-        if variable["type"] == "query":
-            found = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"])
-            assert found
-            yield f"${variable['name']}", f"count by ({found[2]}) ({found[1]})"
-
-
-def as_prometheus_sees(expression: str) -> str:
-    """With Grafana's variables replaced."""
-    whole = expression.replace("$__rate_interval", "5m").replace("$__range", "6h")
-    return re.sub(r"\$\w+", ".*", whole)
-
-
-ALL = [*expressions(), *((alert["alert"], alert["expr"]) for alert in list_alerts(read_groups()))]
+ALL = [*list_expressions(), *((alert["alert"], alert["expr"]) for alert in list_alerts(read_groups()))]
 
 
 @pytest.mark.parametrize("expression", [e for _, e in ALL], ids=[name for name, _ in ALL])

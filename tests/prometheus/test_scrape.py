@@ -16,6 +16,7 @@ from bokgu.reconcile.context import Context
 from bokgu.reconcile.counting import count_plan
 from tests import metrics_page
 from tests.prometheus import Prometheus, run_promtool
+from tests.prometheus.dashboard import as_prometheus_sees, list_expressions
 from tests.prometheus.rules import hurry, list_alerts, read_groups
 from tests.prometheus.serving import serving
 from tests.unit.facts import MINUTE, incident, plan, protected_service
@@ -139,6 +140,10 @@ def test_every_alert_fires_in_a_real_prometheus(tmp_path: Path) -> None:
             }
             assert {"incident": "shop/incident-1"} in prometheus.exemplars("bokgu_plans_finished_total")
             assert "BokguGone" not in seen
+            # None is an error, such as two series where one is wanted.
+            shown = {name: prometheus.query(as_prometheus_sees(e)) for name, e in list_expressions()}
+            there = ("Open incidents", "Need a person", "Waiting for people", "Longest wait", "Budget left", "Since")
+            assert [title for title in there if not shown[f"{title}/A"]] == []
         waiting = seen["BokguApprovalWaiting"]
         assert waiting["labels"].items() >= {"namespace": "shop", "service": "api", "kind": "approval"}.items()
         assert waiting["annotations"]["summary"] == "A recovery of api waits for people"
