@@ -53,7 +53,7 @@ def test_a_recovery_that_waits_and_fails_is_seen_by_prometheus_and_holds_across_
     def values(metric: str) -> dict[tuple[str, ...], float]:
         return prometheus.query(f'{metric}{{service="{service}"}}')
 
-    assert values("bokgu_service_breaker_open") == {("shop", service): 0}
+    wait_for(lambda: values("bokgu_service_breaker_open") == {("shop", service): 0}, 20, explain)
     world.simulator.deny("UpdateService", resource=f'"service": "{service}"', count=1000)
     plan = scene.surge()
     # It has waited for fifteen of the world's minutes.
@@ -89,7 +89,7 @@ def test_aws_that_throttles_is_told(world: World, scene: Scene, prometheus: Prom
     def explain() -> str:
         return f"{prometheus.query('bokgu_aws_throttles_total')}\n{scene.service}\n{world.operator_log_tail()}"
 
-    fault = world.simulator.throttle("DescribeServices", count=100)
+    fault = world.simulator.throttle("DescribeServices", count=1000)
     try:
         fired = fires(prometheus, "BokguAwsThrottled", service="ecs", operation="DescribeServices")
         wait_for(fired, 90, explain)
