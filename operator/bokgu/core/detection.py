@@ -28,7 +28,7 @@ SeriesByName = Mapping[str, Series]
 class Reading:
     """What a condition says now. `severity` is None while it only has not been clear for long enough.
 
-    `begun` is when the first of the periods began by which it fires, where one was measured.
+    `begun` is when that began by which it fires, where that was seen: the first of the periods that pass.
     """
 
     state: DetectionState
