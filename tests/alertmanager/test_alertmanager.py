@@ -21,7 +21,7 @@ def test_it_comes_from_the_cache_the_second_time() -> None:
 
 
 def test_without_apt_get_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(AlertmanagerError, match="install Prometheus's Alertmanager"):
+    with pytest.raises(AlertmanagerError, match="install Alertmanager"):
         find_or_download({"PATH": str(tmp_path), "BOKGU_CACHE_DIR": str(tmp_path)})
     assert not list(tmp_path.glob("alertmanager-*/usr"))
 

@@ -16,6 +16,7 @@ from bokgu.aws.client import READ_TIMEOUT, AwsClient, _Call
 from bokgu.aws.ecs import fetch_service
 from bokgu.aws.sending import send_request
 from bokgu.aws.sqs import LONGEST_POLL, delete_messages, receive_messages
+from bokgu.metrics.registry import REGISTRY
 from tests.aws_gateway import GRANT, ROLE, TARGET, call
 from tests.simulator.harness import CLUSTER, SERVICE, Scene
 from tests.world.world import free_port
@@ -65,6 +66,27 @@ def test_reads_survive_passing_faults(stage: Scene) -> None:
     stage.control.add_fault("DescribeServices", code="ThrottlingException", count=2)
     service = call(stage.server.url, lambda aws: fetch_service(aws, TARGET, datetime.now(UTC)))
     assert service.arn.endswith(f"service/{CLUSTER}/{SERVICE}")
+
+
+@pytest.mark.usefixtures("aws_credentials")
+def test_throttles_are_counted_at_each_attempt_and_calls_once(stage: Scene) -> None:
+    def count(metric: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(metric, {"service": "ecs", **labels}) or 0.0
+
+    def read() -> tuple[float, float, float]:
+        return (
+            count("bokgu_aws_throttles_total", operation="DescribeServices"),
+            count("bokgu_aws_requests_total", operation="DescribeServices", code="OK"),
+            count("bokgu_aws_throttles_total", operation="UpdateService"),
+        )
+
+    before = read()
+    stage.control.throttle("DescribeServices", count=2)
+    call(stage.server.url, lambda aws: fetch_service(aws, TARGET, datetime.now(UTC)))
+    stage.control.throttle("UpdateService", count=1)
+    with pytest.raises(AwsError):
+        call(stage.server.url, scale)
+    assert [now - was for was, now in zip(before, read(), strict=True)] == [2, 1, 1]
 
 
 @pytest.mark.usefixtures("aws_credentials")

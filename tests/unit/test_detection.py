@@ -70,6 +70,27 @@ def test_it_fires_when_m_of_n_pass_with_the_highest_severity_that_holds(
 
 
 @pytest.mark.parametrize(
+    ("rates", "minutes"),
+    [
+        ((0, 0, 0.06, 0.06, 0.06), 3),
+        ((0.2, 0, 0.2, 0, 0.2), 5),
+        ((0.5, 0.5, 0.5, 0.06, 0.06, 0.06, 0), 5),  # What lies before the periods that count is not known to belong.
+        ((0.06, 0.06, 0.2, 0.2, 0.2), 3),  # By what makes it as bad as it is.
+        ((0, 0, 0, 0.5, 0.5), None),
+    ],
+)
+def test_it_began_with_the_first_of_the_periods_by_which_it_fires(
+    rates: tuple[float, ...], minutes: int | None
+) -> None:
+    assert evaluate(*rates).begun == (None if minutes is None else NOW - minutes * MINUTE)
+
+
+def test_where_missing_data_is_what_is_wrong_nobody_knows_when_it_began() -> None:
+    found = evaluate(None, None, None, None, None, treatMissingData="breaching")
+    assert (found.state, found.begun) == (FIRING, None)
+
+
+@pytest.mark.parametrize(
     ("comparison", "value", "breached"),
     [
         ("GreaterThanThreshold", 1.0, False),
@@ -257,7 +278,10 @@ def test_short_and_long_periods_give_the_same_decisions(
             },
         )
         now = NOW + timedelta(seconds=offset * period)
-        return evaluate_condition(one, one.conditions[0], errors(*rates, period=period), was_firing=was_firing, now=now)
+        series = errors(*rates, period=period)
+        found = evaluate_condition(one, one.conditions[0], series, was_firing=was_firing, now=now)
+        # When it began is a moment: so many periods ago.
+        return replace(found, begun=found.begun and NOW - (now - found.begun) / period)
 
     assert decide(seconds) == decide(60)
 

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from bokgu.api.incident import Incident
@@ -62,3 +64,11 @@ def test_where_missing_data_is_the_trouble_no_value_is_made_up() -> None:
     finding = describe_breach(one, one.conditions[0], Reading(FIRING, Severity.HIGH, None), resource="arn", now=NOW)
     assert finding.metrics == ()
     assert "missing" in finding.description
+
+
+def test_a_finding_says_when_the_trouble_began_where_that_was_measured() -> None:
+    one, begun = watch(), NOW - timedelta(minutes=3)
+    reading = Reading(FIRING, Severity.HIGH, 0.21, begun=begun)
+    assert describe_breach(one, one.conditions[0], reading, resource="arn", now=NOW).begun == begun
+    reading = Reading(FIRING, Severity.HIGH, 0.21)
+    assert describe_breach(one, one.conditions[0], reading, resource="arn", now=NOW).begun is None

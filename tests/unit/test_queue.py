@@ -42,6 +42,23 @@ def test_many_events_are_one_pass_in_order() -> None:
     run(scenario)
 
 
+def test_its_depth_is_what_waits_for_a_worker() -> None:
+    async def scenario(queue: Queue) -> None:
+        queue.add(A)
+        queue.add(B)
+        queue.add(A)
+        assert queue.depth == 2
+        await take(queue)
+        assert queue.depth == 1
+        queue.add(A)
+        queue.add_later(A, timedelta(hours=1))
+        assert queue.depth == 1
+        queue.done(A, None)
+        assert queue.depth == 2
+
+    run(scenario)
+
+
 def test_a_key_is_with_one_worker_at_a_time_and_gets_another_pass_after() -> None:
     async def scenario(queue: Queue) -> None:
         queue.add(A)

@@ -16,6 +16,7 @@ from bokgu.aws.logs import MAX_PAGES, count_matches
 from bokgu.config import Settings
 from bokgu.core.look import Look
 from bokgu.core.watch import watch_of
+from bokgu.metrics.registry import REGISTRY
 from bokgu.reconcile import scope
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics
@@ -119,6 +120,34 @@ def test_a_look_that_failed_is_made_again(world: World, monkeypatch: pytest.Monk
             world.look()
     world.look()
     assert world.looked == [(["u1"], [])] * 2
+
+
+def cycles(metric: str) -> tuple[float, float]:
+    """How many cycles were counted in this region, and the sum of what they came to."""
+    labels = {"region": HERE[2]}
+    count, total = (REGISTRY.get_sample_value(f"{metric}_{part}", labels) for part in ("count", "sum"))
+    return count or 0.0, total or 0.0
+
+
+def test_a_cycle_counts_its_calls_and_how_late_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def begin(context: Any, *_others: Any) -> dict[Key, Any]:
+        for _ in range(3):
+            context.aws.count()
+        world.now += timedelta(seconds=2)
+        return {}
+
+    monkeypatch.setattr(scope, "begin_looks", begin)
+    world.put(protected())
+    calls, lag = cycles("bokgu_detection_cycle_calls"), cycles("bokgu_detection_lag_seconds")
+    world.look()  # For the first time: due now, at 12:00:30, and done two seconds later.
+    assert cycles("bokgu_detection_cycle_calls") == (calls[0] + 1, calls[1] + 3)
+    assert cycles("bokgu_detection_lag_seconds") == (lag[0] + 1, lag[1] + 2)
+    world.now = START + timedelta(seconds=35)  # Five seconds after the full minute at which it was due.
+    world.look()
+    assert cycles("bokgu_detection_cycle_calls") == (calls[0] + 2, calls[1] + 6)
+    assert cycles("bokgu_detection_lag_seconds") == (lag[0] + 2, lag[1] + 9)
+    world.look()  # Nothing is due.
+    assert cycles("bokgu_detection_cycle_calls") == (calls[0] + 2, calls[1] + 6)
 
 
 def test_memories_of_one_ecs_service_are_not_those_of_another(world: World) -> None:

@@ -66,6 +66,14 @@ def watch_running(
 # ecs-running
 
 
+def test_tasks_are_missing_since_they_were_first_seen_to() -> None:
+    memory: Memory = {}
+    for number in range(3):
+        said = evaluate_running(look(service(running=0, desired=3), now=NOW + number * MINUTE), memory, number > 1)
+        memory = said.memory
+    assert (said.reading.severity, said.reading.begun) == (Severity.CRITICAL, NOW)
+
+
 @pytest.mark.parametrize(
     ("counts", "said"),
     [

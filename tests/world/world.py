@@ -428,12 +428,17 @@ class World:
         """Where Alertmanager reaches the operator."""
         return f"http://127.0.0.1:{self._ports['webhook']}/alerts"
 
+    def scrape_text(self) -> str:
+        """What the operator says to who scrapes it, in the text format."""
+        with urllib.request.urlopen(self.metrics_url, timeout=5) as answer:
+            text: str = answer.read().decode()
+        return text
+
     def scrape(self) -> dict[str, float]:
         """The operator's own counters, as Prometheus would read them."""
-        with urllib.request.urlopen(self.metrics_url, timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = self.scrape_text().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line.startswith("bokgu_"))
-        return {name: float(value) for name, value in samples if not name.partition("{")[0].endswith("_created")}
+        return {name: float(value) for name, value in samples}
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, explain: Callable[[], str]) -> Any:

@@ -11,9 +11,10 @@ import contextlib
 import copy
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from threading import Lock, Thread
 from typing import Any, Self
 
@@ -34,7 +35,7 @@ from bokgu.api.observed import AwsError
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED, RoleGrant
 from bokgu.aws.rate_limits import RateLimits, account_of
-from bokgu.metrics import AWS_REQUESTS, AWS_SECONDS
+from bokgu.metrics.aws import AWS_REQUESTS, AWS_SECONDS, AWS_THROTTLES
 
 CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 10
@@ -52,6 +53,23 @@ PASSING = frozenset(
 )
 """Codes of calls that were not carried out and may be made again later. A write opens a session of its own, so that
 credentials that have expired are others the next time."""
+
+THROTTLED = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "SlowDown",
+    }
+)
+"""Codes by which AWS says that it is asked too often (botocore's standard retry mode, without those that say that a
+resource is busy or at a limit)."""
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
 """Codes by which AWS refuses a role's credentials before their time, such as after "revoke sessions" (IAM)."""
@@ -107,6 +125,7 @@ class AwsClient:
         `quotas` their rate."""
         self._endpoint_url = endpoint_url
         self._grant = grant
+        self._count: Callable[[], None] = _nothing
         self._limits = RateLimits(quotas)
         self._session = _new_session()
         self._slots: dict[tuple[str, str, bool], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(threads))
@@ -119,6 +138,12 @@ class AwsClient:
         """The same client with another grant: threads, quotas and sessions are shared, and `close` closes both."""
         other = copy.copy(self)
         other._grant = grant  # noqa: SLF001 - it is one of us
+        return other
+
+    def counting(self, count: Callable[[], None]) -> Self:
+        """The same client, which says at each call that it makes one. It shares all else."""
+        other = copy.copy(self)
+        other._count = count  # noqa: SLF001 - it is one of us
         return other
 
     def close(self) -> None:
@@ -193,6 +218,7 @@ class AwsClient:
 
     def _start(self, call: _Call) -> asyncio.Future[dict[str, Any]]:
         """Make the call in a thread of its own, which does not hold up the end of the process."""
+        self._count()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
 
@@ -219,6 +245,7 @@ class AwsClient:
 
     def _make(self, call: _Call) -> dict[str, Any]:
         begun, code = time.monotonic(), "OK"
+        AWS_THROTTLES.labels(call.service, call.operation)  # From zero on: Prometheus sees no increase in a first 1.
         try:
             client = self._client(call)
             if call.deadline is not None and time.monotonic() > call.deadline:
@@ -265,7 +292,11 @@ class AwsClient:
             max_pool_connections=32,
         )
         with self._lock:  # Creating clients on a shared Session is not thread-safe (boto3 documentation).
-            return session.client(call.service, region_name=call.region, endpoint_url=self._endpoint_url, config=config)
+            client = session.client(
+                call.service, region_name=call.region, endpoint_url=self._endpoint_url, config=config
+            )
+        client.meta.events.register("response-received", partial(_count_throttle, call.service))
+        return client
 
     def _open_session(self, call: _Call) -> boto3.Session:
         """The operator's own session, or one of the call's role: kept for reads, a new one for each write."""
@@ -309,6 +340,18 @@ class AwsClient:
         assumed = _new_session(self._session)
         assumed._session._credentials = credentials  # noqa: SLF001 - boto3 has no way to assume a role
         return assumed
+
+
+def _nothing() -> None:
+    """Nobody counts."""
+
+
+def _count_throttle(
+    service: str, *, event_name: str, parsed_response: Mapping[str, Any] | None = None, **_: Any
+) -> None:
+    """A handler of botocore's event `response-received.SERVICE.OPERATION`, which comes with each attempt of the SDK."""
+    if parsed_response and parsed_response.get("Error", {}).get("Code") in THROTTLED:
+        AWS_THROTTLES.labels(service, event_name.rpartition(".")[2]).inc()
 
 
 def _new_session(models: boto3.Session | None = None) -> boto3.Session:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import structlog
 
 from bokgu.api.quotas import Quota
-from bokgu.metrics import AWS_HELD_BACK
+from bokgu.metrics.aws import AWS_HELD_BACK
 
 RESERVE = 4
 """Tokens that bulk reads leave for single ones."""

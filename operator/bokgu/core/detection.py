@@ -26,12 +26,16 @@ SeriesByName = Mapping[str, Series]
 
 @dataclass(frozen=True)
 class Reading:
-    """What a condition says now. `severity` is None while it only has not been clear for long enough."""
+    """What a condition says now. `severity` is None while it only has not been clear for long enough.
+
+    `begun` is when that began by which it fires, where that was seen: the first of the periods that pass.
+    """
 
     state: DetectionState
     severity: Severity | None = None
     value: float | None = None
     message: str = ""
+    begun: datetime | None = None
 
 
 def measure_condition(
@@ -197,7 +201,9 @@ def evaluate_condition(
     severity = _breached(watch, condition, series, end)
     thin = _too_little(watch, condition, series, end) if severity else None
     if severity and thin is None:
-        return Reading(DetectionState.FIRING, severity, _latest_breach(watch, condition, series, severity, end))
+        passed = _find_breaches(watch, condition, series, severity, end)
+        begun, latest = (passed[0][0], passed[-1][1]) if passed else (None, None)
+        return Reading(DetectionState.FIRING, severity, latest, begun=begun)
     if was_firing and not _is_calm(watch, condition, series, end):
         return Reading(DetectionState.FIRING, None, latest)
     if thin:
@@ -236,14 +242,14 @@ def _breached(watch: Watch, condition: DetectorCondition, series: SeriesByName, 
     return None
 
 
-def _latest_breach(
+def _find_breaches(
     watch: Watch, condition: DetectorCondition, series: SeriesByName, severity: Severity, end: datetime
-) -> float | None:
-    """The latest value that passes the threshold of that severity; None where missing data is what is wrong."""
+) -> list[tuple[datetime, float]]:
+    """The periods that pass the threshold of that severity; none where missing data is what is wrong."""
     threshold = threshold_of(condition.thresholds, severity) or lowest_threshold(condition.thresholds)
     _, periods = m_of_n(condition, severity)
-    values = [value for _, value in _latest(watch, condition, series, periods, end) if value is not None]
-    return next((value for value in reversed(values) if breaches(condition, value, threshold)), None)
+    points = _latest(watch, condition, series, periods, end)
+    return [(t, value) for t, value in points if value is not None and breaches(condition, value, threshold)]
 
 
 def _too_little(watch: Watch, condition: DetectorCondition, series: SeriesByName, end: datetime) -> str | None:
@@ -318,6 +324,7 @@ def describe_breach(
         at=now,
         metrics=(IncidentMetric(name=condition.name, value=value, threshold=threshold),) if value else (),
         resources=(resource,),
+        begun=reading.begun,
     )
 
 

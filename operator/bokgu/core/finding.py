@@ -14,7 +14,8 @@ from bokgu.api.vocabulary import IncidentType, Severity
 class Finding:
     """Trouble of one service, whichever door it came through.
 
-    `metrics` holds measured values only; `at` is when the trouble was seen by whoever saw it.
+    `metrics` holds measured values only; `at` is when the trouble was seen by whoever saw it, `begun` when it had begun
+    by what was seen, where that tells.
     """
 
     namespace: str
@@ -26,6 +27,7 @@ class Finding:
     at: datetime
     metrics: tuple[IncidentMetric, ...] = ()
     resources: tuple[str, ...] = ()
+    begun: datetime | None = None
 
 
 def fingerprint(service: str, type_: IncidentType) -> str:

@@ -134,7 +134,9 @@ def evaluate_running(look: ServiceLook, memory: Memory, was_firing: bool) -> Jud
     if seen:
         since: dict[str, datetime] = {severity: memory.get(severity, look.now) for severity in seen}
         lasting = [s for s in seen if look.now - since[s] >= (LASTING[s] - JITTER) * look.minute]
-        reading = Reading(DetectionState.FIRING, lasting[0], value, message) if lasting else held
+        if not lasting:
+            return Judgement(held, since | wanted)
+        reading = Reading(DetectionState.FIRING, lasting[0], value, message, begun=since[lasting[0]])
         return Judgement(reading, since | wanted)
     calm = memory.get("calm", look.now)
     over = not was_firing or look.now - calm >= CALM * look.minute

@@ -12,7 +12,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from bokgu.api.meta import API_VERSION, EVENT_NOTE, GROUP, VERSION, Resource
-from bokgu.metrics import STATUS_WRITES
+from bokgu.metrics.passes import STATUS_WRITES
 
 FIELD_MANAGER = "bokgu"
 """Who `managedFields` says has written what this client writes."""

@@ -12,7 +12,8 @@ from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
 from bokgu.core.storm import Storm
 from bokgu.core.timeline import REVERTED
 from bokgu.kube.client import KubeError
-from bokgu.metrics import AUTO_APPROVALS, EMERGENCY_OVERRIDES, EVENTS_FAILED, PLANS_BLOCKED
+from bokgu.metrics.passes import EVENTS_FAILED
+from bokgu.metrics.plans import AUTO_APPROVALS, EMERGENCY_OVERRIDES, PLANS_BLOCKED
 from bokgu.reconcile.context import Context
 
 STORM_BEGAN = "StormBegan"

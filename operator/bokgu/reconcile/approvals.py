@@ -41,12 +41,29 @@ async def read_policies(context: Context, namespace: str, *, live: bool = False)
 
 async def read_policy(context: Context, namespace: str, *, live: bool = False) -> PolicyReading:
     """A namespace's RecoveryPolicy, from the store or from the API server."""
+    if not live:
+        return know_policy(context, namespace)
     try:
-        if live:
-            return PolicyReading(await context.fetch(RecoveryPolicy, namespace, POLICY_NAME))
+        return PolicyReading(await context.fetch(RecoveryPolicy, namespace, POLICY_NAME))
+    except ValidationError:
+        return _unreadable(namespace)
+
+
+def know_policies(context: Context, namespace: str) -> Policies:
+    """What the store has of the policies that a plan of the namespace heeds."""
+    return Policies(know_policy(context, namespace), know_policy(context, context.settings.namespace))
+
+
+def know_policy(context: Context, namespace: str) -> PolicyReading:
+    """What the store has of a namespace's RecoveryPolicy."""
+    try:
         return PolicyReading(context.find(RecoveryPolicy, namespace, POLICY_NAME))
     except ValidationError:
-        return PolicyReading(None, f"the RecoveryPolicy of namespace {namespace} cannot be read by this version")
+        return _unreadable(namespace)
+
+
+def _unreadable(namespace: str) -> PolicyReading:
+    return PolicyReading(None, f"the RecoveryPolicy of namespace {namespace} cannot be read by this version")
 
 
 async def tally_plan(

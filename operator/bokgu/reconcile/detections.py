@@ -62,6 +62,7 @@ async def judge_states(
                 description=reading.message,
                 at=look.at,
                 resources=(look.state.service.arn,),
+                begun=reading.begun,
             )
         found.append(await _own(context, look, update_detection(before.get(name), name, reading, look.at), finding))
     return tuple(found)

@@ -31,7 +31,7 @@ from bokgu.core.retention import (
 )
 from bokgu.core.track_record import MEMORY, TrackRecord, last_begun, track_records
 from bokgu.kube.client import Raw
-from bokgu.metrics import INCIDENTS_RECORDED, INCIDENTS_RETIRED
+from bokgu.metrics.incidents import INCIDENTS_RECORDED, INCIDENTS_RETIRED
 from bokgu.reconcile.context import Context, Key
 
 PLURAL = "history"

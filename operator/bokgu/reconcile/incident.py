@@ -24,10 +24,11 @@ from bokgu.core.stop import find_stop
 from bokgu.core.storm import Storm
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError, Raw
-from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
+from bokgu.metrics.plans import PLANS_CREATED
 from bokgu.reconcile.announcing import announce_storm
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.counting import count_incident
 from bokgu.reconcile.evidence import gather_evidence
 from bokgu.reconcile.history import fetch_similar, history_key
 from bokgu.reconcile.planning import fetch_plan, plan_incident
@@ -76,9 +77,8 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     standing = await _look(context, incident)
     status = build_status(incident, standing)
-    ended = status.phase in {IncidentPhase.RESOLVED, IncidentPhase.ESCALATED} - {incident.status.phase}
-    if await context.write_status(Incident, raw, status) and ended:
-        INCIDENTS_ENDED.labels(incident.spec.type, status.phase).inc()
+    if await context.write_status(Incident, raw, status):
+        count_incident(context, incident, status, standing.plan)
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection

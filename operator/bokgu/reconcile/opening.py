@@ -1,11 +1,12 @@
 """Opens incidents: every door ends here, so that the same trouble seen through several is one Incident."""
 
 from bokgu.api.incident import Incident
+from bokgu.api.protected_service import ProtectedService
 from bokgu.core.finding import Finding, build_incident
 from bokgu.core.lifecycle import is_over
 from bokgu.kube.client import KubeError
-from bokgu.metrics import INCIDENTS_OPENED
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.counting import count_opened
 
 
 async def open_incident(context: Context, finding: Finding) -> Incident:
@@ -38,7 +39,8 @@ async def open_incident(context: Context, finding: Finding) -> Incident:
         if found is None:
             raise
         return found
-    INCIDENTS_OPENED.labels(finding.type, finding.severity, finding.source.kind).inc()
+    protected = context.find(ProtectedService, finding.namespace, finding.service)
+    count_opened(context, finding, incident.metadata.name, protected.spec.environment if protected else "")
     context.take_in(Incident.plural, created)
     return Incident.model_validate(created)
 

@@ -9,9 +9,8 @@ from bokgu.api.incident import Incident, IncidentPlan
 from bokgu.api.meta import Target, UidReference
 from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, StepStatus
+from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
-from bokgu.api.vocabulary import OperationPhase
 from bokgu.aws.client import PASSING
 from bokgu.aws.sending import send_request
 from bokgu.core.approval.auto import enter_start
@@ -30,9 +29,9 @@ from bokgu.core.plan_facts import (
 )
 from bokgu.core.recoveries import may_go
 from bokgu.kube.client import Raw
-from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
 from bokgu.reconcile.announcing import announce_plan
 from bokgu.reconcile.context import Context, Key
+from bokgu.reconcile.counting import count_plan
 from bokgu.reconcile.plan_facts import SEND_WITHIN, gather_facts
 from bokgu.reconcile.surroundings import look_around_plan
 
@@ -72,7 +71,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     if await context.write_status(RecoveryPlan, raw, outcome.status):
         for token in _tokens(outcome.status) - _tokens(plan.status):
             context.unsent[token] = time.monotonic()
-        _count(plan.status, outcome.status, plan)
+        count_plan(context, plan, outcome.status)
         if (outcome.status.started_at, outcome.status.finished_at) != (plan.status.started_at, plan.status.finished_at):
             context.surveys.pop(plan.metadata.namespace, None)  # A failure may have opened the breaker.
             context.enqueue((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))  # Its budget has changed.
@@ -227,17 +226,3 @@ def _tokens(status: RecoveryPlanStatus) -> set[str]:
 def _operations(status: RecoveryPlanStatus) -> list[OperationStatus]:
     """All steps and all undos of steps."""
     return [*status.steps, *(s.rollback for s in status.steps if s.rollback)]
-
-
-def _count(old: RecoveryPlanStatus, new: RecoveryPlanStatus, plan: RecoveryPlan) -> None:
-    if new.phase.terminal and not old.phase.terminal:
-        PLANS_FINISHED.labels(new.phase).inc()
-    over = {OperationPhase.COMPLETED, OperationPhase.FAILED, OperationPhase.SKIPPED}
-    # A status without them, or with another number of them, is made anew.
-    before: tuple[StepStatus | None, ...] = old.steps if len(old.steps) == len(new.steps) else (None,) * len(new.steps)
-    for spec, was, now in zip(plan.spec.steps, before, new.steps, strict=True):
-        if now.phase in over and (was is None or was.phase not in over):
-            STEPS_FINISHED.labels(spec.action, "forward", now.phase).inc()
-        undo_was = was.rollback if was else None
-        if now.rollback and now.rollback.phase in over and (undo_was is None or undo_was.phase not in over):
-            STEPS_FINISHED.labels(spec.action, "undo", now.rollback.phase).inc()

@@ -17,7 +17,7 @@ from bokgu.api.vocabulary import SourceKind
 from bokgu.core.alertmanager import Alert, Unroutable, build_statement, parse_notification
 from bokgu.core.event import MalformedMessage
 from bokgu.kube.client import KubeError
-from bokgu.metrics import EVENTS
+from bokgu.metrics.doors import EVENTS
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.reporting import Reporter, Result
 

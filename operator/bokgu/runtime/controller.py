@@ -10,7 +10,7 @@ import structlog
 from bokgu.api.history import HistoryError
 from bokgu.api.observed import AwsError
 from bokgu.kube.client import KubeError
-from bokgu.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS
+from bokgu.metrics.passes import RECONCILE_ERRORS, RECONCILE_SECONDS
 from bokgu.reconcile import (
     detector,
     event_look,
@@ -41,6 +41,9 @@ PASSES: dict[str, Reconcile] = {
     event_look.PLURAL: event_look.reconcile,
     history.PLURAL: history.reconcile,
 }
+
+for _plural in PASSES:
+    RECONCILE_ERRORS.labels(_plural)  # From zero on: Prometheus sees no increase in a first 1.
 
 log = structlog.get_logger()
 

@@ -25,7 +25,7 @@ from bokgu.core import alarm_event, ecs_event
 from bokgu.core.event import Event, MalformedMessage, parse_event
 from bokgu.core.recent_stops import read_stop
 from bokgu.kube.client import KubeError
-from bokgu.metrics import EVENT_AGE, EVENTS
+from bokgu.metrics.doors import EVENT_AGE, EVENTS
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.event_look import look_at
 from bokgu.reconcile.reporting import Reporter, Result

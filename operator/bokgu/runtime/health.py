@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
-from bokgu.metrics import REGISTRY
+from bokgu.metrics.registry import REGISTRY
 
 
 class HealthServer:
@@ -35,10 +35,7 @@ class HealthServer:
         missing = await self._check_ready()
         return web.Response(text="ok\n") if missing is None else web.Response(status=503, text=f"{missing}\n")
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=_exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def _exposition() -> bytes:
-    text: bytes = generate_latest(REGISTRY)  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
-    return text
+    async def _metrics(self, request: web.Request) -> web.Response:
+        """In the format that is asked for: OpenMetrics has exemplars, the text format does not."""
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(REGISTRY), headers={"Content-Type": content_type})

@@ -7,7 +7,7 @@ from datetime import timedelta
 import aiohttp
 import structlog
 
-from bokgu.metrics import HEARTBEATS
+from bokgu.metrics.passes import HEARTBEATS
 
 PATIENCE = aiohttp.ClientTimeout(total=10)
 

@@ -9,8 +9,6 @@ import heapq
 import random
 from datetime import timedelta
 
-from bokgu.metrics import QUEUE_DEPTH
-
 Key = tuple[str, str, str]
 
 _FIRST_BACKOFF = 0.2
@@ -34,6 +32,11 @@ class Queue:
         self._wake = asyncio.Event()
         self._closed = False
 
+    @property
+    def depth(self) -> int:
+        """How many keys wait for a worker."""
+        return len(self._dirty)
+
     def close(self) -> None:
         """Hand out no more keys: every `take` returns None."""
         self._closed = True
@@ -46,9 +49,7 @@ class Queue:
             return
         if self._patient and key in self._failures and key in self._due_at:
             return
-        if key not in self._dirty:
-            self._dirty[key] = None
-            QUEUE_DEPTH.inc()
+        self._dirty.setdefault(key)
         self._wake.set()
 
     def add_later(self, key: Key, delay: timedelta) -> None:
@@ -68,7 +69,6 @@ class Queue:
             if self._dirty:
                 key = next(iter(self._dirty))
                 del self._dirty[key]
-                QUEUE_DEPTH.dec()
                 self._active.add(key)
                 self._due_at.pop(key, None)
                 if self._dirty:

@@ -16,7 +16,7 @@ from bokgu.core.approval.admission import APPROVAL_POLICY, find_gap
 from bokgu.history.opening import open_history
 from bokgu.history.patience import PatientHistory
 from bokgu.kube.client import KubeClient, KubeError
-from bokgu.metrics import BUILD
+from bokgu.metrics.registry import BUILD, REGISTRY
 from bokgu.reconcile import history
 from bokgu.reconcile.approvals import read_fence
 from bokgu.reconcile.context import Context
@@ -27,6 +27,7 @@ from bokgu.runtime.health import HealthServer
 from bokgu.runtime.heartbeat import beat_forever
 from bokgu.runtime.queue import Key, Queue
 from bokgu.runtime.resync import resync, resync_forever
+from bokgu.runtime.state_metrics import StateCollector, collected
 from bokgu.runtime.store import Raw, Store
 
 STATUS_POLICY = "bokgu-status"
@@ -131,14 +132,16 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
         # Not earlier: what is not listed yet is not gone. Workers of their own for each kind: incidents that wait for
         # an AWS that hangs must not keep plans waiting.
         workers += [asyncio.create_task(work(context, q)) for q in queues.values() for _ in range(settings.workers)]
-        async with open_doors(context):
-            await kopf.operator(
-                registry=build_registry(store, announce),
-                settings=build_settings(),
-                standalone=True,
-                clusterwide=True,
-                ready_flag=ready,
-            )
+        # What is not listed yet would be told as being none.
+        with collected(REGISTRY, StateCollector(context, queues)):
+            async with open_doors(context):
+                await kopf.operator(
+                    registry=build_registry(store, announce),
+                    settings=build_settings(),
+                    standalone=True,
+                    clusterwide=True,
+                    ready_flag=ready,
+                )
     finally:
         for queue in queues.values():
             queue.close()

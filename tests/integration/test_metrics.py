@@ -1,0 +1,110 @@
+"""A real Prometheus scrapes the operator as it works."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.prometheus import Prometheus, run_promtool
+from tests.prometheus.rules import hurry, read_groups
+from tests.world.manifests import roomy_policy
+from tests.world.scene import Scene
+from tests.world.world import World, wait_for
+
+
+@pytest.fixture
+def prometheus(world: World, tmp_path: Path) -> Iterator[Prometheus]:
+    """It scrapes the operator of the world, whose minutes are seconds, under the alerts of the chart."""
+    with Prometheus(tmp_path, [urlsplit(world.metrics_url).netloc], hurry(read_groups())) as running:
+        yield running
+
+
+@pytest.fixture
+def strict(world: World) -> Iterator[None]:
+    """One failure opens the breaker of a service."""
+    world.apply(roomy_policy(breaker={"failures": 1, "namespaceFailures": 32, "within": "1h"}))
+    yield
+    world.control_plane.kubectl("delete", "recoverypolicy", "default", "-n", "shop", "--ignore-not-found")
+    world.apply(roomy_policy())
+
+
+def fires(prometheus: Prometheus, name: str, **labels: str) -> Callable[[], bool]:
+    """Whether that alert fires with these labels."""
+
+    def ask() -> bool:
+        wanted = {"alertname": name, **labels}.items()
+        return any(alert["labels"].items() >= wanted for alert in prometheus.firing())
+
+    return ask
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("strict")
+def test_a_recovery_that_waits_and_fails_is_seen_by_prometheus_and_holds_across_a_restart(
+    world: World, new_scene: Callable[..., Scene], prometheus: Prometheus
+) -> None:
+    scene = new_scene()
+    service = scene.service
+
+    def explain() -> str:
+        return f"{prometheus.firing()}\n{prometheus.targets()}\n{scene.plan()['status']}\n{world.operator_log_tail()}"
+
+    def values(metric: str) -> dict[tuple[str, ...], float]:
+        return prometheus.query(f'{metric}{{service="{service}"}}')
+
+    wait_for(lambda: values("bokgu_service_breaker_open") == {("shop", service): 0}, 20, explain)
+    world.simulator.deny("UpdateService", resource=f'"service": "{service}"', count=1000)
+    plan = scene.surge()
+    # It has waited for fifteen of the world's minutes.
+    waiting = {"namespace": "shop", "service": service, "kind": "approval"}
+    wait_for(fires(prometheus, "BokguApprovalWaiting", **waiting), 60, explain)
+    severity, type_ = scene.incident()["spec"]["severity"], scene.incident()["spec"]["type"]
+    open_incident = ("production", "shop", "AwaitingApproval", service, severity, "Detector", type_)
+    assert values("bokgu_incidents") == {open_incident: 1}
+    assert values("bokgu_plans") == {("shop", "AwaitingApproval", service): 1}
+    assert values("bokgu_approvals_waiting") == {("approval", "shop", service): 1}
+
+    world.kill_operator()
+    wait_for(fires(prometheus, "BokguGone"), 60, explain)
+    assert values("bokgu_incidents") == {}
+    world.start_operator()
+    wait_for(lambda: values("bokgu_incidents"), 30, explain)
+    assert values("bokgu_incidents") == {open_incident: 1}
+    assert values("bokgu_approvals_waiting") == {("approval", "shop", service): 1}
+    wait_for(lambda: not fires(prometheus, "BokguGone")(), 30, explain)
+
+    scene.approve(plan)
+    scene.wait("the plan failed", lambda: scene.plan_is("Failed"), 40)
+    wait_for(fires(prometheus, "BokguBreakerOpen", namespace="shop", service=service), 60, explain)
+    wait_for(fires(prometheus, "BokguRecoveryFailing", phase="Failed"), 60, explain)
+    assert values("bokgu_service_breaker_open") == {("shop", service): 1}
+    assert values("bokgu_approvals_waiting") == {}
+    name = scene.incident()["metadata"]["name"]
+    wait_for(lambda: {"incident": f"shop/{name}"} in prometheus.exemplars("bokgu_plans_finished_total"), 20, explain)
+
+
+@pytest.mark.timeout(180)
+def test_aws_that_throttles_is_told(world: World, scene: Scene, prometheus: Prometheus) -> None:
+    def explain() -> str:
+        return f"{prometheus.query('bokgu_aws_throttles_total')}\n{scene.service}\n{world.operator_log_tail()}"
+
+    fault = world.simulator.throttle("DescribeServices", count=1000)
+    try:
+        fired = fires(prometheus, "BokguAwsThrottled", service="ecs", operation="DescribeServices")
+        wait_for(fired, 90, explain)
+    finally:
+        world.simulator.remove_fault(fault)
+
+
+def test_promtool_finds_nothing_wrong_with_a_scrape_of_the_operator(world: World, scene: Scene) -> None:
+    scene.surge()
+    checked = run_promtool("check", "metrics", input=world.scrape_text())
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+    samples = world.scrape()
+    waiting = f'bokgu_approvals_waiting{{kind="approval",namespace="shop",service="{scene.service}"}}'
+    assert samples[waiting] == 1
+    assert [name for name in samples if "_created" in name] == []
+    stages = {name: value for name, value in samples.items() if "stage_duration_seconds_count" in name}
+    for stage in ("detect", "classify", "plan"):
+        assert stages[f'bokgu_incident_stage_duration_seconds_count{{stage="{stage}",type="high_error_rate"}}'] >= 1
