@@ -25,7 +25,7 @@ from bokgu.core.storm import Storm
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
-from bokgu.reconcile.announcing import announce_storm
+from bokgu.reconcile.announcing import announce_storm, announce_timeline
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.evidence import gather_evidence
@@ -77,8 +77,11 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     standing = await _look(context, incident)
     status = build_status(incident, standing)
     ended = status.phase in {IncidentPhase.RESOLVED, IncidentPhase.ESCALATED} - {incident.status.phase}
-    if await context.write_status(Incident, raw, status) and ended:
+    written = await context.write_status(Incident, raw, status)
+    if written and ended:
         INCIDENTS_ENDED.labels(incident.spec.type, status.phase).inc()
+    if written:
+        await announce_timeline(context, incident, status)
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection
