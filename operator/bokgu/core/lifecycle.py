@@ -16,10 +16,10 @@ from bokgu.api.vocabulary import (
     SourceKind,
     Verdict,
 )
-from bokgu.core.announcement import APPROVED
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
 from bokgu.core.dry_run import DRY_RUN, describe_rehearsal, is_rehearsal
 from bokgu.core.finding import fingerprint
+from bokgu.core.guards.people import closed_gates
 from bokgu.core.next_rung import describe_plans, has_relapsed, may_follow, used_up
 from bokgu.core.planning_facts import NoPlan
 from bokgu.core.timeline import RECURRED, RELAPSED, REVERTED, build_timeline
@@ -218,7 +218,7 @@ def _closed_gates(standing: Standing) -> tuple[Gate, ...]:
     plan = standing.plan if standing.entry is None else None
     if plan is None or plan.status.phase.terminal:
         return ()
-    return tuple(gate for gate in plan.status.gates if not gate.passed and gate.name != APPROVED)
+    return closed_gates(plan.status.gates)
 
 
 def _plans(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPlan, ...]:
