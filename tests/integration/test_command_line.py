@@ -327,6 +327,8 @@ def test_an_incident_reads_as_a_story_and_can_be_waited_for(new_scene: Callable[
     conditions = story.partition("  Conditions:\n")[2]
     for type_ in ("Classified", "Planned", "Mitigated", "Verified", "Blocked", "Resolved"):
         assert re.search(rf"Type: +{type_}\n", conditions)
+    for said in ("TrafficSurge (high confidence): ", "the trouble has been gone since ", "that was verified worked"):
+        assert said in " ".join(conditions.split())
     wait_for(lambda: "Resolved" in _events(world, name), 10, lambda: _events(world, name))
     events = _events(world, name)
     for event in (*told_by, "Resolved"):
