@@ -7,10 +7,6 @@ import os
 import shlex
 from collections.abc import Iterable, Sequence
 
-import argcomplete
-from argcomplete.finders import CompletionFinder
-from argcomplete.shell_integration import shellcode
-
 from bokgu.api.meta import Resource
 from bokgu.kube.client import KubeClient, KubeError, current_namespace
 
@@ -38,13 +34,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _completion(options: argparse.Namespace) -> int:
+    from argcomplete.shell_integration import shellcode  # noqa: PLC0415 - every other command does without
+
     print(shellcode(["bokgu", "kubectl-bokgu"], shell=options.shell))
     return 0
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks for completions, and end; return at once to everybody else."""
-    argcomplete.autocomplete(parser, always_complete_options=False)
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete  # noqa: PLC0415 - see above
+
+        argcomplete.autocomplete(parser, always_complete_options=False)
 
 
 def complete_with(argument: argparse.Action, kind: type[Resource]) -> None:
@@ -69,20 +70,21 @@ async def _list_names(kind: type[Resource], namespace: str) -> list[str]:
             await kube.close()
 
 
-class _Finder(CompletionFinder):
-    """One that writes where it is told to, and leaves file descriptors of the process alone."""
-
-    def _init_debug_stream(self) -> None:
-        pass
-
-
 def complete_for_kubectl(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
     """What kubectl reads: one completion a line and a directive. `words` follow `kubectl bokgu`, and the last one is to
     be completed (kubectl 1.26 and newer)."""
+    from argcomplete.finders import CompletionFinder  # noqa: PLC0415 - see above
+
+    class Finder(CompletionFinder):
+        """One that writes where it is told to, and leaves file descriptors of the process alone."""
+
+        def _init_debug_stream(self) -> None:
+            pass
+
     words = words or [""]
     line = f"{shlex.join(['bokgu', *words[:-1]])} {words[-1]}"
     asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_SUPPRESS_SPACE": "1"}
     os.environ |= {**asked, "COMP_LINE": line, "COMP_POINT": str(len(line))}
     answer = io.StringIO()
-    _Finder()(parser, False, exit_method=lambda _: None, output_stream=answer)
+    Finder()(parser, False, exit_method=lambda _: None, output_stream=answer)
     return f"{answer.getvalue()}\n{NO_FILES}"

@@ -308,7 +308,7 @@ class KubeClient:
             response = await self._api.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
             content: bytes = await response.read()  # type: ignore[no-untyped-call]  # as above
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise KubeError(0, "Unreachable", f"{method} {path}: {error!r}") from error
+            raise KubeError(0, "Unreachable", f"{method} {path}: {str(error) or repr(error)}") from error
         try:
             answer: Raw = json.loads(content)
         except ValueError as error:
