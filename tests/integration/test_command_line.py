@@ -1,5 +1,6 @@
 """`bokgu` as people run it on the real API server, and kubectl beside it."""
 
+import asyncio
 import json
 import os
 import pty
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bokgu.api.incident import Incident
+from bokgu.kube.client import KubeClient
 from tests.unit.test_approve_command import read_until
 from tests.world.manifests import NAMESPACE
 from tests.world.scene import Scene
@@ -340,6 +343,28 @@ def _events(world: World, incident: str) -> str:
     """What `kubectl describe` shows at its end."""
     story = world.control_plane.kubectl("describe", "incident", incident, "-n", NAMESPACE).stdout
     return story.partition("\nEvents:")[2]
+
+
+def test_the_same_words_again_are_counted_on_one_event(waiting: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the operator itself may do it, by its own account."""
+    about = Incident.model_validate(waiting.incident())
+    monkeypatch.setenv("KUBECONFIG", str(waiting.world.operator_kubeconfig()))
+
+    async def tell(*notes: str) -> None:
+        kube = await KubeClient.connect()
+        try:
+            for note in notes:
+                await kube.create_event(
+                    about, reason="Recurred", note=note, warning=True, instance="a test", series=True
+                )
+        finally:
+            await kube.close()
+
+    asyncio.run(tell("once", "again", "again", "again"))
+    answer = waiting.world.control_plane.kubectl("get", "events.events.k8s.io", "-n", NAMESPACE, "-o", "json").stdout
+    mine = [e for e in json.loads(answer)["items"] if e["regarding"].get("uid") == about.metadata.uid]
+    counts = {e["note"]: (e.get("series") or {}).get("count") for e in mine if e["reason"] == "Recurred"}
+    assert counts == {"once": None, "again": 3}
 
 
 def test_incidents_and_plans_are_selected_by_their_fields(waiting: Scene) -> None:
