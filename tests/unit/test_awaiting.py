@@ -73,6 +73,10 @@ def test_a_new_plan_waits_for_every_role_until_it_expires() -> None:
     assert any(advice.startswith("bokgu reject plan-1 -n shop") for advice in wait.advice)
 
 
+def test_nobody_can_approve_a_plan_whose_digest_is_not_published_yet() -> None:
+    assert waits(at_work(phase="Pending", digest=None)).whom == ()
+
+
 def test_a_role_that_somebody_has_filled_is_not_waited_for() -> None:
     said = {"role": "system_admin", "approver": "alice@example.com", "decision": "Approve", "reason": "Accepted"}
     alice = {**said, "at": NOW, "ref": "by-alice", "uid": "uid-alice", "verifiedBy": "Signed"}
@@ -249,4 +253,4 @@ def test_what_is_resolved_waits_for_nothing() -> None:
 
 def test_a_plan_that_cannot_be_read_is_named() -> None:
     one = incident(status={"phase": "Recovering", "plans": [ENTRY]})
-    assert find_wait(one, None).what == "plan plan-1, which could not be read"
+    assert find_wait(one, None).what == "plan plan-1, which is over, or could not be read"

@@ -64,7 +64,7 @@ def find_wait(incident: Incident, plan: RecoveryPlan | None, relapse_watch: time
     if plan is not None and not plan.status.phase.terminal:
         return _on_plan(plan)
     if plan is None and status.plans and status.plans[-1].outcome is None:
-        return Wait(f"plan {status.plans[-1].name}, which could not be read")
+        return Wait(f"plan {status.plans[-1].name}, which is over, or could not be read")
     return _on_planning(incident)
 
 
@@ -148,6 +148,8 @@ def _on_plan(plan: RecoveryPlan) -> Wait:
         return Wait(f"plan {name}, which undoes what it did", then="a person is called when it is undone")
     if status.started_at is not None:
         return _on_step(plan)
+    if status.digest is None:
+        return Wait(f"plan {name}, whose digest Bokgu publishes now")
     return _on_start(plan)
 
 
