@@ -1,6 +1,7 @@
 """What the documentation shows must work."""
 
 import ast
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bokgu.__main__ import _parser
+from bokgu.__main__ import COMMANDS, build_parser
 from bokgu.config import Settings
 from bokgu.core.ssh.allowed_signers import parse_allowed_signers
 from bokgu.core.ssh.revocation import parse_revoked
@@ -42,12 +43,34 @@ def test_pages_show_manifests_of_all_configuration() -> None:
 
 def commands() -> list[str]:
     lines = [line for page in PAGES for block in blocks(page, "console") for line in block.splitlines()]
-    return [line.removeprefix("$ ") for line in lines if line.startswith("$ bokgu ")]
+    return [
+        line.removeprefix("$ ").removeprefix("kubectl ") for line in lines if re.match(r"\$ (kubectl )?bokgu ", line)
+    ]
 
 
 @pytest.mark.parametrize("command", commands())
 def test_the_command_has_the_options_that_are_shown(command: str) -> None:
-    _parser().parse_args(shlex.split(command, comments=True)[1:])
+    words = shlex.split(command, comments=True)[1:]
+    build_parser().parse_args(list(itertools.takewhile(lambda word: word not in {"|", ">"}, words)))
+
+
+def test_every_command_is_documented_with_its_exit_codes() -> None:
+    text = (ROOT / "docs/command-line.md").read_text()
+    codes = text.partition("## Exit codes")[2].partition("\n## ")[0]
+    for name in (module.__name__.rpartition(".")[2] for module in COMMANDS):
+        assert f"`{name}`" in codes, name
+        assert re.search(rf"^\$ (kubectl )?bokgu {name}", text, flags=re.MULTILINE), name
+
+
+def selections() -> list[str]:
+    lines = [line for page in PAGES for block in blocks(page, "console") for line in block.splitlines()]
+    return [line.removeprefix("$ kubectl ") for line in lines if "--field-selector" in line]
+
+
+def test_fields_that_are_shown_can_be_selected(world: World) -> None:
+    assert selections()
+    for line in selections():
+        world.control_plane.kubectl(*shlex.split(line))
 
 
 def test_every_reason_of_an_approval_is_explained() -> None:

@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 import yaml
 
+from bokgu.api.incident import IncidentStatus
 from bokgu.api.meta import Gate
 from bokgu.api.recovery_plan import RecoveryPlanStatus
-from bokgu.core.announcement import announce_approvals, announce_block
+from bokgu.core.announcement import announce_approvals, announce_block, announce_incident
 from bokgu.core.approval.statement import approval_request
 from tests.unit.facts import DIGEST, NOW, ROLES
 
@@ -95,3 +96,35 @@ def test_s6_each_change_of_what_holds_a_plan_is_told_once(
 ) -> None:
     found = announce_block(old, new)
     assert (found and (found.reason, found.note)) == told
+
+
+# Of an incident
+
+
+def told(*entries: tuple[str, str]) -> IncidentStatus:
+    timeline = [{"at": NOW, "event": event, "message": message} for event, message in entries]
+    return IncidentStatus.model_validate({"timeline": timeline})
+
+
+def test_what_is_added_to_the_timeline_is_told_once() -> None:
+    begun, planned = ("Detected", "errors"), ("Planned", "plan-1")
+    assert [a.reason for a in announce_incident(told(), told(begun, planned))] == ["Detected", "Planned"]
+    assert [a.reason for a in announce_incident(told(begun), told(begun, planned))] == ["Planned"]
+    assert announce_incident(told(begun, planned), told(begun, planned)) == ()
+    assert announce_incident(told(begun, planned), told(planned)) == (), "one that had to make room"
+
+
+@pytest.mark.parametrize(
+    ("event", "warning"), [("Escalated", True), ("StepFailed", True), ("Resolved", False), ("StepCompleted", False)]
+)
+def test_what_somebody_should_look_at_is_a_warning(event: str, warning: bool) -> None:
+    assert [a.warning for a in announce_incident(told(), told((event, "how")))] == [warning]
+
+
+def test_trouble_that_begins_again_is_told_in_the_same_words() -> None:
+    second, third = ("Recurred", "occurrence 2"), ("Recurred", "occurrence 3")
+    assert announce_incident(told(), told(second)) == announce_incident(told(second), told(second, third))
+
+
+def test_an_event_always_has_a_note() -> None:
+    assert [a.note for a in announce_incident(told(), told(("Detected", "")))] == ["Detected"]

@@ -544,3 +544,25 @@ def test_the_timeline_tells_every_cause_that_was_told() -> None:
     ]
     again = build_status(incident(status=second.to_dict()), standing(classification=other))
     assert again.timeline == second.timeline
+
+
+# What kubectl describe shows
+
+
+def messages(status: IncidentStatus) -> dict[str, str]:
+    return {condition.type: condition.message for condition in status.conditions}
+
+
+def test_conditions_tell_the_story_in_words() -> None:
+    facts = [{"source": "cloudwatch GetMetricData", "fact": "requests doubled"}]
+    known = classification(evidence=facts)
+    status = settled(incident(), standing(classification=known, no_plan=NoPlan("NoSafeAction", "look", wait=False)))
+    told = messages(status)
+    assert told["Classified"] == "TrafficSurge (high confidence): requests doubled"
+    assert told["Mitigated"] == "the trouble is there"
+    assert told["Verified"] == "no step was verified yet"
+    assert (told["Planned"], told["Resolved"]) == ("look", "look")
+    gone = settled(incident(), standing(detection=detection("Clear", NOW - MINUTE)))
+    assert messages(gone)["Mitigated"] == "the trouble has been gone since 2026-11-24T07:59:00Z"
+    silent = settled(incident(), standing(detection=detection("Unknown")))
+    assert messages(silent)["Mitigated"] == "nothing says whether the trouble is there"

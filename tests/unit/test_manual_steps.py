@@ -7,9 +7,9 @@ import pytest
 
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Decision, OperationPhase, PlanPhase, Proof, Verdict
-from bokgu.commands.review_findings import find_missing
 from bokgu.core.announcement import announce_approvals
 from bokgu.core.approval.judgement import Authenticated, Judgement, judge_approval
+from bokgu.core.approval.missing import find_missing
 from bokgu.core.approval.requirement import Requirement, build_requirement, find_stakes
 from bokgu.core.approval.statement import approval_statement
 from bokgu.core.approval.tally import Tally, tally_approvals

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Decision, PlanPhase
+from bokgu.commands.page import WIDTH
 from bokgu.commands.review import Review, find_status_write
 from bokgu.commands.review_findings import (
     Refused,
@@ -18,12 +19,12 @@ from bokgu.commands.review_findings import (
     choose_role,
     compare,
     decide_validity,
-    find_missing,
     find_unshown,
     find_warnings,
 )
-from bokgu.commands.review_text import WIDTH, format_review
+from bokgu.commands.review_text import format_review
 from bokgu.core.approval.digest import plan_digest
+from bokgu.core.approval.missing import find_missing
 from tests.unit.facts import MINUTE, NOW, ROLES, incident, plan, protected_service, revision_arn
 from tests.unit.test_approval import changed, full_plan, leaves
 

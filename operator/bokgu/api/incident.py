@@ -223,5 +223,7 @@ class Incident(Resource):
         },
     )
 
+    selectable_fields = ("status.phase", "spec.severity", "spec.type", "spec.serviceRef.name")
+
     spec: IncidentSpec
     status: IncidentStatus = Field(default_factory=IncidentStatus)

@@ -593,5 +593,7 @@ class RecoveryPlan(Resource):
         {"name": "Digest", "type": "string", "jsonPath": ".status.digest", "priority": 1},
     )
 
+    selectable_fields = ("status.phase", "spec.incidentRef.name", "spec.serviceRef.name")
+
     spec: RecoveryPlanSpec
     status: RecoveryPlanStatus = Field(default_factory=RecoveryPlanStatus)

@@ -14,17 +14,20 @@ from pydantic import ValidationError
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.plan_approval import PlanApproval
+from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Decision
 from bokgu.commands.approval_file import format_approval, write_approval
+from bokgu.commands.completion import complete_with
+from bokgu.commands.data import FORMATS
 from bokgu.commands.review import Review, fetch_review
 from bokgu.commands.review_findings import Refused, Statement, check_plan, check_step, choose_role, decide_validity
 from bokgu.commands.review_text import format_review
+from bokgu.commands.scope import add_namespace
 from bokgu.commands.ssh_keygen import SigningError, find_comment, find_key, sign_statement
-from bokgu.commands.terminal import ask, wants_colour
+from bokgu.commands.terminal import ask, progress, wants_colour
 from bokgu.core.approval.statement import approval_statement, build_approval
 from bokgu.kube.client import KubeClient, KubeError, current_namespace
 
-FORMATS = ("text", "yaml", "json")
 MOST_GROUPS, LONGEST_GROUP = 64, 63
 """Bounds of `spec.approverGroups`."""
 
@@ -37,15 +40,21 @@ creates it, with --apply or kubectl. docs/approvals.md explains the ways."""
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
     parser = commands.add_parser("approve", help="look at a plan, and approve or reject it", description=DESCRIPTION)
-    parser.add_argument("plan", metavar="PLAN", help="name of the RecoveryPlan")
-    parser.add_argument("-n", "--namespace", help="its namespace (default: that of the kubeconfig's context)")
+    add_statement(parser)
+    parser.add_argument("--reject", action="store_true", help="say Reject, as `bokgu reject` does")
+    parser.set_defaults(command=speak)
+
+
+def add_statement(parser: argparse.ArgumentParser) -> None:
+    """What may be said of any statement: about which plan, as whom, with which proof, and where it goes."""
+    complete_with(parser.add_argument("plan", metavar="PLAN", help="name of the RecoveryPlan"), RecoveryPlan)
+    add_namespace(parser)
     parser.add_argument("--role", type=_role, help="as which role (default: the one that is missing, if it is one)")
-    parser.add_argument("--reject", action="store_true", help="say Reject: ends the plan, or stops and undoes it")
     parser.add_argument(
         "--step",
         metavar="NAME",
-        help="confirm this step, which waits for a person, and approve nothing else; with --reject the step named is"
-        " only where you stop the plan",
+        help="confirm this step, which waits for a person, and approve nothing else; of a Reject it is only where you"
+        " stop the plan",
     )
     parser.add_argument("--reason", metavar="TEXT", help="why, for the record; the emergency role must say it")
     parser.add_argument(
@@ -76,7 +85,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     place.add_argument("--out", type=Path, metavar="DIR", help="write it to a file of its name in this folder")
     parser.add_argument("-o", "--output", choices=FORMATS, default="text", help="how the plan is shown")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask; needed where there is no terminal")
-    parser.set_defaults(command=_approve)
+    parser.set_defaults(find_role=False)
 
 
 def _role(text: str) -> str:
@@ -102,7 +111,9 @@ def _account(text: str) -> str:
     return prefix + text.removeprefix(prefix)
 
 
-def _approve(options: argparse.Namespace) -> int:
+def speak(options: argparse.Namespace) -> int:
+    """Say what the options of `add_statement` and `reject` say; with `find_role`, and unsigned, as whichever role of
+    the plan the account holds. The exit code."""
     if options.carried_by and options.apply:
         print("bokgu: what ACCOUNT carries, ACCOUNT applies: use --out instead of --apply", file=sys.stderr)
         return 2
@@ -117,7 +128,8 @@ def _approve(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> None:
     """Look, show, ask, sign, write. While the person reads, no connection to the API server is held."""
     key = find_key(options.sign) if options.sign else None
-    review, said, digest, groups = asyncio.run(_look(options, key))
+    with progress("reading the cluster"):
+        review, said, digest, groups = asyncio.run(_look(options, key))
     shown = sys.stdout if options.apply or options.out else sys.stderr
     print(
         format_review(review, said, digest, options.output, colour=wants_colour(shown)), end="", file=shown, flush=True
@@ -166,7 +178,7 @@ async def _decide_statement(
     options: argparse.Namespace, review: Review, kube: KubeClient, key: Path | None
 ) -> tuple[Statement, tuple[str, ...]]:
     """What would be said, and the groups that give the right to say it."""
-    role = choose_role(review.plan, options.role, options.step)
+    role = await _choose_role(options, review, kube)
     valid_until, because = decide_validity(review.plan, review.now, options.valid_for)
     said = Statement(
         role=role,
@@ -191,6 +203,20 @@ async def _decide_statement(
         said = replace(said, approver=user, approver_from="the user that the API server sees")
     # Nobody checks groups that another account claims for the approver.
     return said, groups_of(groups) if said.approver == user and said.carried_by is None else ()
+
+
+async def _choose_role(options: argparse.Namespace, review: Review, kube: KubeClient) -> str:
+    others = options.sign or options.carried_by or options.approver
+    if options.role or others or not options.find_role:
+        return choose_role(review.plan, options.role, options.step)
+    namespace, roles = review.plan.metadata.namespace, tuple(dict.fromkeys(review.plan.status.required_approvals))
+    for role in roles:
+        if await kube.may_i(namespace=namespace, verb="approve", resource="approvalroles", name=role):
+            return role
+    raise Refused(
+        f"you hold none of the roles of the plan ({', '.join(roles)}), and a Reject of yours would not count. Ask"
+        " somebody who does; or name a role that you hold with --role"
+    )
 
 
 def groups_of(groups: tuple[str, ...]) -> tuple[str, ...]:

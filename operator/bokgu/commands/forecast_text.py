@@ -10,11 +10,12 @@ import yaml
 from bokgu.api.incident import Classification
 from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.commands.forecast import Forecast
+from bokgu.commands.page import WIDTH
+from bokgu.commands.phrases import AT_FAULT
 from bokgu.core.planning import Decision, plan_manifest
 from bokgu.core.planning_facts import NoPlan
 from bokgu.core.proof import describe_validation
 
-WIDTH = 110
 NOT_FOR_THIS = "not for this"
 
 
@@ -115,9 +116,8 @@ def _runbook_lines(forecast: Forecast, decision: Decision) -> Iterable[str]:
 
 
 def _classification_lines(found: Classification) -> Iterable[str]:
-    at_fault = {True: "a new revision at fault", False: "no new revision at fault", None: "a new revision, or not"}
     traits = f", {', '.join(found.traits)}" if found.traits else ""
-    cause = f"{found.root_cause}, {at_fault[found.new_revision_at_fault]}{traits}"
+    cause = f"{found.root_cause}, {AT_FAULT[found.new_revision_at_fault]}{traits}"
     yield f"cause     {cause}; {found.confidence} confidence"
     for item in found.evidence:
         yield from _wrap("          ", f"{item.source}: {item.fact}")

@@ -5,10 +5,14 @@ import asyncio
 import os
 import sys
 
+from bokgu.api.incident import Incident
+from bokgu.commands.completion import complete_with
+from bokgu.commands.data import FORMATS
+from bokgu.commands.scope import add_namespace
+from bokgu.commands.terminal import progress
 from bokgu.config import read_settings
+from bokgu.kube.client import current_namespace
 from bokgu.logs import configure_logs
-
-FORMATS = ("text", "yaml", "json")
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,8 +24,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         " incident now, or why it would make none: which runbook, why not the others, and what holds it up. Nothing is"
         " changed. The account comes from KUBECONFIG, AWS credentials from the usual places.",
     )
-    parser.add_argument("--incident", required=True, metavar="NAME", help="name of the Incident")
-    parser.add_argument("-n", "--namespace", default="default", help="its namespace (default: %(default)s)")
+    incident = parser.add_argument("--incident", required=True, metavar="NAME", help="name of the Incident")
+    complete_with(incident, Incident)
+    add_namespace(parser)
     parser.add_argument("--dry-run", action="store_true", help="required: plans are made by the operator alone")
     parser.add_argument("-o", "--output", choices=FORMATS, default="text", help="default: %(default)s")
     parser.set_defaults(command=_plan)
@@ -37,9 +42,11 @@ def _plan(options: argparse.Namespace) -> int:
     from bokgu.commands.forecast_text import format_forecast  # noqa: PLC0415
 
     configure_logs("warning")
-    found = asyncio.run(forecast(read_settings(os.environ), options.namespace, options.incident))
+    namespace = options.namespace or current_namespace()
+    with progress("reading the cluster and AWS"):
+        found = asyncio.run(forecast(read_settings(os.environ), namespace, options.incident))
     if found is None:
-        print(f"bokgu: there is no Incident {options.incident} in namespace {options.namespace}", file=sys.stderr)
+        print(f"bokgu: there is no Incident {options.incident} in namespace {namespace}", file=sys.stderr)
         return 1
     print(format_forecast(found, options.output), end="")
     return 0

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from bokgu.api.fields import format_timestamp
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
+from bokgu.commands.completion import complete_with
+from bokgu.commands.scope import add_namespace
 from bokgu.commands.terminal import ask
 from bokgu.kube.client import KubeClient, KubeError, Raw, current_namespace
 
@@ -21,10 +23,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         " waited meanwhile is not replayed. Where these objects are in Git, commit the field there instead: --print"
         " says how.",
     )
-    parser.add_argument(
+    service = parser.add_argument(
         "service", nargs="?", metavar="SERVICE", help="the ProtectedService; default: the breaker of the namespace"
     )
-    parser.add_argument("-n", "--namespace", help="its namespace (default: that of the kubeconfig's context)")
+    complete_with(service, ProtectedService)
+    add_namespace(parser)
     parser.add_argument("--print", action="store_true", help="print what to commit, and write nothing")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask; needed where there is no terminal")
     parser.set_defaults(command=_reset)

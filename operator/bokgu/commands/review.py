@@ -52,11 +52,11 @@ async def fetch_review(kube: KubeClient, namespace: str, name: str) -> Review | 
         return None
     plan = RecoveryPlan.model_validate(raw)
     notes: list[str] = []
-    incident, _ = await _read(kube, Incident, namespace, plan.spec.incident_ref.name, notes)
+    incident, _ = await read_object(kube, Incident, namespace, plan.spec.incident_ref.name, notes)
     if incident and incident.metadata.uid != plan.spec.incident_ref.uid:
         notes.append(f"Incident {incident.metadata.name} is another one of the same name: the plan's own is gone")
         incident = None
-    protected, body = await _read(kube, ProtectedService, namespace, plan.spec.service_ref.name, notes)
+    protected, body = await read_object(kube, ProtectedService, namespace, plan.spec.service_ref.name, notes)
     return Review(
         raw=raw,
         plan=plan,
@@ -75,9 +75,11 @@ def find_status_write(body: Mapping[str, Any]) -> datetime | None:
     return max((datetime.fromisoformat(e["time"]) for e in entries if "time" in e), default=None)
 
 
-async def _read(
+async def read_object(
     kube: KubeClient, kind: type[R], namespace: str, name: str, notes: list[str]
 ) -> tuple[R | None, Raw | None]:
+    """(the object, as the API server has it); None and a note where it is gone, or may not or cannot be read. Raises
+    KubeError for anything else."""
     try:
         body = await kube.get(kind.plural, namespace, name)
         if body is not None:

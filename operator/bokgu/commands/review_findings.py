@@ -6,17 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bokgu.api.fields import format_duration, format_timestamp, parse_duration
-from bokgu.api.meta import Gate, find_condition, is_true
-from bokgu.api.plan_approval import PlanApproval
-from bokgu.api.recovery_plan import ApprovalStatus, RecoveryPlan
+from bokgu.api.meta import find_condition, is_true
+from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Decision, IncidentPhase
 from bokgu.commands.review import Review
 from bokgu.core.approval.digest import plan_digest
-from bokgu.core.approval.judgement import Judgement
-from bokgu.core.approval.requirement import Requirement, find_confirmable
-from bokgu.core.approval.tally import tally_approvals
+from bokgu.core.approval.missing import find_missing
+from bokgu.core.approval.requirement import find_confirmable
 from bokgu.core.dry_run import DRY_RUN
-from bokgu.core.guards.people import APPROVED
 from bokgu.core.proof import awaits_confirmation
 
 SHORTEST = timedelta(hours=1)
@@ -114,31 +111,6 @@ def find_unshown(raw: Any, known: Any, path: str = "spec") -> list[str]:
 # What is said
 
 
-def find_missing(plan: RecoveryPlan) -> tuple[str, ...]:
-    """The roles that nobody has filled yet, one entry for every person, counted as the operator counts."""
-    judgements = [_judgement(plan, entry) for entry in plan.status.approvals]
-    return tally_approvals(Requirement(plan.status.required_approvals), judgements).missing
-
-
-def _judgement(plan: RecoveryPlan, entry: ApprovalStatus) -> Judgement:
-    """The operator's verdict on an approval, as the plan's status tells it."""
-    approval = PlanApproval.model_validate(
-        {
-            "metadata": {"name": entry.ref, "uid": entry.uid, "creationTimestamp": entry.at},
-            "spec": {
-                "planRef": {"name": plan.metadata.name},
-                "planDigest": plan.status.digest,
-                "role": entry.role,
-                "decision": entry.decision,
-                "step": entry.step,
-                "approver": entry.approver,
-                "validUntil": entry.at,
-            },
-        }
-    )
-    return Judgement(approval, entry.reason, "", entry.verified_by)
-
-
 def check_step(plan: RecoveryPlan, step: str) -> None:
     """Raises Refused for a step that does not wait for a person."""
     confirmable = find_confirmable(plan)
@@ -216,11 +188,6 @@ def compare(review: Review) -> tuple[Difference, ...]:
 
 def _difference(what: str, then: object, now: object | None) -> Difference:
     return Difference(what, str(then), "not known" if now is None else str(now), None if now is None else then == now)
-
-
-def closed_gates(plan: RecoveryPlan) -> tuple[Gate, ...]:
-    """What blocks besides missing approvals, as the operator saw it last."""
-    return tuple(gate for gate in plan.status.gates if not gate.passed and gate.name != APPROVED)
 
 
 def find_warnings(review: Review, said: Statement) -> tuple[str, ...]:

@@ -1,26 +1,23 @@
 """How a review is printed: as text for people, as YAML or JSON for programs."""
 
 import json
-import textwrap
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import yaml
 
-from bokgu.api.fields import format_duration, format_timestamp
+from bokgu.api.fields import format_timestamp
 from bokgu.api.incident import Incident
 from bokgu.api.meta import find_condition, is_true
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import ApprovalStatus, RecoveryPlan, Step
+from bokgu.commands.page import BOLD, GREEN, RED, WIDTH, YELLOW, Page, format_ago, format_moment
+from bokgu.commands.phrases import AT_FAULT
 from bokgu.commands.review import Review
-from bokgu.commands.review_findings import Statement, closed_gates, compare, find_missing, find_warnings
+from bokgu.commands.review_findings import Statement, compare, find_warnings
+from bokgu.core.approval.missing import find_missing
+from bokgu.core.guards.people import closed_gates
 from bokgu.core.proof import describe_validation
-
-WIDTH = 110
-MARGIN = 12
-
-BOLD, RED, GREEN, YELLOW = "1", "31", "32", "33"
-"""Parameters of SGR (ECMA-48, section 8.3.117)."""
 
 
 def format_review(review: Review, said: Statement, digest: str, output: str, *, colour: bool = False) -> str:
@@ -58,7 +55,7 @@ def describe_review(review: Review, said: Statement, digest: str) -> dict[str, A
         "digest": digest,
         "incident": _incident_data(review.incident),
         "differences": [vars(difference) for difference in compare(review)],
-        "closedGates": [gate.to_dict() for gate in closed_gates(review.plan)],
+        "closedGates": [gate.to_dict() for gate in closed_gates(review.plan.status.gates)],
         "missing": list(find_missing(review.plan)),
         "approval": {key: value for key, value in approval.items() if value is not None},
         "warnings": list(find_warnings(review, said)),
@@ -78,37 +75,6 @@ def _incident_data(incident: Incident | None) -> dict[str, Any] | None:
         "rootCause": str(status.classification.root_cause) if status.classification else None,
         "mitigatedAt": format_timestamp(status.mitigated_at) if status.mitigated_at else None,
     }
-
-
-class Page:
-    """Lines of at most WIDTH characters, with a margin for labels."""
-
-    def __init__(self, colour: bool) -> None:
-        self._colour = colour
-        self._lines: list[str] = []
-
-    @property
-    def text(self) -> str:
-        """All lines."""
-        return "\n".join(self._lines) + "\n"
-
-    def line(self, label: str, text: str, style: str = "") -> None:
-        """A labelled paragraph; `style` is for all of it."""
-        label = f"{label:<{MARGIN}}"
-        indent = " " * MARGIN
-        for line in textwrap.wrap(label + _plain(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False):
-            self._lines.append(f"\x1b[{style}m{line}\x1b[0m" if self._colour and style else line)
-
-    def gap(self, heading: str = "") -> None:
-        """An empty line, and a heading beneath."""
-        self._lines.append("")
-        if heading:
-            self.line(heading, "", BOLD)
-
-
-def _plain(text: str) -> str:
-    """The text in one line, with what is neither a printable character nor a space escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
 
 
 def _write(page: Page, review: Review, said: Statement, digest: str) -> None:
@@ -131,10 +97,10 @@ def _write_plan(page: Page, plan: RecoveryPlan, digest: str, now: datetime) -> N
     name = f"{plan.metadata.namespace}/{plan.metadata.name}"
     page.line("plan", f"{name}: {status.phase}{reason}, approvals {status.approval_count}", BOLD)
     page.line("", f"{digest}, of the plan as shown")
-    made = _ago(plan.metadata.creation_timestamp, now)
+    made = format_ago(plan.metadata.creation_timestamp, now)
     by = f" from runbook {spec.runbook_ref.name}" if spec.runbook_ref else ""
     takes = f", takes about {spec.estimated_total_duration}" if spec.estimated_total_duration else ""
-    page.line("", f"made {made}{by}; starts until {_moment(spec.expires_at, now)}{takes}")
+    page.line("", f"made {made}{by}; starts until {format_moment(spec.expires_at, now)}{takes}")
     if spec.chosen_because:
         page.line("", f"because {spec.chosen_because}")
     if spec.track_record:
@@ -142,8 +108,7 @@ def _write_plan(page: Page, plan: RecoveryPlan, digest: str, now: datetime) -> N
     if spec.suspend is not None:
         page.line("", f"suspend {str(spec.suspend).lower()}")
     if known := spec.classification:
-        fault = {True: "a new revision at fault", False: "no new revision at fault", None: "a new revision, or not"}
-        said = f"{known.incident_type}, {known.root_cause}, {fault[known.new_revision_at_fault]}"
+        said = f"{known.incident_type}, {known.root_cause}, {AT_FAULT[known.new_revision_at_fault]}"
         page.line("cause", f"{said}; {known.confidence} confidence, impact {known.impact_level}")
 
 
@@ -159,7 +124,7 @@ def _write_world(page: Page, review: Review) -> None:
         reason = f" ({status.reason})" if status.reason else ""
         page.line("", f"{incident.spec.type}, {incident.spec.severity}: {status.phase}{reason}")
         if status.mitigated_at:
-            page.line("", f"the trouble has gone: {_moment(status.mitigated_at, now)}", YELLOW)
+            page.line("", f"the trouble has gone: {format_moment(status.mitigated_at, now)}", YELLOW)
     _write_service(page, plan.spec.service_ref.name, review.protected, review.recorded_at, now)
     for difference in compare(review):
         if difference.same:
@@ -169,8 +134,8 @@ def _write_world(page: Page, review: Review) -> None:
             page.line(label, f"{difference.what}: {difference.then} then; {difference.now} now", style)
     if review.begun:
         page.line("", "the plan has begun: what is different may be its own doing")
-    for gate in closed_gates(plan):
-        until = f", until {_moment(gate.blocked_until, now)}" if gate.blocked_until else ""
+    for gate in closed_gates(plan.status.gates):
+        until = f", until {format_moment(gate.blocked_until, now)}" if gate.blocked_until else ""
         page.line("  blocked", f"{gate.name}{until}: {gate.message or gate.reason}", RED)
     for note in review.notes:
         page.line("  note", note, YELLOW)
@@ -185,7 +150,7 @@ def _write_service(
     observed, target = protected.status.service, protected.spec.target
     tasks = f"{observed.running_count}/{observed.desired_count} tasks run" if observed else "ECS has not been asked yet"
     where = f"{target.cluster}/{target.service} in {target.region}, {protected.spec.environment}"
-    page.line("  service", f"{name} ({where}): {tasks}; told {_ago(recorded_at, now)}, when it last changed")
+    page.line("  service", f"{name} ({where}): {tasks}; told {format_ago(recorded_at, now)}, when it last changed")
     ready = find_condition(protected.status.conditions, "Ready")
     if ready and not is_true(protected.status.conditions, "Ready"):
         page.line("", f"not Ready ({ready.reason}): {ready.message}", YELLOW)
@@ -224,9 +189,8 @@ def _write_approvals(page: Page, review: Review) -> None:
 
 def _describe_approval(entry: ApprovalStatus, now: datetime) -> str:
     verdict = f"counts ({entry.verified_by})" if entry.verified_by else f"does not count: {entry.reason}"
-    return (
-        f"{entry.approver} says {entry.decision}{_about(entry.step)} as {entry.role}, {_ago(entry.at, now)}: {verdict}"
-    )
+    said = f"{entry.approver} says {entry.decision}{_about(entry.step)} as {entry.role}"
+    return f"{said}, {format_ago(entry.at, now)}: {verdict}"
 
 
 def _write_statement(page: Page, said: Statement, review: Review) -> None:
@@ -238,25 +202,10 @@ def _write_statement(page: Page, said: Statement, review: Review) -> None:
     )
     if said.reason:
         page.line("", f"because {said.reason}")
-    page.line("", f"valid until {_moment(said.valid_until, review.now)}: {said.valid_because}")
+    page.line("", f"valid until {format_moment(said.valid_until, review.now)}: {said.valid_because}")
     for warning in find_warnings(review, said):
         page.line("  warning", warning, YELLOW)
 
 
 def _about(step: str | None) -> str:
     return f" to step {step}" if step else ""
-
-
-def _ago(moment: datetime | None, now: datetime) -> str:
-    return "at an unknown time" if moment is None else f"{_length(now - moment)} ago"
-
-
-def _moment(moment: datetime, now: datetime) -> str:
-    far = f"in {_length(moment - now)}" if moment > now else f"{_length(now - moment)} ago"
-    return f"{format_timestamp(moment)}, {far}"
-
-
-def _length(length: timedelta) -> str:
-    """To the second below ten minutes, then to the minute."""
-    seconds = int(length.total_seconds())
-    return format_duration(timedelta(seconds=seconds if seconds < 600 else round(seconds / 60) * 60))

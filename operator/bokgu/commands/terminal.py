@@ -1,8 +1,17 @@
-"""Questions to the person at the terminal, and whether it shows colours."""
+"""Questions to the person at the terminal, what it shows while something takes long, and whether it shows colours."""
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
+
+PATIENCE = 1.0
+"""Seconds after which it is said what is waited for."""
+
+_CLEAR_LINE = "\r\x1b[K"
+"""Carriage return, and Erase in Line (ECMA-48, section 8.3.41)."""
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -17,3 +26,29 @@ def ask(question: str) -> bool:
         return False
     print(f"\n{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+@contextmanager
+def progress(what: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Say at the terminal what is being done if it takes longer than a second, with the seconds; then take it away."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    done, shown = threading.Event(), threading.Event()
+
+    def show() -> None:
+        waited = patience
+        while not done.wait(patience if not shown.is_set() else 1.0):
+            shown.set()
+            print(f"{_CLEAR_LINE}{what} … {waited:.0f}s", end="", file=sys.stderr, flush=True)
+            waited += 1
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        if shown.is_set():
+            print(_CLEAR_LINE, end="", file=sys.stderr, flush=True)

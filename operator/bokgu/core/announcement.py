@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 
-from bokgu.api.meta import Gate, find_condition, is_true
+from bokgu.api.incident import IncidentStatus
+from bokgu.api.meta import Gate, TimelineEntry, find_condition, is_true
 from bokgu.api.recovery_plan import RecoveryPlanStatus
 from bokgu.core.approval.tally import EMERGENCY_OVERRIDE
 from bokgu.core.proof import awaits_confirmation
+from bokgu.core.timeline import RECURRED, RELAPSED, REVERTED
 
 APPROVED = "Approved"
 BLOCKED = "Blocked"
+
+_WARNINGS = frozenset(
+    {"Escalated", "StepFailed", "UndoFailed", "Rejected", EMERGENCY_OVERRIDE, RECURRED, RELAPSED, REVERTED}
+)
+"""Events of the timeline that somebody should look at."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,21 @@ class Announcement:
     reason: str
     note: str
     warning: bool = False
+
+
+def announce_incident(old: IncidentStatus, new: IncidentStatus) -> tuple[Announcement, ...]:
+    """What has been added to the timeline of an incident. Trouble that begins again is told in the same words each
+    time, so that it is one Event with a count."""
+    known = {(entry.event, entry.message) for entry in old.timeline}
+    return tuple(
+        Announcement(entry.event, _words(entry), warning=entry.event in _WARNINGS)
+        for entry in new.timeline
+        if (entry.event, entry.message) not in known
+    )
+
+
+def _words(entry: TimelineEntry) -> str:
+    return "the trouble began again" if entry.event == RECURRED else entry.message or entry.event
 
 
 def announce_approvals(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> tuple[Announcement, ...]:

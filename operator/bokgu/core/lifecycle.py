@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bokgu.api.detector import Detection
+from bokgu.api.fields import format_timestamp
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentStatus
 from bokgu.api.meta import Condition, Gate, find_condition, is_true, set_condition
 from bokgu.api.protected_service import Reversal
@@ -16,13 +17,13 @@ from bokgu.api.vocabulary import (
     SourceKind,
     Verdict,
 )
-from bokgu.core.announcement import APPROVED
 from bokgu.core.correlation import RELAPSE_WATCH, Suppression
 from bokgu.core.dry_run import DRY_RUN, describe_rehearsal, is_rehearsal
 from bokgu.core.finding import fingerprint
+from bokgu.core.guards.people import closed_gates
 from bokgu.core.next_rung import describe_plans, has_relapsed, may_follow, used_up
 from bokgu.core.planning_facts import NoPlan
-from bokgu.core.timeline import RECURRED, RELAPSED, REVERTED, build_timeline
+from bokgu.core.timeline import RECURRED, RELAPSED, REVERTED, build_timeline, describe_cause
 
 RECORDED = "Recorded"
 """Condition of an incident whose history is stored."""
@@ -218,7 +219,7 @@ def _closed_gates(standing: Standing) -> tuple[Gate, ...]:
     plan = standing.plan if standing.entry is None else None
     if plan is None or plan.status.phase.terminal:
         return ()
-    return tuple(gate for gate in plan.status.gates if not gate.passed and gate.name != APPROVED)
+    return closed_gates(plan.status.gates)
 
 
 def _plans(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPlan, ...]:
@@ -277,20 +278,20 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
             "Classified",
             classification is not None,
             str(classification.root_cause) if classification else problem[0] if problem else "Pending",
-            "" if classification else problem[1] if problem else "",
+            describe_cause(classification) if classification else problem[1] if problem else "",
         ),
         ("Planned", planned, "PlanCreated" if planned else waiting, status.plans[-1].name if planned else message),
         (
             "Mitigated",
             None if state in {None, DetectionState.UNKNOWN} else state is DetectionState.CLEAR,
             str(state or "NotMeasured"),
-            "",
+            _trouble(state, status),
         ),
         (
             "Verified",
             False if relapsed else verified,
             RELAPSED if relapsed else str(verdict or "NotYet"),
-            "",
+            "the trouble came back, or is still there" if relapsed else _PROVEN[verdict],
         ),
         (
             "Blocked",
@@ -312,6 +313,21 @@ def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, 
         generation = incident.metadata.generation
         conditions = set_condition(conditions, RECORDED, False, "NotOver", "", now=standing.now, generation=generation)
     return conditions
+
+
+_PROVEN = {
+    None: "no step was verified yet",
+    Verdict.PASSED: "the last step that was verified worked",
+    Verdict.FAILED: "the last step that was verified did not work",
+    Verdict.INCONCLUSIVE: "whether the last step worked could not be told",
+}
+
+
+def _trouble(state: DetectionState | None, status: IncidentStatus) -> str:
+    """What is known of the symptom."""
+    if state is DetectionState.CLEAR and status.mitigated_at:
+        return f"the trouble has been gone since {format_timestamp(status.mitigated_at)}"
+    return "the trouble is there" if state is DetectionState.FIRING else "nothing says whether the trouble is there"
 
 
 def _flapping(incident: Incident, status: IncidentStatus, standing: Standing) -> tuple[str, bool, str, str]:

@@ -46,9 +46,7 @@ def build_timeline(
     note(begun, "Detected", incident.spec.description or incident.spec.type)
     told = incident.status.classification
     if classification and (told is None or _says_more(classification, told)):
-        cause = f"{classification.root_cause} ({classification.confidence} confidence)"
-        facts = "; ".join(e.fact for e in classification.evidence)
-        note(now, "Classified", f"{cause}: {facts}")
+        note(now, "Classified", describe_cause(classification))
     relapsed = {entry.uid for entry in incident.status.plans if entry.relapsed_at}
     for entry in status.plans:
         if entry.relapsed_at and entry.uid not in relapsed:
@@ -71,6 +69,12 @@ def build_timeline(
         note(now, "Suppressed", f"{status.reason}: {message}")
     ordered = sorted(entries.values(), key=lambda e: e.at)
     return tuple(ordered[-MAX_TIMELINE:])
+
+
+def describe_cause(found: Classification) -> str:
+    """The cause and what it rests on, in a line."""
+    facts = "; ".join(item.fact for item in found.evidence)
+    return f"{found.root_cause} ({found.confidence} confidence): {facts}"
 
 
 def _says_more(found: Classification, told: Classification) -> bool:

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -87,12 +88,20 @@ class KubeClient:
         return await self._get(f"{_path(plural, namespace)}/{name}")
 
     async def list(
-        self, plural: str, namespace: str | None = None, *, where: Mapping[str, str] | None = None
+        self,
+        plural: str,
+        namespace: str | None = None,
+        *,
+        where: Mapping[str, str] | None = None,
+        unless: Iterable[tuple[str, str]] = (),
     ) -> AsyncIterator[Raw]:
-        """All objects of a kind of ours, page by page; only those whose selectable fields are as in `where`."""
+        """All objects of a kind of ours, page by page; only those whose selectable fields are as in `where`, and none
+        that has one of the values of `unless`."""
         query: dict[str, str] = {"limit": str(PAGE)}
-        if where:
-            query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in where.items())
+        terms = [f"{path}={value}" for path, value in (where or {}).items()]
+        terms += [f"{path}!={value}" for path, value in unless]
+        if terms:
+            query["fieldSelector"] = ",".join(terms)
         while True:
             answer = await self._call("GET", _path(plural, namespace), query=query)
             for item in answer["items"]:
@@ -138,18 +147,23 @@ class KubeClient:
         STATUS_WRITES.labels(plural, "OK").inc()
         return answer
 
-    async def create_event(self, about: Resource, *, reason: str, note: str, warning: bool, instance: str) -> None:
+    async def create_event(
+        self, about: Resource, *, reason: str, note: str, warning: bool, instance: str, series: bool = False
+    ) -> None:
         """Create an Event (events.k8s.io/v1) about an object of ours. Raises KubeError.
 
-        Its name tells the object's version and the reason, so that a pass made twice tells once.
+        Its name tells the object's version and the reason, so that a pass made twice tells once. With `series` it tells
+        the words instead, and the same words again are counted in the series of the Event that is there.
         """
         metadata = about.metadata
-        event = {
+        words = sha256(f"{metadata.uid} {reason} {note}".encode()).hexdigest()[:16]
+        mark = words if series else f"{metadata.resource_version}.{reason.lower()}"
+        event: Raw = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
                 "namespace": metadata.namespace,
-                "name": f"{metadata.name[:180].rstrip('-.')}.{metadata.resource_version}.{reason.lower()}",
+                "name": f"{metadata.name[:180].rstrip('-.')}.{mark}",
             },
             "eventTime": self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": f"{GROUP}/operator",
@@ -167,11 +181,21 @@ class KubeClient:
                 "resourceVersion": metadata.resource_version,
             },
         }
+        path = f"/apis/events.k8s.io/v1/namespaces/{metadata.namespace}/events"
         try:
-            await self._call("POST", f"/apis/events.k8s.io/v1/namespaces/{metadata.namespace}/events", body=event)
+            await self._call("POST", path, body=event)
         except KubeError as error:
             if not error.exists:
                 raise
+            if series:
+                await self._count_event(f"{path}/{event['metadata']['name']}", event["eventTime"])
+
+    async def _count_event(self, path: str, at: str) -> None:
+        """Say of an Event that is there that it was seen once more. One that has gone meanwhile is not told again."""
+        found = await self._get(path)
+        if found is not None:
+            count = (found.get("series") or {"count": 1})["count"] + 1
+            await self._call("PUT", path, body={**found, "series": {"count": count, "lastObservedTime": at}})
 
     async def may(
         self, user: str, groups: tuple[str, ...], *, namespace: str, verb: str, resource: str, name: str
@@ -198,6 +222,17 @@ class KubeClient:
         answer = await self._call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
         if error := answer["status"].get("evaluationError"):
             raise KubeError(0, "EvaluationError", f"whether {user} may {verb} {resource}/{name}: {error}")
+        return bool(answer["status"].get("allowed", False))
+
+    async def may_i(self, *, namespace: str, verb: str, resource: str, name: str) -> bool:
+        """Whether this account may do that with a resource of our group (SelfSubjectAccessReview). Raises KubeError."""
+        attributes = {"group": GROUP, "namespace": namespace, "verb": verb, "resource": resource, "name": name}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = await self._call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
         return bool(answer["status"].get("allowed", False))
 
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
@@ -236,14 +271,15 @@ class KubeClient:
 
     async def selects(self, kind: type[Resource]) -> bool:
         """Whether the CRD of a kind knows all of its selectable fields: one of an older version may not."""
-        for path in kind.selectable_fields:
-            query = {"limit": "1", "fieldSelector": f"{path}=none"}
-            try:
-                await self._call("GET", _path(kind.plural, None), query=query)
-            except KubeError as error:
-                if error.status == BAD_REQUEST:
-                    return False
-                raise
+        if not kind.selectable_fields:
+            return True
+        asked = ",".join(f"{path}=none" for path in kind.selectable_fields)
+        try:
+            await self._call("GET", _path(kind.plural, None), query={"limit": "1", "fieldSelector": asked})
+        except KubeError as error:
+            if error.status == BAD_REQUEST:
+                return False
+            raise
         return True
 
     async def _get(self, path: str) -> Raw | None:
@@ -272,7 +308,7 @@ class KubeClient:
             response = await self._api.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
             content: bytes = await response.read()  # type: ignore[no-untyped-call]  # as above
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise KubeError(0, "Unreachable", f"{method} {path}: {error!r}") from error
+            raise KubeError(0, "Unreachable", f"{method} {path}: {str(error) or repr(error)}") from error
         try:
             answer: Raw = json.loads(content)
         except ValueError as error:

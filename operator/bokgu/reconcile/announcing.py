@@ -3,11 +3,19 @@ up."""
 
 import structlog
 
+from bokgu.api.incident import Incident, IncidentStatus
 from bokgu.api.meta import ObjectMeta, Resource
 from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicySpec
-from bokgu.core.announcement import APPROVED, BLOCKED, Announcement, announce_approvals, announce_block
+from bokgu.core.announcement import (
+    APPROVED,
+    BLOCKED,
+    Announcement,
+    announce_approvals,
+    announce_block,
+    announce_incident,
+)
 from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
 from bokgu.core.storm import Storm
 from bokgu.core.timeline import REVERTED
@@ -33,6 +41,13 @@ async def announce_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanS
         if block.reason == BLOCKED:
             PLANS_BLOCKED.labels(next(g.name for g in new.gates if not g.passed and g.name != APPROVED)).inc()
         await _announce(context, plan, block)
+
+
+async def announce_timeline(context: Context, incident: Incident, new: IncidentStatus) -> None:
+    """Tell what has been added to the timeline of an incident from as it was read to its new, stored status: its Events
+    read as its timeline does."""
+    for announcement in announce_incident(incident.status, new):
+        await _announce(context, incident, announcement, series=True)
 
 
 async def announce_reversal(context: Context, namespace: str, reversal: Reversal) -> None:
@@ -64,8 +79,8 @@ async def announce_storm(context: Context, namespace: str, storm: Storm) -> None
         context.storms_told.pop(namespace, None)
 
 
-async def _announce(context: Context, about: Resource, announcement: Announcement) -> bool:
-    """Whether it was told."""
+async def _announce(context: Context, about: Resource, announcement: Announcement, *, series: bool = False) -> bool:
+    """Whether it was told. `series`: the same again is counted on the Event that is there."""
     write = log.warning if announcement.warning else log.info
     write(
         announcement.reason,
@@ -80,6 +95,7 @@ async def _announce(context: Context, about: Resource, announcement: Announcemen
             note=announcement.note,
             warning=announcement.warning,
             instance=context.settings.holder,
+            series=series,
         )
     except KubeError as error:
         EVENTS_FAILED.inc()

@@ -25,7 +25,7 @@ from bokgu.core.storm import Storm
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics.plans import PLANS_CREATED
-from bokgu.reconcile.announcing import announce_storm
+from bokgu.reconcile.announcing import announce_storm, announce_timeline
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.counting import count_incident
@@ -79,6 +79,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     status = build_status(incident, standing)
     if await context.write_status(Incident, raw, status):
         count_incident(context, incident, status, standing.plan)
+        await announce_timeline(context, incident, status)
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection

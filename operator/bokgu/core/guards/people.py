@@ -19,6 +19,11 @@ APPROVED = "Approved"
 """The gate that people open. A plan that waits for it is no blocked plan, it awaits approval."""
 
 
+def closed_gates(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    """What blocks besides missing approvals."""
+    return tuple(gate for gate in gates if not gate.passed and gate.name != APPROVED)
+
+
 def check_approved(facts: GuardFacts) -> Gate:
     """The people, or the rules that stand in for them, have approved the plan."""
     tally = facts.tally
