@@ -42,6 +42,18 @@ EVENTS_FAILED = Counter(
 HEARTBEATS = Counter(
     "bokgu_heartbeats", "Signs of life to the receiver outside, by what became of them.", ["result"], registry=REGISTRY
 )
+ALERT_DELIVERIES = Counter(
+    "bokgu_alert_deliveries",
+    "Tries to deliver alerts, by the name of the receiver and by what became of them.",
+    ["receiver", "result"],
+    registry=REGISTRY,
+)
+ALERTS_UNDECIDED = Counter(
+    "bokgu_alerts_undecided", "Passes that could not decide on alerts and went on without.", registry=REGISTRY
+)
+TEMPLATES_BROKEN = Counter(
+    "bokgu_alert_templates_broken", "Alerts sent in the built-in words, as a template was broken.", registry=REGISTRY
+)
 PLANS_BLOCKED = Counter(
     "bokgu_plans_blocked", "How often a gate began to hold a plan, by the gate.", ["gate"], registry=REGISTRY
 )

@@ -1,5 +1,6 @@
 """The few calls that the operator makes to the Kubernetes API."""
 
+import base64
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -208,6 +209,13 @@ class KubeClient:
     async def get_config_map(self, namespace: str, name: str) -> Raw | None:
         """A ConfigMap, or None."""
         return await self._get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+
+    async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Data of a Secret as text, or None. Bytes that are none are left out."""
+        found = await self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        data = found.get("data") or {} if found else {}
+        texts = {key: base64.b64decode(value).decode("utf-8", "ignore") for key, value in data.items()}
+        return None if found is None else texts
 
     async def put_config_map(self, body: Raw) -> Raw:
         """PUT a ConfigMap that was read, or POST a new one. Raises KubeError (`conflict`, `exists`) where somebody else

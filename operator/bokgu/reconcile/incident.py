@@ -25,6 +25,7 @@ from bokgu.core.storm import Storm
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
+from bokgu.reconcile.alerting import outbox_stored, settle_outbox, tell_of_incident
 from bokgu.reconcile.announcing import announce_storm
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
@@ -72,13 +73,15 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     incident = context.parse(Incident, raw)
     if is_over(incident):
+        await settle_outbox(context, raw, incident)
         context.enqueue(history_key(key))
         return None
     standing = await _look(context, incident)
-    status = build_status(incident, standing)
+    status = tell_of_incident(context, incident, build_status(incident, standing), standing.plan)
     ended = status.phase in {IncidentPhase.RESOLVED, IncidentPhase.ESCALATED} - {incident.status.phase}
     if await context.write_status(Incident, raw, status) and ended:
         INCIDENTS_ENDED.labels(incident.spec.type, status.phase).inc()
+    outbox_stored(context, incident, status.outbox)
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection
