@@ -81,12 +81,15 @@ class AlertSender:
         self._no_secret: str | None = None
         self._texts = Texts(load_templates(), load_words(), {})
         self._lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
+        self._looked = asyncio.Event()
         self._bell = asyncio.Event()
+        self._bell.set()  # Something may wait already.
         self._memory.bells.append(self._bell)
 
     async def run(self) -> None:
         """Open a lane for each receiver that something waits for, until cancelled."""
         try:
+            await self._looked.wait()
             while True:
                 await self._bell.wait()
                 self._bell.clear()
@@ -105,6 +108,7 @@ class AlertSender:
         """Read receivers and templates anew every minute: a changed Secret counts without a restart."""
         while True:
             await self.refresh()
+            self._looked.set()
             await asyncio.sleep(self._context.settings.minute.total_seconds())
 
     async def refresh(self) -> None:
