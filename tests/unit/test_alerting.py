@@ -1,8 +1,9 @@
 """What a pass makes of alerts: from the store and the policy to the outbox that it stores."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,8 +12,10 @@ from bokgu.api.outbox import Outbox
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.core.alerts.outbox import Delivery
+from bokgu.kube.client import KubeError
 from bokgu.metrics import ALERTS_UNDECIDED
 from bokgu.reconcile import alerting
+from bokgu.reconcile import incident as incident_pass
 from bokgu.reconcile.alerting import outbox_stored, tell_of_incident, tell_of_namespace
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.surroundings import look_around_plan
@@ -113,6 +116,39 @@ def test_what_the_api_server_would_not_take_is_a_defect(monkeypatch: pytest.Monk
     too_long = Outbox.model_construct(last=1, told=("x" * 200,), alerts=(), receivers=())
     monkeypatch.setattr(alerting, "post_notices", lambda *_: too_long)
     assert tell_of_incident(given(about), about, CLASSIFIED, None).outbox is None
+
+
+class Kube:
+    """An API server that takes one status, or none."""
+
+    def __init__(self, error: KubeError | None = None) -> None:
+        self.error, self.written, self.clock_ahead = error, list[dict[str, Any]](), timedelta()
+
+    async def replace_status(self, _plural: str, body: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+        if self.error:
+            raise self.error
+        self.written.append(status)
+        return {**body, "metadata": {**body["metadata"], "resourceVersion": "2"}, "status": status}
+
+
+@pytest.mark.parametrize("error", [None, KubeError(500, "InternalError", "no"), KubeError(0, "Unreachable", "no")])
+def test_people_know_of_an_incident_that_cannot_be_looked_at(
+    error: KubeError | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: Any) -> None:
+        raise RuntimeError("AWS hangs")
+
+    monkeypatch.setattr(incident_pass, "_look", hang)
+    about = incident(severity="high")
+    kube = Kube(error)
+    one = replace(given(about), kube=cast(Any, kube))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="AWS hangs"):
+            asyncio.run(incident_pass.reconcile(one, about.key))
+    assert len(kube.written) == (0 if error else 1)
+    if not error:
+        assert [a["kind"] for a in kube.written[0]["outbox"]["alerts"]] == ["IncidentDetected"]
+        assert about.key in one.alerting.waiting
 
 
 def test_a_policy_that_cannot_be_read_leaves_the_default() -> None:

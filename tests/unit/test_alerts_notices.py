@@ -129,6 +129,16 @@ def test_a_plan_is_told_from_its_request_to_its_end(current: RecoveryPlan, expec
     assert all(notice.plan == current.metadata.name for notice in found)
 
 
+def test_a_start_says_so_where_nobody_approved_or_nothing_is_sent() -> None:
+    now = {"status": "True", "lastTransitionTime": NOW}
+    said = [
+        {"type": "Approved", "reason": "AutoApproved", "message": "spec.auto of the policy", **now},
+        {"type": "DryRun", "reason": "Asked", "message": "nothing more will be sent to AWS", **now},
+    ]
+    (begun,) = notices(None, of(step("InProgress"), startedAt=NOW, conditions=said), severity="high", told=TOLD)
+    assert begun.message == "spec.auto of the policy; nothing more will be sent to AWS"
+
+
 def test_the_same_of_another_plan_is_another_thing() -> None:
     one = of(step("Failed", "X"), phase="InProgress")
     other = plan(scale_out(), status={"steps": [step("Failed", "X")]}, meta={"uid": "77777777-other"})

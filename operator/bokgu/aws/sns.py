@@ -22,7 +22,7 @@ def topic_region(arn: str) -> str | None:
 async def publish(
     aws: AwsClient, topic: str, *, subject: str, message: str, key: str, group: str, attributes: Mapping[str, str]
 ) -> None:
-    """Publish once. Raises AwsError; ValueError where `topic` is no ARN of a topic.
+    """Publish. Raises AwsError; ValueError where `topic` is no ARN of a topic.
 
     Of a FIFO topic `group` keeps the order, and within five minutes it drops a second message with the same `key`
     (Amazon SNS developer guide, "Message deduplication for FIFO topics").
@@ -41,4 +41,5 @@ async def publish(
     }
     if topic.endswith(".fifo"):
         request |= {"MessageGroupId": group[:128], "MessageDeduplicationId": key[:128]}
-    await aws.poll("sns", "Publish", request, region=region, seconds=0)
+    # What is published twice is no harm: that is why it has a key.
+    await aws.read("sns", "Publish", request, region=region, role_arn=None)

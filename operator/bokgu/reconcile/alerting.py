@@ -23,7 +23,7 @@ from bokgu.core.alerts.outbox import Delivery, post_notices, record_deliveries
 from bokgu.core.alerts.routing import Routing, Subject, address_alert
 from bokgu.core.storm import Storm
 from bokgu.core.surroundings import Surroundings
-from bokgu.kube.client import Raw
+from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics import ALERTS_UNDECIDED
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.surroundings import look_around_plan
@@ -64,6 +64,20 @@ def tell_of_namespace(
         return post_notices(outbox, notices, lambda kind: address_alert(kind, Subject(), routing))
 
     return status.model_copy(update={"outbox": _decide(context, policy, policy.status.outbox, decide)})
+
+
+async def tell_of_unseen(context: Context, raw: Raw, incident: Incident) -> None:
+    """Alert about an incident whose pass fails, if nobody was told of it. Raises nothing."""
+    if not must_ask_for_storm(incident.status.outbox):
+        return
+    status = tell_of_incident(context, incident, incident.status, None)
+    if status.outbox == incident.status.outbox:
+        return
+    try:
+        await context.write_status(Incident, raw, status)
+    except KubeError:
+        return  # The next pass fails too, or tells.
+    outbox_stored(context, incident, status.outbox)
 
 
 async def settle_outbox(context: Context, raw: Raw, incident: Incident) -> None:

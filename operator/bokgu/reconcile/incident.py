@@ -25,7 +25,7 @@ from bokgu.core.storm import Storm
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics import INCIDENTS_ENDED, PLANS_CREATED
-from bokgu.reconcile.alerting import outbox_stored, settle_outbox, tell_of_incident
+from bokgu.reconcile.alerting import outbox_stored, settle_outbox, tell_of_incident, tell_of_unseen
 from bokgu.reconcile.announcing import announce_storm
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
@@ -73,10 +73,14 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     incident = context.parse(Incident, raw)
     if is_over(incident):
-        await settle_outbox(context, raw, incident)
         context.enqueue(history_key(key))
+        await settle_outbox(context, raw, incident)
         return None
-    standing = await _look(context, incident)
+    try:
+        standing = await _look(context, incident)
+    except Exception:
+        await tell_of_unseen(context, raw, incident)  # Whatever keeps it from being looked at, people must know of it.
+        raise
     status = tell_of_incident(context, incident, build_status(incident, standing), standing.plan)
     ended = status.phase in {IncidentPhase.RESOLVED, IncidentPhase.ESCALATED} - {incident.status.phase}
     if await context.write_status(Incident, raw, status) and ended:

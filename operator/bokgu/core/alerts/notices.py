@@ -9,13 +9,13 @@ from datetime import datetime
 
 from bokgu.api.fields import format_timestamp
 from bokgu.api.incident import Incident, IncidentStatus
-from bokgu.api.meta import OpenBreaker, find_condition
+from bokgu.api.meta import ConditionStatus, OpenBreaker, find_condition
 from bokgu.api.outbox import Outbox
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan
 from bokgu.api.vocabulary import AlertKind, IncidentPhase, OperationPhase, PlanPhase, Severity
 from bokgu.core.alerts.outbox import Notice
 from bokgu.core.announcement import APPROVED
-from bokgu.core.approval.tally import EMERGENCY_OVERRIDE
+from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
 from bokgu.core.dry_run import DRY_RUN
 from bokgu.core.guards.protection import BREAKER_OPEN
 from bokgu.core.proof import awaits_confirmation
@@ -117,7 +117,13 @@ def _of_plan(plan: RecoveryPlan, now: datetime) -> Iterator[Notice]:
         if gate.passed and gate.reason == EMERGENCY_OVERRIDE:
             yield notice(AlertKind.OVERRIDE, None, f"{gate.name}: {gate.value or ''}", of=gate.name)
     if status.started_at:
-        yield notice(AlertKind.RECOVERY_STARTED, status.started_at)
+        unusual = [
+            condition.message
+            for condition in status.conditions
+            if condition.status is ConditionStatus.TRUE
+            and (condition.type == DRY_RUN or condition.reason == AUTO_APPROVED)
+        ]
+        yield notice(AlertKind.RECOVERY_STARTED, status.started_at, "; ".join(unusual))
     failed: list[tuple[OperationStatus, str, str]] = [(s, "", s.name) for s in status.steps if _has_failed(s)]
     failed += [(s.rollback, "undo", s.name) for s in status.steps if s.rollback and _has_failed(s.rollback)]
     for operation, of, step in failed:
