@@ -226,6 +226,22 @@ def test_korean_and_own_templates() -> None:
     assert (escalated.title, "number 2" in escalated.message) == ("사람이 필요: api", True)
 
 
+def test_a_dead_receiver_is_not_asked_once_for_each_incident() -> None:
+    async def main() -> None:
+        operator = cluster.operator()
+        for number in range(50):
+            metadata = {**cluster.raw["metadata"], "name": f"i{number}", "uid": f"{number}-uid"}
+            operator.objects.put("incidents", {**cluster.raw, "metadata": metadata})
+            operator.alerting.stored(("incidents", "shop", f"i{number}"), f"{number}-uid", cluster.outbox())
+        async with sending_alerts(operator):
+            await asyncio.sleep(1.5)
+
+    with Webhook(answer=(503, {})) as hook:
+        cluster = Cluster({"team": hook.url})
+        asyncio.run(main())
+    assert 4 <= len(hook.received) <= 9, "after 1/60, 2/60, 4/60 ... of a minute, which is a second here"
+
+
 @pytest.mark.parametrize("status", [400, 413])
 def test_an_alert_that_is_never_taken_holds_up_only_its_own_incident(status: int) -> None:
     def refuse(one: Received) -> None:

@@ -215,7 +215,7 @@ class AlertSender:
         count, _, before = lane.waits.get(due.uid, (0, 0.0, ""))
         count, lane.failures = count + 1, lane.failures + 1
         wish = min(refusal.retry_after or timedelta(), LONGEST_WISH * self._context.settings.minute).total_seconds()
-        lane.waits[due.uid] = (count, now + max(wish, _backoff(count, minute)), refusal.why)
+        lane.waits[due.uid] = (count, now + _backoff(count, minute), refusal.why)
         lane.not_before = now + max(wish, _backoff(lane.failures, minute))
         ALERT_DELIVERIES.labels(lane.name, "failed").inc()
         if count & (count - 1) and refusal.why == before:
