@@ -153,6 +153,13 @@ class World:
             self.rollout = replace(self.rollout, status="ROLLBACK_REQUESTED")
             self.change(self.ecs)
 
+    def give_up(self, why: str = "") -> None:
+        """The circuit breaker, or an alarm, makes ECS go back by itself, and `why` is what ECS says of the old one."""
+        if self.rollout:
+            self._return_to(self.rollout, self.rollout.source_revision_arns[0])
+        back, failed = self.ecs.deployments
+        self.change(replace(self.ecs, deployments=(replace(back, rollout_state_reason=why), failed)))
+
     def _return_to(self, rollout: DescribedDeployment, arn: str) -> None:
         """The deployment that still runs the old revision is PRIMARY again; no service deployment begins."""
         self.rollout = replace(rollout, status="ROLLBACK_IN_PROGRESS", rollback_revision_arn=arn)

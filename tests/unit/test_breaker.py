@@ -12,7 +12,7 @@ from bokgu.api.meta import OpenBreaker
 from bokgu.api.protected_service import MOST_RECOVERIES, Recovery
 from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.breaker import find_reset, judge_breaker
-from bokgu.core.recoveries import has_failed, list_recoveries
+from bokgu.core.recoveries import has_failed, list_recoveries, may_go
 from tests.unit.facts import PLAN_UID, incident, plan
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -61,7 +61,15 @@ def test_what_people_stopped_or_the_world_overtook_is_no_failure(outcome: str | 
 @pytest.mark.parametrize("reason", ["Rejected", "Deleted", "BlockedTooLong", "ForeignChange", "ApprovalWithdrawn"])
 def test_what_people_held_or_the_world_overtook_says_nothing(reason: str) -> None:
     assert not has_failed(recovery(0, "RolledBack", reason=reason))
+    assert not has_failed(recovery(0, "Failed", reason=reason))
     assert has_failed(recovery(0, "RolledBack", reason="VerificationFailed"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"), [("Failed", "RolledBackByEcs"), ("RollbackFailed", "ForeignChange"), ("Failed", "Timeout")]
+)
+def test_what_ecs_gave_up_or_nobody_could_take_back_has_failed(outcome: str, reason: str) -> None:
+    assert has_failed(recovery(0, outcome, reason=reason))
 
 
 def test_a_recovery_whose_trouble_came_back_is_one() -> None:
@@ -143,6 +151,16 @@ def test_a_plan_that_never_began_is_no_recovery() -> None:
     assert list_recoveries((), [plan(status={"phase": "Expired"})], ()) == ()
 
 
+def test_s7_a_plan_is_let_go_once_its_end_is_known_or_there_is_no_place_for_it() -> None:
+    over = begun(phase="Completed", finishedAt=NOW)
+    assert not may_go(over, ())
+    assert not may_go(over, list_recoveries((), [begun(phase="InProgress")], ()))
+    assert may_go(over, list_recoveries((), [over], ()))
+    assert may_go(plan(status={"phase": "Expired"}), ())
+    assert may_go(over, [recovery(hour) for hour in range(1, MOST_RECOVERIES + 1)]), "else it would never go"
+    assert not may_go(over, [recovery(hour) for hour in range(1, MOST_RECOVERIES)])
+
+
 def test_what_a_plan_says_now_replaces_what_was_known() -> None:
     (running,) = list_recoveries((), [begun(phase="InProgress")], ())
     assert (running.outcome, running.finished_at) == (None, None)
@@ -168,7 +186,20 @@ def test_the_incident_says_that_a_completed_plan_did_not_help() -> None:
 
 def test_the_latest_are_kept() -> None:
     many = [recovery(hour) for hour in range(2 * MOST_RECOVERIES)]
+    many += [recovery(-hour, "Completed") for hour in range(1, 5)]
     kept = list_recoveries(many, (), ())
     assert len(kept) == MOST_RECOVERIES
     assert all(a.started_at > b.started_at for a, b in pairwise(kept))
     assert kept[0].started_at == NOW + (2 * MOST_RECOVERIES - 1) * HOUR
+
+
+@given(st.lists(st.sampled_from(["Failed", "RolledBack", "Completed", "Cancelled", "Expired"]), max_size=150))
+def test_s7_nothing_harmless_pushes_out_what_the_breaker_counts(outcomes: list[str]) -> None:
+    """One after the other, as plans begin and go."""
+    kept: tuple[Recovery, ...] = ()
+    for hour, outcome in enumerate(outcomes):
+        kept = list_recoveries((*kept, recovery(hour, outcome)), (), ())
+    began = [recovery(hour, outcome) for hour, outcome in enumerate(outcomes)][::-1]
+    half = MOST_RECOVERIES // 2
+    assert list(kept[:half]) == began[:half]
+    assert [r for r in kept if has_failed(r)][:half] == [r for r in began if has_failed(r)][:half]

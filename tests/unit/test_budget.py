@@ -17,12 +17,25 @@ from bokgu.core.recovery_policy import count_budget_left
 from bokgu.core.storm import Storm
 from bokgu.core.surroundings import Surroundings
 from tests import gates_page
-from tests.unit.facts import INCIDENT_UID, NOW, PLAN_UID, locked_by, plan, protected_service
+from tests.unit.facts import DIGEST, INCIDENT_UID, NOW, PLAN_UID, locked_by, plan, protected_service
 from tests.unit.test_guards import guard_facts
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 STORM = Storm(since=NOW - MINUTE, incidents=7, until=None)
 BREAKER = OpenBreaker(opened_at=NOW - HOUR, plans=("plan-8", "plan-9"))
+WRITTEN = {
+    "name": "scale-out",
+    "intent": {
+        "token": "t",
+        "attempt": 1,
+        "planUID": PLAN_UID,
+        "digest": DIGEST,
+        "request": {"service": "ecs", "operation": "UpdateService", "arguments": "{}"},
+        "before": {"desiredCount": 3, "taskDefinition": "web:3"},
+        "holder": "operator-1",
+        "writtenAt": NOW,
+    },
+}
 FREEZE = {"name": "freeze", "kind": "Deny", "schedule": "* * * * *", "duration": "1h"}
 TEN = {f"service-{n}": "production" for n in range(9)} | {"api": "production"}
 
@@ -89,9 +102,14 @@ def test_s7_what_has_not_begun_waits(around: Surroundings, gate: str, reason: st
     assert found.message
 
 
-@pytest.mark.parametrize("around", [around for around, *_ in CLOSED])
-def test_s7_what_has_begun_goes_on(around: Surroundings) -> None:
-    assert closed(around, plan=plan(status={"startedAt": NOW})) is None
+@pytest.mark.parametrize(("around", "gate"), [(around, gate) for around, gate, _ in CLOSED])
+def test_s7_what_has_begun_waits_for_no_budget_and_what_has_written_for_nothing(
+    around: Surroundings, gate: str
+) -> None:
+    stops = gate in {"NoStorm", "ServiceBreakerClosed", "NamespaceBreakerClosed"}
+    found = closed(around, plan=plan(status={"startedAt": NOW}))
+    assert (found.name if found else None) == (gate if stops else None)
+    assert closed(around, plan=plan(status={"startedAt": NOW, "steps": [WRITTEN]})) is None
 
 
 def test_with_nothing_else_at_work_all_of_these_gates_are_open() -> None:
@@ -224,6 +242,17 @@ def test_a_service_that_lacks_half_of_its_tasks_is_unavailable(running: int, des
     seen = {"desiredCount": desired, "runningCount": running, "pendingCount": 0, "taskDefinition": "api:1"}
     load = measure_load([protected_service(status={"service": seen})], [], {})
     assert bool(load.unavailable) is down
+
+
+@pytest.mark.parametrize(
+    ("ready", "reason", "down"),
+    [("True", "Described", False), ("False", "AccessDenied", True), ("False", "TargetAlreadyProtected", False)],
+)
+def test_s7_a_service_that_cannot_be_read_any_more_is_unavailable(ready: str, reason: str, down: bool) -> None:
+    condition = {"type": "Ready", "status": ready, "reason": reason, "message": "", "lastTransitionTime": NOW}
+    service = {"desiredCount": 3, "runningCount": 3, "pendingCount": 0, "taskDefinition": "api:1"}
+    seen = protected_service(status={"service": service, "conditions": [condition]})
+    assert bool(measure_load([seen], [], {}).unavailable) is down
 
 
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 100), st.integers(0, 5))

@@ -4,9 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from bokgu.api.meta import is_true
 from bokgu.api.observed import AwsError
 from bokgu.api.recovery_plan import Answer, RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
+from bokgu.core.announcement import announce_approvals
+from bokgu.core.approval.judgement import Judgement
 from bokgu.core.approval.tally import Tally
 from bokgu.core.execution import decide
 from bokgu.core.live_state import LiveState
@@ -90,6 +93,17 @@ def test_a_plan_that_nobody_approved_waits_until_it_expires() -> None:
 def test_a_plan_never_starts_when(changed: dict[str, object], phase: PlanPhase, reason: str) -> None:
     outcome = decide(plan(), facts(**changed))
     assert (outcome.status.phase, outcome.status.reason, outcome.effect) == (phase, reason, None)
+
+
+@pytest.mark.parametrize(("approvals", "approved"), [((ALICE, BOB), True), ((ALICE,), False)])
+def test_approvals_that_end_with_their_plan_stood_until_then(approvals: tuple[Judgement, ...], approved: bool) -> None:
+    """Another plan may then follow, which people are asked for anew (core.next_rung)."""
+    waiting = decide(plan(), facts(tally=tally(*approvals), at_work="plan-2")).status
+    assert is_true(waiting.conditions, "Approved") is approved
+    over = decide(plan(status=waiting.to_dict()), facts(now=NOW + 60 * MINUTE, tally=tally())).status
+    assert (over.phase, over.reason) == (PlanPhase.EXPIRED, "Expired")
+    assert is_true(over.conditions, "Approved") is approved
+    assert [a.reason for a in announce_approvals(waiting, over)] == []
 
 
 def test_a_deleted_plan_never_starts() -> None:
@@ -515,6 +529,20 @@ def test_s4_a_foreign_change_during_verification_is_left_alone(step: dict[str, o
     world.until(*TERMINAL)
     assert (world.status.phase, world.status.reason) == (PlanPhase.FAILED, "ForeignChange")
     assert (len(world.sent), world.ecs.desired_count) == (1, 8)
+
+
+@pytest.mark.parametrize("step", [restart(), roll_back(onFailure="Continue")])
+def test_s4_a_deployment_that_ecs_gives_up_is_a_failure_with_its_name_and_is_not_undone(
+    step: dict[str, object],
+) -> None:
+    world = running(step)
+    world.until_sent()
+    world.now += MINUTE
+    world.give_up("ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1.")
+    world.until(*TERMINAL)
+    assert (world.status.phase, world.status.reason) == (PlanPhase.FAILED, "RolledBackByEcs")
+    assert "circuit breaker" in (world.status.steps[0].output or "")
+    assert (len(world.sent), world.status.steps[0].rollback) == (1, None)
 
 
 def test_s4_a_foreign_change_before_the_undo_is_not_undone() -> None:

@@ -10,9 +10,9 @@ from bokgu.core.guards.chain import CHECKS, LIVE_CHECKS, NAMESPACE_CHECKS, evalu
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.load import Load
 from bokgu.core.surroundings import Surroundings
-from tests.unit.facts import NOW, plan, policies, protected_service, service, tally
-from tests.unit.test_budget import BREAKER, FREEZE, ROOMY, STORM, TEN, policy, recovery
-from tests.unit.test_guards import CORRUPTED, MINUTE, TROUBLED, guard_facts
+from tests.unit.facts import MINUTE, NOW, plan, policies, protected_service, service, tally
+from tests.unit.test_budget import BREAKER, FREEZE, ROOMY, STORM, TEN, WRITTEN, policy, recovery
+from tests.unit.test_guards import CORRUPTED, TROUBLED, guard_facts
 
 CLOSED: dict[str, dict[str, Any]] = {
     "RoleAllowed": {"role_refused": "namespace shop may not assume it"},
@@ -70,9 +70,9 @@ def test_s6_of_several_closed_guards_each_is_shown_and_the_first_holds_the_plan(
 
 
 @given(some_of)
-def test_s7_what_has_begun_is_held_by_no_other_recovery(names: set[str]) -> None:
+def test_s7_what_has_written_is_held_by_no_other_recovery(names: set[str]) -> None:
     facts = close(names)
-    status = facts.plan.status.model_copy(update={"started_at": NOW})
+    status = plan(status={"startedAt": NOW, "steps": [WRITTEN]}).status
     gates = evaluate_gates(replace(facts, plan=facts.plan.model_copy(update={"status": status})))
     closed = {gate.name for gate in gates if not gate.passed}
     assert closed <= names - set(AROUND)

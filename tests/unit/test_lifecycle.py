@@ -316,11 +316,12 @@ def test_where_nothing_follows_a_relapse_a_person_is_called() -> None:
 
 
 def test_an_incident_whose_plans_are_used_up_says_what_was_tried() -> None:
-    entries = [{"name": f"plan-{n}", "uid": f"u{n}", "digest": DIGEST, "outcome": "Completed"} for n in (7, 8)]
-    one = incident(status={"plans": [*entries, ENTRY.to_dict() | {"runbook": "ours"}]})
+    seven = {"name": "plan-7", "uid": "u7", "digest": DIGEST, "outcome": "Completed", "startedAt": NOW}
+    entries = [seven, {**seven, "name": "plan-8", "uid": "u8"}]
+    one = incident(status={"plans": [*entries, ENTRY.to_dict() | {"runbook": "ours", "startedAt": NOW}]})
     status = settled(one, standing(plan=ended(PlanPhase.COMPLETED), detection=detection(since=NOW + MINUTE)))
     assert (status.phase, status.reason) == (IncidentPhase.ESCALATED, "Relapsed")
-    said = "3 plans were tried: plan-7 (Completed), plan-8 (Completed), plan-1 (ours, Completed)"
+    said = "3 plans were made and 3 tried: plan-7 (Completed), plan-8 (Completed), plan-1 (ours, Completed)"
     assert any(said in e.message for e in status.timeline)
 
 

@@ -1,5 +1,6 @@
 """Whether another plan follows one that did not end its incident."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,15 @@ from hypothesis import strategies as st
 from bokgu.api.incident import Incident, IncidentPlan
 from bokgu.api.recovery_plan import RecoveryPlan, StepParameters
 from bokgu.api.vocabulary import Action, PlanPhase
-from bokgu.core.next_rung import MAX_PLANS, Tried, awaits_next_rung, may_follow, read_tried, told_before
+from bokgu.core.next_rung import (
+    MAX_PLANS,
+    Tried,
+    awaits_next_rung,
+    describe_plans,
+    may_follow,
+    read_tried,
+    told_before,
+)
 from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import NoPlan
 from tests.unit.facts import (
@@ -76,6 +85,22 @@ def test_a_relapse_and_a_plan_that_was_measured_not_to_help_are_followed() -> No
 )
 def test_s9_what_left_something_open_is_a_persons(phase: PlanPhase, reason: str) -> None:
     assert not may_follow(with_plans(entry(outcome=phase)), ended(phase, reason), FIRING)
+
+
+@pytest.mark.parametrize(
+    ("approved", "begun", "follows"), [(True, None, True), (False, None, False), (True, NOW, False)]
+)
+def test_what_people_had_approved_and_no_gate_let_begin_is_followed(
+    approved: bool, begun: datetime | None, follows: bool
+) -> None:
+    condition = {"type": "Approved", "status": str(approved), "reason": "r", "message": "", "lastTransitionTime": NOW}
+    status = {"phase": "Expired", "reason": "Expired", "startedAt": begun, "conditions": [condition]}
+    assert may_follow(with_plans(entry(outcome="Expired")), plan(status=status), FIRING) is follows
+
+
+def test_the_person_who_is_called_hears_what_was_made_and_what_was_tried() -> None:
+    never, tried = entry(outcome="Expired", startedAt=None), entry(outcome="Failed", startedAt=NOW)
+    assert describe_plans(with_plans(never, tried).status.plans).startswith("2 plans were made and 1 tried: plan-1 (")
 
 
 @pytest.mark.parametrize("state", ["Clear", "Unknown", None])

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -8,21 +9,25 @@ from hypothesis import strategies as st
 
 from bokgu.api.fields import parse_duration
 from bokgu.api.observed import ServiceRevision
+from bokgu.api.protected_service import Recovery
 from bokgu.api.recovery_plan import FINALIZER, RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.vocabulary import Action, Comparison, Confidence, OnFailure, RootCause, Trait
 from bokgu.core.detection import breaches
 from bokgu.core.planning import Decision, build_plan, decide_plan, plan_manifest
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.surroundings import Surroundings
 from bokgu.core.track_record import TrackRecord
 from bokgu.core.verification import parse_expression
 from bokgu.runbooks import load_builtin_runbooks
 from tests.unit.facts import (
+    INCIDENT_UID,
     MINUTE,
     NOW,
     classification,
     deploying,
     incident,
+    policies,
     protected_service,
     revision_arn,
     runbook,
@@ -250,6 +255,31 @@ def test_the_plan_remembers_the_world_it_was_made_for() -> None:
     }
     assert spec.expires_at == NOW + 60 * MINUTE
     assert spec.suspend is None
+
+
+ENDED = {"plan": "plan-0", "uid": "other", "incidentUid": "another", "startedAt": NOW - 20 * MINUTE}
+FAILED = {**ENDED, "finishedAt": NOW - 10 * MINUTE, "outcome": "Failed"}
+NIGHTS = {"name": "nights", "kind": "Allow", "schedule": "0 22 * * *", "duration": "2h"}
+NEXT_WEEK = {"name": "days", "kind": "Allow", "schedule": "0 22 2 12 *", "duration": "2h"}
+
+
+@pytest.mark.parametrize(
+    ("recoveries", "windows", "begins"),
+    [
+        ([FAILED], [], 110 * MINUTE),
+        ([{**FAILED, "incidentUid": INCIDENT_UID}], [], timedelta()),
+        ([], [NIGHTS], 14 * 60 * MINUTE),
+        ([FAILED], [NIGHTS], 14 * 60 * MINUTE),
+        ([], [NEXT_WEEK], timedelta()),
+    ],
+)
+def test_a_plan_that_may_not_begin_yet_lives_until_it_may(
+    recoveries: list[dict[str, Any]], windows: list[dict[str, Any]], begins: timedelta
+) -> None:
+    """NOW is 08:00 UTC. What is more than a day ahead is another day's world."""
+    around = Surroundings(recoveries=tuple(Recovery.model_validate(r) for r in recoveries))
+    policy = policies(windows=windows).own.found
+    assert built(around=around, policy=policy).spec.expires_at == NOW + begins + 60 * MINUTE
 
 
 @pytest.mark.parametrize(("period", "hold"), [("1m", "5m"), ("10s", "50s"), ("5m", "25m")])

@@ -63,7 +63,7 @@ def test_what_was_done_is_told_by_what_is_seen(
 
 
 def judged(one: RecoveryPlan, deed: Deed) -> Proposal | None:
-    return judge_proposal(one, incident(status={"resolvedAt": NOW}), deed)
+    return judge_proposal(one, incident(status={"resolvedAt": NOW}), deed, now=NOW + MINUTE, minute=MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,14 @@ def test_a_proposal_matches_where_the_same_was_done(step: dict[str, Any], deed: 
 def test_what_ran_or_changes_nothing_or_is_not_over_is_no_proposal() -> None:
     assert judged(proposed(scale_out(), status={"startedAt": NOW}), Deed.SCALED_OUT) is None
     assert judged(proposed(health_check()), Deed.NOTHING) is None
-    assert judge_proposal(proposed(scale_out()), incident(), Deed.SCALED_OUT) is None
+    assert judge_proposal(proposed(scale_out()), incident(), Deed.SCALED_OUT, now=NOW, minute=MINUTE) is None
+
+
+@pytest.mark.parametrize(("minutes", "counts"), [(0, True), (15, True), (16, False)])
+def test_what_was_over_long_ago_is_not_judged_by_how_the_service_is_today(minutes: int, counts: bool) -> None:
+    over = incident(status={"resolvedAt": NOW})
+    found = judge_proposal(proposed(scale_out()), over, Deed.SCALED_OUT, now=NOW + minutes * MINUTE, minute=MINUTE)
+    assert (found is not None) is counts
 
 
 def case(number: int, matched: bool = True, action: str = "scale_out") -> Proposal:

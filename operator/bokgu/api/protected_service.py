@@ -384,8 +384,8 @@ class BegunRecovery(ApiModel):
     at: Timestamp = Field(description="When its last plan began.")
 
 
-MOST_RECOVERIES = 32
-"""Entries of `status.recoveries`."""
+MOST_RECOVERIES = 64
+"""Entries of `status.recoveries`: as many of the latest, and of those that failed, as a policy can ask about."""
 
 
 class Recovery(ApiModel):
@@ -475,7 +475,9 @@ class ProtectedServiceStatus(ApiModel):
         description="When each runbook last began here, the latest first: some wait before they begin again.",
     )
     recoveries: Annotated[tuple[Recovery, ...], Field(max_length=MOST_RECOVERIES)] = Field(
-        default=(), description="Plans that began here, the latest first: cooldowns, rates and the breaker count them."
+        default=(),
+        description="Plans that began here, the latest first: cooldowns, rates and the breaker count them. Of older"
+        " ones those that failed are kept the longest.",
     )
     proposals: Annotated[tuple[Proposal, ...], Field(max_length=MOST_PROPOSALS)] = Field(
         default=(), description="Plans of mode Propose and what was done instead, the latest first."

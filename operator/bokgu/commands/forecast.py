@@ -25,12 +25,12 @@ from bokgu.reconcile.approvals import gather_requirement, read_policies
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
 from bokgu.reconcile.live_state import fetch_live_state
-from bokgu.reconcile.plan_facts import find_at_work, find_troubles
+from bokgu.reconcile.plan_facts import find_troubles
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
 from bokgu.reconcile.surroundings import look_around_plan
-from bokgu.reconcile.targets import find_elder
+from bokgu.reconcile.targets import find_at_work, find_elder
 from bokgu.runtime.store import Store
 
 FORBIDDEN = 403
@@ -202,7 +202,7 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
         tally=tally_approvals(requirement, ()),
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=find_refusal(context, plan.metadata.namespace, around.protected.spec.role_arn),
-        at_work=find_at_work(context, plan),
+        at_work=find_at_work(context, plan, around.protected.spec.target),
         policies=policies,
         now=context.clock(),
         around=look_around_plan(context, plan.metadata.namespace, around.protected, policies.own.found),

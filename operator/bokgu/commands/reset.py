@@ -40,13 +40,17 @@ def _reset(options: argparse.Namespace) -> int:
         return 0
     body = asyncio.run(_read(kind.plural, namespace, name))
     if body is None:
-        print(f"bokgu: there is no {what}", file=sys.stderr)
+        create = "" if options.service else ": create one whose spec.resetBreakerAt is now"
+        print(f"bokgu: there is no {what}{create}", file=sys.stderr)
         return 1
     breaker = (body.get("status") or {}).get("breaker")
     if breaker is None:
         print(f"the breaker of {what} is closed: nothing to do")
         return 0
     print(f"{what}: {', '.join(breaker['plans'])} failed, the last one at {breaker['openedAt']}")
+    if now < breaker["openedAt"]:
+        print(f"bokgu: here it is {now}: set this machine's clock, the reset would not count", file=sys.stderr)
+        return 1
     if not options.yes and not ask("Has somebody found out why, and may others begin?"):
         print("bokgu: nothing was written", file=sys.stderr)
         return 1

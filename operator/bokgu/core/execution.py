@@ -6,7 +6,7 @@ sent blindly: its effect is looked for first (S3). The phases and what follows e
 """
 
 from bokgu.api.fields import parse_duration
-from bokgu.api.meta import ConditionStatus, find_condition, set_condition
+from bokgu.api.meta import ConditionStatus, find_condition, is_true, set_condition
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
 from bokgu.core.approval.statement import approval_request
@@ -73,7 +73,9 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
     undone = phase in {PlanPhase.ROLLED_BACK, PlanPhase.ROLLBACK_FAILED}
     verdict = next((s.verdict for s in reversed(status.steps) if s.verdict), None)
     tally = facts.tally
-    approved = tally.approved or (status.started_at is not None and not tally.rejected_by)
+    # What has begun rests on what it began with. Approvals that end in the moment in which their plan does were there.
+    stood = status.started_at is not None or (phase is PlanPhase.EXPIRED and is_true(plan.status.conditions, APPROVED))
+    approved = tally.approved or (stood and not tally.rejected_by)
     holders = [] if phase.terminal else list_holders(plan, facts.protected_service, facts.policies)
     over = f"{phase}: {status.reason}"
     rehearsal = is_rehearsal(status)
@@ -137,9 +139,11 @@ def _dry_run(status: RecoveryPlanStatus, facts: PlanFacts) -> tuple[str, bool, s
 
 
 def _approved_how(plan: RecoveryPlan, tally: Tally, approved: bool) -> tuple[str, str]:
-    """(reason, message) of the condition Approved: once the plan has started, what it started on."""
+    """(reason, message) of the condition Approved: once the plan has started, what it started on; once it has expired,
+    what it waited with."""
     said = find_condition(plan.status.conditions, "Approved")
-    if plan.status.started_at and approved and said and said.status is ConditionStatus.TRUE:
+    kept = plan.status.started_at is not None or not tally.approved
+    if kept and approved and said and said.status is ConditionStatus.TRUE:
         return said.reason, said.message
     return tally.reason, tally.message
 

@@ -4,8 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
+from bokgu.api.meta import find_condition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
+
+TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
+"""Reason of a ProtectedService that is the younger of two for one ECS service."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ def measure_load(
 
 
 def _lacks_half(protected: ProtectedService) -> bool:
-    """As little as the preset ecs-running finds `high`, or nobody knows."""
-    seen = protected.status.service
-    return seen is None or (seen.desired_count > 0 and 2 * seen.running_count <= seen.desired_count)
+    """As little as the preset ecs-running finds `high`, or nobody knows, also where the last look failed."""
+    seen, ready = protected.status.service, find_condition(protected.status.conditions, "Ready")
+    if seen is None or (ready and ready.status == "False" and ready.reason != TARGET_ALREADY_PROTECTED):
+        return True
+    return seen.desired_count > 0 and 2 * seen.running_count <= seen.desired_count

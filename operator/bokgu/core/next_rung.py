@@ -105,6 +105,7 @@ def find_writes(steps: tuple[Step, ...]) -> tuple[Write, ...]:
 
 
 def describe_plans(plans: tuple[IncidentPlan, ...]) -> str:
-    """All that was tried, for the person who is called: plans with their runbooks and outcomes."""
+    """All that was planned, for the person who is called: plans with their runbooks and outcomes."""
     said = (f"{p.name} ({', '.join(filter(None, (p.runbook, p.outcome or 'not over')))})" for p in plans)
-    return f"{len(plans)} plans were tried: {', '.join(said)}"
+    tried = sum(p.started_at is not None for p in plans)
+    return f"{len(plans)} plans were made and {tried} tried: {', '.join(said)}"

@@ -55,7 +55,7 @@ def follow_operation(
     if changed and may_be_stale(operation, live, facts):
         return Move(operation.model_copy(update={"effective_at": None}))
     if changed:
-        return Move(fail(operation, "ForeignChange" if changed.foreign else changed.reason, facts, changed.message))
+        return Move(fail(operation, changed.reason, facts, changed.message))
     lacks = None if complete(operation, live) else ""
     if lacks is None and serves:
         lacks = find_unserved(live)

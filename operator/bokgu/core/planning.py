@@ -4,7 +4,7 @@ Deterministic: the same facts give the same steps, risks and approvals.
 """
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bokgu.api.fields import bounded, format_duration, format_timestamp, parse_duration
@@ -28,16 +28,21 @@ from bokgu.core.building.table import build_step
 from bokgu.core.classification import is_outdated
 from bokgu.core.next_rung import find_writes
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.recoveries import find_cooldown
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
 from bokgu.core.stop import find_stop
 from bokgu.core.support import find_unsupported
 from bokgu.core.templates import fill_template
 from bokgu.core.track_record import TrackRecord
+from bokgu.core.windows import judge_windows
 from bokgu.core.writes.write import record_range
 
 PLAN_LIFETIME = timedelta(minutes=60)
 """A plan that nobody approved within this time is made for a world that is gone (DESIGN default)."""
+
+MOST_AHEAD = timedelta(hours=24)
+"""A plan that may not begin yet lives longer, by at most this."""
 
 MIN_TRIES = 3
 """Tries below which a track record says nothing."""
@@ -360,13 +365,24 @@ def _assemble(
         required_approvals=required_roles(_stakes(steps, facts), facts.policy)[:MOST_ROLES],
         risks=build_risks(runbook, steps, facts),
         if_nothing_is_done=bounded(_if_nothing_is_done(facts), 2048),
-        expires_at=facts.now + PLAN_LIFETIME,
+        expires_at=_may_begin_at(facts) + PLAN_LIFETIME,
     )
     return RecoveryPlan(
         kind=RecoveryPlan.kind_name,
         metadata=ObjectMeta(name=plan_name(incident), namespace=incident.metadata.namespace),
         spec=spec,
     )
+
+
+def _may_begin_at(facts: PlanningFacts) -> datetime:
+    """When the cooldown of the service is over and the change windows are open, as far as that can be told and is not
+    too far ahead; else now."""
+    protected, incident = facts.protected_service, facts.incident.metadata.uid
+    cooldown = find_cooldown(facts.around.recoveries, protected.spec.limits, incident_uid=incident, now=facts.now)
+    at = cooldown[0] if cooldown else facts.now
+    opens = judge_windows(facts.policy.spec.windows if facts.policy else (), at)
+    at = at if opens.open else opens.until or facts.now
+    return at if at <= facts.now + MOST_AHEAD else facts.now
 
 
 def _stakes(steps: tuple[Step, ...], facts: PlanningFacts) -> Stakes:

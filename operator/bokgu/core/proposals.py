@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from bokgu.api.incident import Incident
 from bokgu.api.observed import EcsService, ServiceDeployment
@@ -14,6 +15,9 @@ ENOUGH_CASES = 10
 
 EARNED_PERCENT = 90
 """A score from which on it is suggested to let the action run by itself."""
+
+SEEN_WITHIN = 15
+"""Minutes after the end of an incident in which what was done is looked for."""
 
 _TAKEN_BACK = frozenset({"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL"})
 """Service deployments that went back to the revision before (API_ServiceDeploymentBrief)."""
@@ -45,16 +49,22 @@ def find_deed(
     return Deed.NOTHING
 
 
-def judge_proposal(plan: RecoveryPlan, incident: Incident, deed: Deed) -> Proposal | None:
-    """The proposal that a plan was, once its incident is resolved; None where it is none: it began, or changes
-    nothing that can be seen."""
+def judge_proposal(
+    plan: RecoveryPlan, incident: Incident, deed: Deed, *, now: datetime, minute: timedelta
+) -> Proposal | None:
+    """The proposal that a plan was, once its incident is resolved; None where it is none: it began, changes nothing
+    that can be seen, or was over too long ago to say that what is seen now was done then. `minute` is how long one
+    is."""
     first = next((step.action for step in plan.spec.steps if step.action.writes), None)
-    if plan.status.started_at or first not in DEED_OF or incident.status.resolved_at is None:
+    resolved_at = incident.status.resolved_at
+    if resolved_at is None or now - resolved_at > SEEN_WITHIN * minute:
+        return None
+    if plan.status.started_at or first not in DEED_OF:
         return None
     return Proposal(
         incident=incident.metadata.name,
         incident_uid=incident.metadata.uid,
-        at=incident.status.resolved_at,
+        at=resolved_at,
         root_cause=plan.spec.preconditions.root_cause,
         action=first,
         deed=deed,

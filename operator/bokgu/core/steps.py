@@ -35,8 +35,9 @@ from bokgu.core.support import SERVICE_GONE
 from bokgu.core.task_health import find_needless
 from bokgu.core.undo import next_undo
 from bokgu.core.waiting import wait_on
+from bokgu.core.writes.new_deployment import ROLLED_BACK_BY_ECS
 from bokgu.core.writes.token import carry_token
-from bokgu.core.writes.write import observe_before, summarise, took_effect
+from bokgu.core.writes.write import FOREIGN_CHANGE, observe_before, summarise, took_effect
 
 NOT_NEEDED = "NotNeeded"
 """Reason of a step whose work is done already, by ECS or by somebody else."""
@@ -192,7 +193,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         return _skip_unsent(status, index, describe_unknown(changed), facts)
     if changed:
         gives_back = find_raised(plan, status, step) is not None
-        reason = "ForeignChange" if gives_back else "PreconditionChanged"
+        reason = FOREIGN_CHANGE if gives_back else "PreconditionChanged"
         operation = fail(operation, reason, facts, f"not given back: {changed}" if gives_back else changed)
         return Outcome(with_step(status, index, operation), requeue_after=timedelta())
     if not facts.tally.approved and not facts.tally.undecided:
@@ -283,6 +284,9 @@ def _find_copies(plan: RecoveryPlan, status: RecoveryPlanStatus) -> dict[str, st
     return copies
 
 
+_PERSON_MUST_LOOK = frozenset({"EffectUnknown", FOREIGN_CHANGE, ROLLED_BACK_BY_ECS})
+
+
 def _after_failure(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, facts: PlanFacts) -> Outcome:
     """Apply `onFailure`. An inconclusive verification is no failure: nothing is undone, a person must look (S9)."""
     step, operation = plan.spec.steps[index], status.steps[index]
@@ -293,8 +297,7 @@ def _after_failure(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, f
         return Outcome(finish(status, PlanPhase.CANCELLED, DRY_RUN, facts))
     if reason in {"PreconditionChanged", *_OVERTAKEN} and not touched:
         return Outcome(finish(status, PlanPhase.CANCELLED, reason, facts))
-    person_must_look = operation.verdict is Verdict.INCONCLUSIVE or reason in {"EffectUnknown", "ForeignChange"}
-    if person_must_look:
+    if operation.verdict is Verdict.INCONCLUSIVE or reason in _PERSON_MUST_LOOK:
         return Outcome(finish(status, PlanPhase.FAILED, reason, facts))
     if step.on_failure is OnFailure.CONTINUE and not stop and reason != "ApprovalWithdrawn":
         skipped = operation.model_copy(update={"phase": OperationPhase.SKIPPED})

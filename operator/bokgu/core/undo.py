@@ -78,7 +78,7 @@ def _write_undo_intent(
     if changed and may_be_stale(forward, live, facts):
         return undo
     if changed and changed.foreign:
-        return fail(undo, "ForeignChange", facts, f"not undone: {changed.message}")
+        return fail(undo, changed.reason, facts, f"not undone: {changed.message}")
     attempt = undo.attempt + 1
     token = f"{intent.token}-undo-{attempt}"
     try:

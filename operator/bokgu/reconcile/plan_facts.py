@@ -24,6 +24,7 @@ from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.dry_run import find_dry_run
 from bokgu.core.freeze import find_freeze, freezes_service
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
+from bokgu.core.guards.protection import has_written
 from bokgu.core.operation import find_verified, in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing, guard_facts
 from bokgu.core.recovery_policy import Policies
@@ -35,7 +36,7 @@ from bokgu.reconcile.context import Context
 from bokgu.reconcile.live_state import fetch_live_state
 from bokgu.reconcile.role_grants import find_refusal
 from bokgu.reconcile.surroundings import look_around_plan
-from bokgu.reconcile.targets import find_elder
+from bokgu.reconcile.targets import find_at_work, find_elder
 from bokgu.reconcile.watches import find_measured
 
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
     policies = await read_policies(context, namespace)
     facts = await judge(live=False)
-    if not (running or facts.tally.approved) or _is_held(plan, facts):
+    if not running and (not facts.tally.approved or _is_held(plan, facts)):
         return facts
     # An undo rests on the approvals of the intent that it undoes: nothing that is asked here may hold it up (S1).
     if not in_flight(plan) and plan.status.phase is not PlanPhase.ROLLING_BACK:
@@ -72,7 +73,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         policies = await read_policies(context, namespace, live=True)
         facts = await judge(live=True)
     target = plan.status.target or (protected.spec.target if protected else None)
-    if target is None or not (running or facts.tally.approved) or _is_held(plan, facts):
+    if target is None or (not running and (not facts.tally.approved or _is_held(plan, facts))):
         return facts
     try:
         measurement = await _measure(context, plan, target)
@@ -101,7 +102,7 @@ async def _judge(
     tally = await tally_plan(context, plan, digest, incident=bound, protected=protected, policy=policies.own, live=live)
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
-    begins = tally.approved and plan.status.started_at is None
+    begins = tally.approved and not has_written(plan.status)
     return PlanFacts(
         now=context.clock(),
         cluster_id=context.cluster_id,
@@ -114,7 +115,7 @@ async def _judge(
         measurement=None,
         elder=f"{elder.metadata.namespace}/{elder.metadata.name}" if elder else None,
         role_refused=_refused(context, plan, target) if target else None,
-        at_work=find_at_work(context, plan),
+        at_work=find_at_work(context, plan, target),
         policies=policies,
         unsent=_sendable(context),
         known_since=context.started_at,
@@ -147,13 +148,6 @@ def _refused(context: Context, plan: RecoveryPlan, target: Target) -> str | None
 def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:
     """The incident that the plan is bound to; another one of its name is not it."""
     return incident if incident is not None and incident.metadata.uid == plan.spec.incident_ref.uid else None
-
-
-def find_at_work(context: Context, plan: RecoveryPlan) -> str | None:
-    """Another plan of the service that has begun and is not over: the lock may have gone with its object."""
-    others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
-    at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
-    return next((o.metadata.name for o in at_work if o.metadata.uid != plan.metadata.uid), None)
 
 
 def find_troubles(context: Context, plan: RecoveryPlan) -> tuple[Trouble, ...]:

@@ -26,8 +26,8 @@ from bokgu.api.vocabulary import DetectionState, Mode, Preset, SourceKind
 from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.drift import find_watched, watch_reversal
 from bokgu.core.dry_run import began_writing
-from bokgu.core.guards.coverage import TARGET_ALREADY_PROTECTED
 from bokgu.core.last_known_good import Trouble, find_last_known_good, taint_revisions
+from bokgu.core.load import TARGET_ALREADY_PROTECTED
 from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
 from bokgu.core.proposals import find_deed, judge_proposal, keep_proposals, score_proposals
@@ -126,7 +126,8 @@ def _judge_proposals(context: Context, protected: ProtectedService, seen: Servic
         if incident is None or incident.metadata.uid in judged:
             continue
         deed = find_deed(plan, seen.service, seen.deployments, good.task_definition if good else None)
-        if proposal := judge_proposal(plan, incident, deed):
+        now, minute = context.clock(), context.settings.minute
+        if proposal := judge_proposal(plan, incident, deed, now=now, minute=minute):
             yield proposal
 
 

@@ -28,6 +28,7 @@ from bokgu.core.plan_facts import (
     Send,
     guard_facts,
 )
+from bokgu.core.recoveries import may_go
 from bokgu.kube.client import Raw
 from bokgu.metrics import PLANS_FINISHED, STEPS_FINISHED
 from bokgu.reconcile.announcing import announce_plan
@@ -73,6 +74,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
             context.unsent[token] = time.monotonic()
         _count(plan.status, outcome.status, plan)
         if (outcome.status.started_at, outcome.status.finished_at) != (plan.status.started_at, plan.status.finished_at):
+            context.surveys.pop(plan.metadata.namespace, None)  # A failure may have opened the breaker.
             context.enqueue((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))  # Its budget has changed.
         await announce_plan(context, plan, outcome.status)
     return timedelta() if outcome.status.phase.terminal else outcome.requeue_after
@@ -208,9 +210,7 @@ async def _let_go(context: Context, raw: Raw, plan: RecoveryPlan) -> None:
 
 def _is_remembered(context: Context, plan: RecoveryPlan) -> bool:
     protected = context.find(ProtectedService, plan.metadata.namespace, plan.spec.service_ref.name)
-    if protected is None or plan.status.started_at is None:
-        return True
-    return any(r.uid == plan.metadata.uid and r.outcome for r in protected.status.recoveries)
+    return protected is None or may_go(plan, protected.status.recoveries)
 
 
 async def _hold(context: Context, raw: Raw) -> None:

@@ -47,9 +47,10 @@ def look_around_plan(
 
 def _survey(context: Context, namespace: str, policy: RecoveryPolicy | None) -> Survey:
     """What all incidents and recoveries of a namespace say together. There may be thousands: a storm is looked for anew
-    each time until it is there, so that not one incident too many is planned, and then it lasts for a second."""
+    each time until it is there, so that not one incident too many is planned, and then it lasts for a second. Who ends
+    a plan throws the survey away."""
     known, now = context.surveys.get(namespace), context.clock()
-    fresh = known is not None and known.policy == policy and now - known.at < SURVEY_AGE
+    fresh = known is not None and known.policy == policy and timedelta() <= now - known.at < SURVEY_AGE
     if known is None or not fresh:
         known = Survey(now, policy, None, find_namespace_breaker(context, namespace, policy))
     if known.storm is None:

@@ -1,7 +1,9 @@
-"""Which ProtectedServices are about the same ECS service."""
+"""Which ProtectedServices, and which plans, are about the same ECS service."""
 
 from bokgu.api.fields import format_timestamp
+from bokgu.api.meta import Target
 from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.role_grants import is_allowed
 
@@ -14,25 +16,44 @@ def find_elder(context: Context, protected: ProtectedService) -> ProtectedServic
     """
     if not _protects(context, protected):
         return None
-    ecs = protected.spec.ecs
-    named = f"{ecs.cluster.rpartition('/')[2]}/{ecs.service}"
-    bodies = context.objects.related(ProtectedService.plural, protected.spec.region, named)
-    others = context.readable(ProtectedService, bodies)
-    elders = (o for o in others if _same_account(o, protected) and _age(o) < _age(protected) and _protects(context, o))
+    target = protected.spec.target
+    others = context.find_related(ProtectedService, target.region, _place(target))
+    elders = (
+        o
+        for o in others
+        if _same_account(o.spec.target, target) and _age(o) < _age(protected) and _protects(context, o)
+    )
     return min(elders, key=_age, default=None)
+
+
+def find_at_work(context: Context, plan: RecoveryPlan, target: Target | None) -> str | None:
+    """Another plan of the service that has begun and is not over, in any namespace: the lock may have gone with its
+    object, or stand in one of another name (S5)."""
+    others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
+    if target:
+        there = context.find_related(RecoveryPlan, target.region, _place(target))
+        others += [o for o in there if o.status.target and _same_account(o.status.target, target)]
+    at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
+    return next((_name(o, plan) for o in at_work if o.metadata.uid != plan.metadata.uid), None)
+
+
+def _name(other: RecoveryPlan, plan: RecoveryPlan) -> str:
+    here = other.metadata.namespace == plan.metadata.namespace
+    return other.metadata.name if here else f"{other.metadata.namespace}/{other.metadata.name}"
+
+
+def _place(target: Target) -> str:
+    return f"{target.cluster.rpartition('/')[2]}/{target.service}"
 
 
 def _protects(context: Context, one: ProtectedService) -> bool:
     return is_allowed(context, one) or one.status.active_plan is not None
 
 
-def _same_account(one: ProtectedService, other: ProtectedService) -> bool:
+def _same_account(one: Target, other: Target) -> bool:
     """Not surely in two accounts: without a role the account is not known."""
-    accounts = {
-        s.spec.role_arn.split(":")[4] for s in (one, other) if s.spec.role_arn and s.spec.role_arn.count(":") >= 5
-    }
-    known = all(s.spec.role_arn for s in (one, other))
-    return not (known and len(accounts) == 2)
+    roles = [target.role_arn for target in (one, other) if target.role_arn and target.role_arn.count(":") >= 5]
+    return len({role.split(":")[4] for role in roles}) < 2
 
 
 def _age(one: ProtectedService) -> tuple[str, str]:

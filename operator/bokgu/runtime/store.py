@@ -17,8 +17,8 @@ _REFERENCES = {
     "planapprovals": ("planRef",),
     "detectors": ("serviceRef",),
 }
-"""The field of spec by which objects of a kind are found from what they refer to. ProtectedServices are found by
-(region, cluster/service): two of them may name the same ECS service."""
+"""The field of spec by which objects of a kind are found from what they refer to. ProtectedServices, and plans that
+have a target, are found by (region, cluster/service): several may be about the same ECS service."""
 
 _REMEMBERED_DELETIONS = 10_000
 
@@ -95,10 +95,15 @@ class Store:
 def _references(plural: str, body: Raw) -> list[Key]:
     spec = body.get("spec") or {}
     if plural == "protectedservices":
-        ecs = spec["ecs"]
-        return [(plural, spec["region"], f"{ecs['cluster'].rpartition('/')[2]}/{ecs['service']}")]
+        return [(plural, spec["region"], _place(spec["ecs"]))]
     names = (spec.get(field, {}).get("name") for field in _REFERENCES.get(plural, ()))
-    return [(plural, body["metadata"]["namespace"], name) for name in names if name]
+    found = [(plural, body["metadata"]["namespace"], name) for name in names if name]
+    target = (body.get("status") or {}).get("target") if plural == "recoveryplans" else None
+    return [*found, (plural, target["region"], _place(target))] if target else found
+
+
+def _place(ecs: Mapping[str, Any]) -> str:
+    return f"{ecs['cluster'].rpartition('/')[2]}/{ecs['service']}"
 
 
 def _version(body: Raw) -> int:

@@ -1,17 +1,15 @@
 """Budgets: how much is recovered at a time and how often. They hold what has not begun; what has begun goes on (S7)."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
-from bokgu.api.fields import format_duration, parse_duration
+from bokgu.api.fields import format_duration
 from bokgu.api.meta import Gate
 from bokgu.api.protected_service import Recovery, ServiceLimits
 from bokgu.api.recovery_policy import Allowance
-from bokgu.api.vocabulary import PlanPhase
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
 from bokgu.core.load import Load
-from bokgu.core.recoveries import has_failed
+from bokgu.core.recoveries import find_cooldown, has_failed
 
 BUDGET = "WithinBudget"
 """The gate that is closed while enough is being recovered."""
@@ -72,11 +70,8 @@ def check_rate(facts: GuardFacts) -> Gate:
 def check_cooldown(facts: GuardFacts) -> Gate:
     """After a recovery the service is left in peace for a while. What belongs to the same incident may follow: that is
     its next rung."""
-    incident, found = facts.plan.spec.incident_ref.uid, None
-    for recovery in _others(facts):
-        until = _cools_until(recovery, _limits(facts))
-        if recovery.incident_uid != incident and until and until > facts.now and (not found or until > found[0]):
-            found = (until, recovery)
+    incident_uid = facts.plan.spec.incident_ref.uid
+    found = find_cooldown(_others(facts), _limits(facts), incident_uid=incident_uid, now=facts.now)
     if found is None or _begun(facts):
         return build_gate("CooledDown", "CoolingDown", True)
     until, recovery = found
@@ -113,12 +108,3 @@ def _limits(facts: GuardFacts) -> ServiceLimits:
 
 def _others(facts: GuardFacts) -> tuple[Recovery, ...]:
     return tuple(r for r in facts.around.recoveries if r.uid != facts.plan.metadata.uid)
-
-
-def _cools_until(recovery: Recovery, limits: ServiceLimits) -> datetime | None:
-    """Until when it keeps others from beginning; None while it runs, which other gates see to, and where it was
-    cancelled."""
-    failed = has_failed(recovery)
-    if recovery.finished_at is None or not (failed or recovery.outcome is PlanPhase.COMPLETED):
-        return None
-    return recovery.finished_at + parse_duration(limits.cooldown_after_failure if failed else limits.cooldown)

@@ -25,11 +25,11 @@ SOON = timedelta(seconds=1)
 
 def evaluate_gates(facts: GuardFacts) -> tuple[Gate, ...]:
     """Ask every guard, in the order that a person would. What lies behind a closed gate is not asked, unless AWS was:
-    then all of it is known, and shown. A plan that has begun is not held by other recoveries."""
+    then all of it is known, and shown. A plan that has written is not held by other recoveries."""
     asked = facts.service is not None or facts.problem is not None
-    begun = facts.plan.status.started_at is not None
+    written = protection.has_written(facts.plan.status)
     gates: tuple[Gate, ...] = ()
-    for checks in (CHECKS, () if begun else NAMESPACE_CHECKS, LIVE_CHECKS):
+    for checks in (CHECKS, () if written else NAMESPACE_CHECKS, LIVE_CHECKS):
         gates += tuple(check(facts) for check in checks)
         if first_blocking(gates) and not asked:
             break
@@ -75,7 +75,8 @@ NAMESPACE_CHECKS: tuple[Check, ...] = (
     budget.check_concurrency,
     budget.check_unavailable,
 )
-"""What other recoveries say, asked once the people have spoken. They hold what has not begun."""
+"""What other recoveries say, asked once the people have spoken. Budgets hold what has not begun, storm and breaker what
+has not written."""
 
 LIVE_CHECKS: tuple[Check, ...] = (
     people.check_not_suspended,

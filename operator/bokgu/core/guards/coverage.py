@@ -7,10 +7,8 @@ from bokgu.core.allow_lists import find_unlisted, listed
 from bokgu.core.giving_back import allowed_by
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
+from bokgu.core.load import TARGET_ALREADY_PROTECTED
 from bokgu.core.scaling_limits import most_wanted
-
-TARGET_ALREADY_PROTECTED = "TargetAlreadyProtected"
-"""Reason of a ProtectedService that is the younger of two for one ECS service."""
 
 
 def check_protected(facts: GuardFacts) -> Gate:

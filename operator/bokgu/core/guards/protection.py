@@ -1,9 +1,10 @@
-"""Storm and breaker: they stop what has not begun until somebody has looked (S7)."""
+"""Storm and breaker: what has written nothing yet is stopped until it is over, or somebody has looked (S7)."""
 
 from datetime import datetime
 
 from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import Gate, OpenBreaker
+from bokgu.api.recovery_plan import RecoveryPlanStatus
 from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.guards.gate import build_gate
 
@@ -17,13 +18,18 @@ BREAKER_OPEN = "BreakerOpen"
 """Reason of what waits for a person's reset."""
 
 
+def has_written(status: RecoveryPlanStatus) -> bool:
+    """Whether the plan has stored a write: it then goes on to its end, which is better than the middle."""
+    return any(step.intent for step in status.steps)
+
+
 def check_no_storm(facts: GuardFacts) -> Gate:
     """So many incidents at once have a cause that none of them tells."""
     storm, limit = facts.around.storm, facts.around.limits.storm
     return build_gate(
         "NoStorm",
         STORM,
-        storm is None or facts.plan.status.started_at is not None,
+        storm is None or has_written(facts.plan.status),
         value=f"{storm.incidents} incidents" if storm else "",
         limit=f"{limit.threshold} in {limit.window}",
         blocked_until=storm.until if storm else None,
@@ -53,7 +59,7 @@ def check_namespace_breaker(facts: GuardFacts) -> Gate:
 def _check_breaker(
     facts: GuardFacts, name: str, breaker: OpenBreaker | None, kind: str, reset_at: datetime | None
 ) -> Gate:
-    if facts.plan.status.started_at is not None:
+    if has_written(facts.plan.status):
         return build_gate(name, BREAKER_OPEN, True)
     made = facts.plan.metadata.creation_timestamp
     if breaker is None and reset_at and made and made < reset_at:

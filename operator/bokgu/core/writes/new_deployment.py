@@ -6,12 +6,17 @@ from typing import Any
 
 from bokgu.api.observed import ServiceRevision
 from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.core.ecs_messages import ROLLS_BACK
 from bokgu.core.live_state import LiveState
-from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
+from bokgu.core.writes.write import DEPLOYMENT_FAILED, Change, Effect, Touches, request_arguments, summarise
 
 BEGUN_WITHIN = timedelta(seconds=90)
 """A deployment of ours begins within so long of its intent: the call is made within ten seconds, and waited for as long
 again; the rest is for clocks that differ. A later one is somebody else's."""
+
+
+ROLLED_BACK_BY_ECS = "RolledBackByEcs"
+"""Reason of a deployment of ours that ECS gave up by itself: its circuit breaker, or an alarm (API_Deployment)."""
 
 
 class NewDeployment:
@@ -43,9 +48,14 @@ class NewDeployment:
         own = operation.answer.deployment_id if operation.answer else None
         primary = live.service.primary
         if primary is None or primary.id not in {own, *ours}:
-            return Change(f"deployment {primary.id if primary else 'none'} replaced {own}")
+            replaced = f"deployment {primary.id if primary else 'none'} replaced {own}"
+            if why := _find_way_back(own, live):
+                return Change(f"{replaced}: {why}", reason=ROLLED_BACK_BY_ECS)
+            return Change(replaced)
         if primary.rollout_state == "FAILED":
-            return Change(f"the deployment failed: {primary.rollout_state_reason}", foreign=False)
+            return Change(
+                f"the deployment failed: {primary.rollout_state_reason}", foreign=False, reason=DEPLOYMENT_FAILED
+            )
         return None
 
     def complete(self, operation: OperationStatus, live: LiveState) -> bool:
@@ -55,6 +65,15 @@ class NewDeployment:
     def describe(self, operation: OperationStatus, live: LiveState) -> str:
         """The task definition before and now."""
         return describe_revision(operation, live)
+
+
+def _find_way_back(own: str | None, live: LiveState) -> str | None:
+    """What ECS says where it gave up a deployment of ours and went back; None where somebody else has deployed."""
+    primary = live.service.primary
+    if primary and ROLLS_BACK.search(primary.rollout_state_reason):
+        return primary.rollout_state_reason
+    failed = (d for d in live.service.deployments if d.id == own and d.rollout_state == "FAILED")
+    return next((d.rollout_state_reason or "it failed" for d in failed), None)
 
 
 def _runs_new(intent: Intent, live: LiveState) -> bool:

@@ -6,7 +6,7 @@ from bokgu.api.observed import CodeDeployment
 from bokgu.api.recovery_plan import Intent, OperationStatus
 from bokgu.core.live_state import LiveState
 from bokgu.core.redaction import redact_quote
-from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
+from bokgu.core.writes.write import DEPLOYMENT_FAILED, Change, Effect, Touches, request_arguments, summarise
 
 _FAILED = frozenset({"Failed", "Stopped"})
 """States in which a rollback ended without the task set from before (DeploymentStatus of CodeDeploy)."""
@@ -42,7 +42,7 @@ class StopCodeDeployment:
             return Change(f"{_describe(stopped)}: it ended before it was stopped")
         rollback = _rollback_of(stopped, live)
         if rollback is not None and rollback.status in _FAILED:
-            return Change(f"the rollback failed: {_describe(rollback)}", foreign=False)
+            return Change(f"the rollback failed: {_describe(rollback)}", foreign=False, reason=DEPLOYMENT_FAILED)
         return None
 
     def complete(self, operation: OperationStatus, live: LiveState) -> bool:

@@ -6,7 +6,7 @@ from bokgu.api.observed import DescribedDeployment
 from bokgu.api.recovery_plan import Intent, OperationStatus
 from bokgu.core.live_state import LiveState
 from bokgu.core.writes.new_deployment import describe_revision
-from bokgu.core.writes.write import Change, Effect, Touches, request_arguments
+from bokgu.core.writes.write import DEPLOYMENT_FAILED, Change, Effect, Touches, request_arguments
 
 _STOPPING = frozenset(
     {
@@ -54,7 +54,11 @@ class StopDeployment:
         if deployment is None:
             return None
         if deployment.status in _FAILED:
-            return Change(f"the rollback ended as {deployment.status}: {deployment.status_reason}", foreign=False)
+            return Change(
+                f"the rollback ended as {deployment.status}: {deployment.status_reason}",
+                foreign=False,
+                reason=DEPLOYMENT_FAILED,
+            )
         if deployment.status == "SUCCESSFUL":
             return Change("the deployment ended before it was stopped")
         goes_to = deployment.rollback_revision_arn

@@ -27,14 +27,21 @@ class Effect:
     made: tuple[str, ...] = ()
 
 
+FOREIGN_CHANGE = "ForeignChange"
+"""Reason of what somebody else has changed meanwhile."""
+
+DEPLOYMENT_FAILED = "DeploymentFailed"
+"""Reason of a deployment of ours, or a rollback that we asked for, that failed."""
+
+
 @dataclass(frozen=True)
 class Change:
-    """How the world differs from what an operation set. `foreign`: somebody else did it, or ECS by itself; what is not
-    is a failure, and `reason` names it."""
+    """How the world differs from what an operation set. `foreign`: somebody else did it, or ECS by itself, and it is
+    never undone; what is not is a failure. `reason` names it."""
 
     message: str
     foreign: bool = True
-    reason: str = "DeploymentFailed"
+    reason: str = FOREIGN_CHANGE
 
 
 class Touches(Enum):
