@@ -22,6 +22,14 @@ def test_a_webhook_gets_the_text_and_the_key() -> None:
     assert one.message == "body\n\nuid-1"
 
 
+def test_lines_stay_lines_where_the_receiver_wants_html() -> None:
+    with Webhook() as hook:
+        assert send_by_apprise(f"{hook.url}?format=html", title="t", body="a <b>\nc", key="k", urgent=False) is None
+        (one,) = hook.received
+    assert "&lt;b&gt;<br" in one.message
+    assert one.type == "info"
+
+
 def test_a_refusal_says_why_and_when_to_come_again() -> None:
     with Webhook(answer=(429, {"Retry-After": "7"})) as hook:
         assert send(hook.url) == Refusal("the receiver answers 429", timedelta(seconds=7))

@@ -44,7 +44,9 @@ def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) 
     Opsgenie, the header Idempotency-Key of a webhook, and for the rest the last line of the text.
     """
     apprise = _load_apprise()
-    plugin = apprise.Apprise.instantiate(url, asset=apprise.AppriseAsset(async_mode=False, secure_logging=True))
+    # Without a timeout of its own it sends in this thread, whose answers are listened to.
+    asset = apprise.AppriseAsset(async_mode=False, secure_logging=True, service_timeout=0)
+    plugin = apprise.Apprise.instantiate(url, asset=asset)
     if plugin is None:
         return Refusal("its value is no URL that Apprise knows, and no ARN of an SNS topic")
     plugin.retry, plugin.redirects = 0, False
@@ -54,7 +56,9 @@ def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) 
     _heard.answer = None
     kind = apprise.NotifyType.WARNING if urgent else apprise.NotifyType.INFO
     try:
-        if plugin.notify(title=title, body=f"{body}\n\n{key}".strip(), notify_type=kind):
+        text = {"title": title, "body": f"{body}\n\n{key}".strip(), "body_format": apprise.NotifyFormat.TEXT}
+        sender = apprise.Apprise(asset=asset)
+        if sender.add(plugin) and sender.notify(notify_type=kind, **text):
             return None
     except Exception as error:  # A plugin may raise anything; its message may hold the address.
         return Refusal(f"Apprise fails: {type(error).__name__}")
