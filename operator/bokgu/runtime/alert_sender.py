@@ -61,8 +61,9 @@ class Due:
 
 @dataclass
 class Lane:
-    """One receiver. Times are monotonic; `sent` and `failures` are by uid of the object: the number that was taken
-    last, and how often the one after was tried in vain, until when it waits and why."""
+    """One receiver, which has failed so often since it last took something. Times are monotonic. By uid of the object:
+    `sent` is the number that was taken last; `waits`, how often the one after was tried in vain, until when it waits,
+    and why."""
 
     name: str
     bell: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,7 +108,10 @@ class AlertSender:
     async def refresh_forever(self) -> None:
         """Read receivers and templates anew every minute: a changed Secret counts without a restart."""
         while True:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:  # What comes from outside may be anything; the next look may go well.
+                log.exception("receivers or templates of alerts not read")
             self._looked.set()
             await asyncio.sleep(self._context.settings.minute.total_seconds())
 
