@@ -46,6 +46,16 @@ def all_delivered(found: Raw | None) -> bool:
     return bool(alerts) and all(a["number"] <= got.get(to["receiver"], 0) for a in alerts for to in a["to"])
 
 
+def has_all(found: Raw | None, name: str) -> bool:
+    """Whether a receiver has got every alert."""
+    return "last" in outbox(found) and receiver(found, name).get("delivered") == outbox(found)["last"]
+
+
+def story(hook: Webhook, about: str = "") -> list[str]:
+    """Titles without their severity, which may rise and is then told again."""
+    return list(dict.fromkeys(title.partition("] ")[2] for title in hook.titles(about)))
+
+
 @pytest.fixture
 def told(world: World) -> Iterator[Any]:
     """Sets receivers and routes, and takes them away again."""
@@ -83,12 +93,10 @@ def test_one_incident_from_detection_to_its_end_in_both_languages(scene: Scene, 
         scene.wait("all is told", lambda: all_delivered(scene.incident()), 10)
 
         about = scene.incident()["metadata"]["name"]
-        titles = english.titles(about)
         words = ["High error rate detected", "Approval needed", "Recovery started", "Recovery plan completed"]
-        assert len(titles) == len(words)
-        assert all(word in title for word, title in zip(words, titles, strict=True)), titles
+        assert [title.partition(":")[0] for title in story(english, about)] == words
         words = ["높은 에러율 감지", "승인 필요", "복구 시작", "복구 계획 실행 완료"]
-        assert all(word in title for word, title in zip(words, korean.titles(about), strict=True))
+        assert [title.partition(":")[0] for title in story(korean, about)] == words
         (request,) = english.about("Approval needed")
         assert scene.plan()["status"]["digest"] in request.message
         assert "kind: PlanApproval" in request.message
@@ -109,8 +117,8 @@ def test_a_dead_receiver_never_delays_a_recovery_and_is_named_in_status(scene: S
         )
         scene.approve(scene.surge())
         scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
-        scene.wait("the good one has got all", lambda: receiver(scene.incident(), "good").get("delivered") == 4, 10)
-        assert len(good.titles()) == 4
+        scene.wait("the good one has got all", lambda: has_all(scene.incident(), "good"), 10)
+        assert len(story(good)) == 4
         failed = receiver(scene.incident(), "dead")
         assert (failed["delivered"], failed["lastError"]) == (0, "the receiver answers 503")
         assert failed["attempts"] >= 1
@@ -121,8 +129,8 @@ def test_a_dead_receiver_never_delays_a_recovery_and_is_named_in_status(scene: S
         assert counts['bokgu_alert_deliveries_total{receiver="good",result="delivered"}'] >= 4
 
         dead.answer, before = (200, {}), len(dead.received)
-        scene.wait("it is told after its repair", lambda: receiver(scene.incident(), "dead").get("delivered") == 4, 30)
-        assert [one.title for one in dead.received[before:]] == good.titles()
+        scene.wait("it is told after its repair", lambda: has_all(scene.incident(), "dead"), 30)
+        assert list(dict.fromkeys(one.title.partition("] ")[2] for one in dead.received[before:])) == story(good)
 
 
 def test_s10_an_alert_that_was_sent_and_not_marked_is_sent_again_after_a_crash(scene: Scene, told: Any) -> None:
@@ -156,12 +164,13 @@ def test_s10_alerts_that_wait_while_the_operator_is_down_are_sent_when_it_is_bac
     with Webhook(answer=(503, {})) as hook:
         told(route("all", "hook", services=[scene.service]), receivers={"hook": hook.url})
         scene.surge()
-        scene.wait("it waits", lambda: len(outbox(scene.incident()).get("alerts", ())) == 2, 20)
+        scene.wait("it waits", lambda: len(outbox(scene.incident()).get("alerts", ())) >= 2, 20)
         scene.world.kill_operator()
         hook.answer, before = (200, {}), len(hook.received)
         scene.world.start_operator()
         scene.wait("it is told", lambda: all_delivered(scene.incident()), 20)
-        assert [word in one.title for word, one in zip(["detected", "Approval"], hook.received[before:], strict=True)]
+        titles = dict.fromkeys(one.title.partition("] ")[2] for one in hook.received[before:])
+        assert [title.partition(":")[0] for title in titles] == ["High error rate detected", "Approval needed"]
         scene.world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
 
 
@@ -203,9 +212,9 @@ def test_a_failed_step_its_rollback_and_the_call_for_a_person_are_told_in_order(
         scene.approve(scene.plan())
         scene.wait("rolled back", lambda: scene.plan_is("RolledBack"), 90)
         scene.wait("a person is called", lambda: hook.about("담당자 확인 필요"), 30)
-        titles = [one.title for one in hook.about(scene.incident()["metadata"]["name"])]
+        titles = story(hook, scene.incident()["metadata"]["name"])
         words = ["높은 에러율 감지", "승인 필요", "복구 시작", "복구 단계 실패", "롤백 완료", "담당자 확인 필요"]
-        assert all(word in title for word, title in zip(words, titles, strict=True)), titles
+        assert [title.partition(":")[0] for title in titles] == words
         scene.world.simulator.set_dependency_errors(CLUSTER, scene.service, 0)
 
 
