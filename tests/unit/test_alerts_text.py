@@ -1,5 +1,6 @@
 """Alerts in words: both languages, own templates, and nothing secret."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +126,9 @@ def test_every_field_is_one_that_somebody_fills_in() -> None:
         alert(AlertKind.STEP_FAILED), incident(), plan(scale_out()), None, load_words()[Language.EN]
     ).keys() | {"count"}
     assert filled == FIELDS
+
+
+def test_the_page_names_all_kinds_and_fields() -> None:
+    page = (Path(__file__).parents[2] / "docs/alerts.md").read_text()
+    assert [kind for kind in AlertKind if f"| `{kind}` |" not in page] == []
+    assert [field for field in sorted(FIELDS) if f"`{field}`" not in page] == []
