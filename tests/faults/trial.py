@@ -36,6 +36,10 @@ class Trial:
         return f"{self.case.name}, {self.strike}: {'; '.join(self.problems) or 'good'}"
 
 
+_UNDISTURBED: dict[str, Trial] = {}
+"""The trial of each case, by its name, in which nothing went wrong."""
+
+
 def perform(lane: Lane, case: Case, name: str, strike: Strike, wanted: Outcome | None = None) -> Trial:
     """Play the case to its end while the strike happens; compare with the outcome `wanted`."""
     play = Play(lane, name)
@@ -102,15 +106,16 @@ def _ends_with_a_person(case: Case, outcome: Outcome) -> bool:
 def try_all(
     lanes: Sequence[Lane], case: Case, choose: Callable[[Sequence[Point]], Sequence[Strike]], *, prefix: str
 ) -> list[Trial]:
-    """Play the case with nothing going wrong, then once for each strike that is chosen for its points, on all lanes at
-    a time. Services are named after the case and the prefix.
+    """Play the case with nothing going wrong, unless it was so played before, then once for each strike that is chosen
+    for its points, on all lanes at a time. Services are named after the case and the prefix.
 
     The first trial is the one without a strike; where that fails, it is the only one.
     """
     name = f"{case.name[:16].rstrip('-')}-{prefix}"
-    first = perform(lanes[0], case, f"{name}000", Strike())
+    first = _UNDISTURBED.get(case.name) or perform(lanes[0], case, f"{name}000", Strike())
     if first.problems:
         return [first]
+    _UNDISTURBED[case.name] = first
     waiting = list(enumerate(choose(first.points), 1))[::-1]
     trials = [first]
 
