@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from bokgu.api.fields import NAMESPACE, parse_duration
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota, parse_quotas
 from bokgu.api.role_grants import AssumableRoles, RoleGrant, parse_assumable_roles, parse_role_arn
-from bokgu.api.vocabulary import Role
+from bokgu.api.vocabulary import Language, Role
 
 
 def _positive(text: str) -> int:
@@ -85,6 +85,12 @@ def _history_backend(text: str) -> HistoryBackend:
     if text not in set(HistoryBackend):
         raise ValueError(f"must be one of {', '.join(HistoryBackend)}")
     return HistoryBackend(text)
+
+
+def _language(text: str) -> Language:
+    if text not in set(Language):
+        raise ValueError(f"must be one of {', '.join(Language)}")
+    return Language(text)
 
 
 _TABLE_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -212,6 +218,18 @@ class Settings:
     )
     """Where a sign of life is POSTed every minute while the operator is ready: a receiver outside the cluster that
     calls people when it stops, such as a dead man's switch. None: nobody is told that the operator is down."""
+
+    alerts_secret: str = field(default="bokgu-alerts", metadata={"env": "BOKGU_ALERTS_SECRET"})
+    """Secret in the operator's namespace with the receivers of alerts: by name an Apprise URL or the ARN of an SNS
+    topic."""
+
+    alert_templates_config_map: str = field(
+        default="bokgu-alert-templates", metadata={"env": "BOKGU_ALERT_TEMPLATES_CONFIGMAP"}
+    )
+    """ConfigMap in that namespace with texts that replace the built-in ones, by `<language>.<kind>`."""
+
+    language: Language = field(default=Language.EN, metadata={"env": "BOKGU_LANGUAGE", "parse": _language})
+    """Language of alerts whose route names none: `en` or `ko`."""
 
     delegates: frozenset[str] = field(
         default=frozenset(), metadata={"env": "BOKGU_DELEGATES", "parse": _service_accounts}

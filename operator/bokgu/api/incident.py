@@ -18,6 +18,7 @@ from bokgu.api.fields import (
     Word,
 )
 from bokgu.api.meta import Conditions, Gate, NameReference, Resource, TimelineEntry, UidReference
+from bokgu.api.outbox import Outbox
 from bokgu.api.vocabulary import (
     Confidence,
     DetectionState,
@@ -194,6 +195,9 @@ class IncidentStatus(ApiModel):
     )
     gates: Annotated[tuple[Gate, ...], Field(max_length=40)] = Field(
         default=(), description="The gates that hold the current plan, but for its approvals."
+    )
+    outbox: Outbox | None = Field(
+        default=None, description="Alerts about the incident and its plans; absent: nobody is to be told."
     )
     conditions: Conditions = ()
 

@@ -6,7 +6,8 @@ from pydantic import Field, StringConstraints
 
 from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, PersonName, RoleName, Timestamp, Uid, Word
 from bokgu.api.meta import Conditions, OpenBreaker, Resource
-from bokgu.api.vocabulary import Action, Proof, RootCause, Severity, WindowKind
+from bokgu.api.outbox import Outbox
+from bokgu.api.vocabulary import Action, AlertKind, Language, Proof, RootCause, Severity, WindowKind
 
 POLICY_NAME = "default"
 """Name of a namespace's only RecoveryPolicy: two of them could contradict each other."""
@@ -188,8 +189,51 @@ class ChangeWindow(ApiModel):
     )
 
 
+class AlertRoute(ApiModel):
+    """Who is told of what. Every route that matches an alert adds its receivers."""
+
+    rules: ClassVar[tuple[dict[str, str], ...]] = (
+        {
+            "rule": "(!has(self.severities) || size(self.severities) > 0)"
+            " && (!has(self.environments) || size(self.environments) > 0)"
+            " && (!has(self.services) || size(self.services) > 0)"
+            " && (!has(self.kinds) || size(self.kinds) > 0)",
+            "message": "an empty selector selects nothing: leave it out to mean all",
+        },
+    )
+
+    name: Label = Field(description="Name of the route.")
+    severities: Annotated[tuple[Severity, ...], Field(max_length=4)] = Field(
+        default=(),
+        description="Incidents whose worst of severity and classified impact is one of these; default: all. A storm"
+        " and the breaker of a namespace are of every severity, environment and service.",
+    )
+    environments: Annotated[tuple[Word, ...], Field(max_length=16)] = Field(
+        default=(), description="Incidents of ProtectedServices of these environments; default: all."
+    )
+    services: Annotated[tuple[ObjectName, ...], Field(max_length=64)] = Field(
+        default=(), description="Incidents of these ProtectedServices; default: all."
+    )
+    kinds: Annotated[tuple[AlertKind, ...], Field(max_length=16)] = Field(
+        default=(), description="Kinds of alerts, such as ApprovalNeeded or Escalated; default: all."
+    )
+    receivers: Annotated[
+        tuple[Label, ...],
+        Field(min_length=1, max_length=4, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = Field(
+        description="Who is told: names of receivers, each a key of the Secret bokgu-alerts in the operator's"
+        " namespace, whose value is an Apprise URL or the ARN of an SNS topic."
+    )
+    language: Language | None = Field(
+        default=None,
+        description="Language of the texts, en or ko; default: that of the operator (BOKGU_LANGUAGE). A receiver that"
+        " several routes name gets one text, in the language of the first of them.",
+    )
+
+
 class RecoveryPolicySpec(ApiModel):
-    """Who must approve, what may start without approvals, how much is done at a time, and when nothing starts."""
+    """Who must approve, what may start without approvals, how much is done at a time, when nothing starts, and who is
+    told."""
 
     approvals: Annotated[
         tuple[ApprovalRule, ...],
@@ -225,6 +269,17 @@ class RecoveryPolicySpec(ApiModel):
         default=(),
         description="Change windows: when steps that change something may start. None: at any time. A Deny window wins"
         " over all others, and one that cannot be read blocks. No window holds an undo.",
+    )
+    alerts: Annotated[
+        tuple[AlertRoute, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(
+        default=(),
+        description="Who is told of what. None: incidents that are high or critical, storms and breakers are told to"
+        " the receiver named default, where the Secret has one.",
     )
     pause: bool = Field(
         default=False,
@@ -269,6 +324,9 @@ class RecoveryPolicyStatus(ApiModel):
     )
     breaker_reset_at: Timestamp | None = Field(
         default=None, description="The last reset; what was reset once stays so, also where the spec names it no more."
+    )
+    outbox: Outbox | None = Field(
+        default=None, description="Alerts about storms and the namespace's breaker; absent: nobody is to be told."
     )
     summary: Line | None = Field(default=None, description="What it says, in a few words.")
     conditions: Conditions = ()

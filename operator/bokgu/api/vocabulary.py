@@ -104,6 +104,28 @@ class WindowKind(StrEnum):
     DENY = "Deny"
 
 
+class AlertKind(StrEnum):
+    """What an alert tells."""
+
+    INCIDENT_DETECTED = "IncidentDetected"
+    APPROVAL_NEEDED = "ApprovalNeeded"
+    OVERRIDE = "Override"
+    RECOVERY_STARTED = "RecoveryStarted"
+    STEP_FAILED = "StepFailed"
+    ROLLED_BACK = "RolledBack"
+    RECOVERY_COMPLETED = "RecoveryCompleted"
+    ESCALATED = "Escalated"
+    BREAKER = "Breaker"
+    STORM = "Storm"
+
+
+class Language(StrEnum):
+    """Languages of alerts (ISO 639-1)."""
+
+    EN = "en"
+    KO = "ko"
+
+
 class Mode(StrEnum):
     """How far the operator may go with a service."""
 

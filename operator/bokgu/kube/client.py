@@ -1,5 +1,6 @@
 """The few calls that the operator makes to the Kubernetes API."""
 
+import base64
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ FIELD_MANAGER = "bokgu"
 REQUEST_TIMEOUT = 30
 PAGE = 500
 BAD_REQUEST = 400
+BAD_ANSWER = "BadAnswer"
 Raw = dict[str, Any]
 
 
@@ -244,6 +246,19 @@ class KubeClient:
         """A ConfigMap, or None."""
         return await self._get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
 
+    async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Data of a Secret as text, or None. Bytes that are none are left out. Raises KubeError, which shows nothing of
+        it, and ValueError where it is no base64."""
+        try:
+            found = await self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        except KubeError as error:
+            if error.reason == BAD_ANSWER:
+                raise KubeError(error.status, BAD_ANSWER, f"Secret {namespace}/{name}") from None
+            raise
+        data = found.get("data") or {} if found else {}
+        texts = {key: base64.b64decode(value).decode("utf-8", "ignore") for key, value in data.items()}
+        return None if found is None else texts
+
     async def put_config_map(self, body: Raw) -> Raw:
         """PUT a ConfigMap that was read, or POST a new one. Raises KubeError (`conflict`, `exists`) where somebody else
         wrote first."""
@@ -312,7 +327,7 @@ class KubeClient:
         try:
             answer: Raw = json.loads(content)
         except ValueError as error:
-            raise KubeError(response.status, "BadAnswer", content[:200].decode(errors="replace")) from error
+            raise KubeError(response.status, BAD_ANSWER, content[:200].decode(errors="replace")) from error
         if "kind" in answer and (date := _date_of(response.headers.get("Date"))) is not None:
             self.clock_ahead = date - self._clock().replace(microsecond=0)
         if response.status >= 400:

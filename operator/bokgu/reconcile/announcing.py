@@ -73,6 +73,7 @@ async def announce_storm(context: Context, namespace: str, storm: Storm) -> None
     note = (
         f"{storm.incidents} incidents at once: nothing new is planned or begun until it has been quiet. Look for what"
     )
+    context.enqueue((RecoveryPolicy.plural, namespace, POLICY_NAME))  # It alerts, where there is one.
     context.storms_told[namespace] = storm.since  # Before it is told: hundreds of passes meet it at once.
     told = await _announce(context, about, Announcement(STORM_BEGAN, f"{note} is wrong with all of them", warning=True))
     if not told:

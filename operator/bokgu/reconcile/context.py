@@ -22,6 +22,7 @@ from bokgu.core.service_state import Memory
 from bokgu.core.storm import Storm
 from bokgu.history.interface import History
 from bokgu.kube.client import KubeClient, KubeError, Raw
+from bokgu.reconcile.alerting_memory import AlertingMemory
 from bokgu.reconcile.scope_memory import ScopeMemory
 
 Key = tuple[str, str, str]
@@ -80,8 +81,8 @@ class Context:
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
     was seen so; `claims` by namespace the plans that are about to take the lock of their services; `storms_told` when
-    the storm began that people were told of last, and `surveys` what was seen of a namespace last. Losing any of it
-    costs a delay, never safety.
+    the storm began that people were told of last, and `surveys` what was seen of a namespace last; `alerting` which
+    alerts wait for whom. Losing any of it costs a delay, never safety.
     """
 
     kube: KubeClient
@@ -104,6 +105,7 @@ class Context:
     claims: dict[str, dict[str, str]] = field(default_factory=dict)
     storms_told: dict[str, datetime] = field(default_factory=dict)
     surveys: dict[str, Survey] = field(default_factory=dict)
+    alerting: AlertingMemory = field(default_factory=AlertingMemory)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def on_behalf_of(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> Self:
@@ -169,6 +171,7 @@ class Context:
         self.records.pop(key, None)
         self.looks.pop(key, None)
         self.memories.pop(key, None)
+        self.alerting.forget(key)
 
     def find_related(self, kind: type[R], namespace: str, name: str) -> list[R]:
         """Objects of a kind that refer to that name, from the store."""

@@ -25,6 +25,7 @@ from bokgu.core.storm import Storm
 from bokgu.core.voices import Voice, merge_voices
 from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics.plans import PLANS_CREATED
+from bokgu.reconcile.alerting import outbox_stored, settle_outbox, tell_of_incident, tell_of_unseen
 from bokgu.reconcile.announcing import announce_storm, announce_timeline
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
@@ -74,12 +75,18 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     incident = context.parse(Incident, raw)
     if is_over(incident):
         context.enqueue(history_key(key))
+        await settle_outbox(context, raw, incident)
         return None
-    standing = await _look(context, incident)
-    status = build_status(incident, standing)
+    try:
+        standing = await _look(context, incident)
+    except Exception:
+        await tell_of_unseen(context, raw, incident)  # Whatever keeps it from being looked at, people must know of it.
+        raise
+    status = tell_of_incident(context, incident, build_status(incident, standing), standing.plan)
     if await context.write_status(Incident, raw, status):
         count_incident(context, incident, status, standing.plan)
         await announce_timeline(context, incident, status)
+    outbox_stored(context, incident, status.outbox)
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection

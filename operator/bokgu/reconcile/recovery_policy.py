@@ -8,6 +8,7 @@ from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy, RecoveryPolicyStatus
 from bokgu.core.approval.auto import recent_starts
 from bokgu.core.recovery_policy import count_budget_left, find_problem, list_pauses, summarise_policy
+from bokgu.reconcile.alerting import outbox_stored, tell_of_namespace
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.surroundings import look_around_plan
@@ -58,7 +59,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         summary=summarise_policy(policy),
         conditions=conditions,
     )
+    status = tell_of_namespace(context, policy, status, around)
     await context.write_status(RecoveryPolicy, raw, status)
+    outbox_stored(context, policy, status.outbox)
     again = (begun[0].at + hour - now if begun else None, context.settings.service_poll)
     return min(wait for wait in again if wait is not None)
 

@@ -20,6 +20,7 @@ from bokgu.metrics.registry import BUILD, REGISTRY
 from bokgu.reconcile import history
 from bokgu.reconcile.approvals import read_fence
 from bokgu.reconcile.context import Context
+from bokgu.runtime.alert_sender import sending_alerts
 from bokgu.runtime.controller import PASSES, work
 from bokgu.runtime.doors import open_doors
 from bokgu.runtime.handlers import build_announcer, build_registry, build_settings
@@ -134,7 +135,7 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
         workers += [asyncio.create_task(work(context, q)) for q in queues.values() for _ in range(settings.workers)]
         # What is not listed yet would be told as being none.
         with collected(REGISTRY, StateCollector(context, queues)):
-            async with open_doors(context):
+            async with sending_alerts(context), open_doors(context):
                 await kopf.operator(
                     registry=build_registry(store, announce),
                     settings=build_settings(),

@@ -1,0 +1,105 @@
+"""Sending through Apprise: Slack, Teams, PagerDuty, Opsgenie, e-mail, webhooks and the rest.
+
+Apprise says only whether it worked, so the HTTP answers are listened to: their status tells people why, and their
+Retry-After when to come again (RFC 9110, section 10.2.3). Addresses are secrets: nothing of them is said or logged.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any
+
+import requests
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 10.0
+
+_heard = threading.local()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an alert was not taken, in words that hold no address, and how long the receiver wants to be left alone."""
+
+    why: str
+    retry_after: timedelta | None = None
+
+
+class _Session(requests.sessions.Session):
+    """Remembers the last answer for the thread that asked."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        answer = super().send(request, **kwargs)
+        _heard.answer = answer
+        return answer
+
+
+def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) -> Refusal | None:
+    """Send once, and wait until it is sent: seconds, where the receiver does not answer. None: it was taken.
+
+    `key` names the alert to receivers that drop what they have had already: `dedup_key` of PagerDuty, `alias` of
+    Opsgenie, the header Idempotency-Key of a webhook, and for the rest the last line of the text.
+    """
+    apprise = _load_apprise()
+    # Without a timeout of its own it sends in this thread, whose answers are listened to.
+    asset = apprise.AppriseAsset(async_mode=False, secure_logging=True, service_timeout=0)
+    plugin = apprise.Apprise.instantiate(url, asset=asset)
+    if plugin is None:
+        return Refusal("its value is no URL that Apprise knows, and no ARN of an SNS topic")
+    plugin.retry, plugin.redirects = 0, False
+    plugin.socket_connect_timeout = min(plugin.socket_connect_timeout or CONNECT_SECONDS, CONNECT_SECONDS)
+    plugin.socket_read_timeout = min(plugin.socket_read_timeout or READ_SECONDS, READ_SECONDS)
+    _carry_key(plugin, key)
+    _heard.answer = None
+    kind = apprise.NotifyType.WARNING if urgent else apprise.NotifyType.INFO
+    try:
+        text = {"title": title, "body": f"{body}\n\n{key}".strip(), "body_format": apprise.NotifyFormat.TEXT}
+        sender = apprise.Apprise(asset=asset)
+        if sender.add(plugin) and sender.notify(notify_type=kind, **text):
+            return None
+    except Exception as error:  # A plugin may raise anything; its message may hold the address.
+        return Refusal(f"Apprise fails: {type(error).__name__}")
+    return _explain(_heard.answer)
+
+
+def _carry_key(plugin: Any, key: str) -> None:
+    match plugin.service_name:
+        case "Pager Duty":
+            plugin.dedup = plugin.dedup or key
+        case "Opsgenie":
+            plugin.alias = plugin.alias or key
+        case "JSON" | "XML" | "Form":
+            plugin.headers.setdefault("Idempotency-Key", key)
+
+
+def _explain(answer: requests.Response | None) -> Refusal:
+    if answer is None:
+        return Refusal("the receiver does not answer")
+    return Refusal(f"the receiver answers {answer.status_code}", read_retry_after(answer.headers.get("Retry-After")))
+
+
+def read_retry_after(header: str | None, now: datetime | None = None) -> timedelta | None:
+    """Seconds, or the moment until when (RFC 9110, section 10.2.3)."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return timedelta(seconds=min(int(header), 86400))
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(timedelta(), moment - (now or datetime.now(UTC)))
+
+
+@cache
+def _load_apprise() -> Any:
+    """Apprise, which takes half a second and 30 MB: only where somebody is told by it."""
+    import apprise  # noqa: PLC0415 - as above
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # What it logs names hosts and paths.
+    requests.sessions.Session = _Session  # type: ignore[misc]  # Apprise has no other way to hear the answer
+    return apprise
