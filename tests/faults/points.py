@@ -14,7 +14,7 @@ class Point:
     passed on.
 
     Other calls are no points of their own, since who dies there leaves a world that is tried already. A read changes
-    nothing, and neither does an Event that anybody decides by. Before a write, the world is that of the write before it.
+    nothing, and an Event nothing that anybody decides by. Before a write, the world is that of the write before it.
     """
 
     name: str
