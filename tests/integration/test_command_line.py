@@ -130,7 +130,7 @@ def test_what_is_advised_is_what_bokgu_understands(waiting: Scene) -> None:
     from bokgu.__main__ import build_parser
 
     for advice in entry(waiting)["waitsFor"]["advice"]:
-        build_parser().parse_args(advice.partition(" (")[0].split()[1:])
+        build_parser().parse_args(advice.partition("  #")[0].split()[1:])
 
 
 # A plugin of kubectl
