@@ -15,6 +15,7 @@ from datetime import timedelta
 from threading import Thread
 
 import structlog
+from pydantic import ValidationError
 
 from bokgu.alerts.channel import Refusal, send_by_apprise
 from bokgu.alerts.texts import load_templates, load_words
@@ -194,7 +195,7 @@ class AlertSender:
         return None, min(later, default=None)
 
     async def _deliver(self, lane: Lane, due: Due) -> None:
-        letter, severity = self._write(due)
+        letter, severity = self._write(due, await self._read_plan(due))
         sending = asyncio.create_task(self._send(lane.name, due, letter, severity))
         try:
             done, _ = await asyncio.wait({sending}, timeout=PATIENCE)
@@ -249,10 +250,19 @@ class AlertSender:
 
     # One alert
 
-    def _write(self, due: Due) -> tuple[Letter, Severity]:
+    async def _read_plan(self, due: Due) -> RecoveryPlan | None:
+        """The plan that the alert names, as it is: the store may not have yet what the pass has read."""
+        if due.alert.plan is None:
+            return None
+        try:
+            return await self._context.fetch(RecoveryPlan, due.key[1], due.alert.plan)
+        except (KubeError, ValidationError):
+            return self._context.find(RecoveryPlan, due.key[1], due.alert.plan)
+
+    def _write(self, due: Due, plan: RecoveryPlan | None) -> tuple[Letter, Severity]:
         """The alert in words, and how bad it is. Without its words it is sent all the same."""
         try:
-            values, severity = self._describe(due)
+            values, severity = self._describe(due, plan)
             letter = write_letter(due.alert, due.to.language, values, self._texts)
         except Exception:
             log.exception("alert sent without its text", about=_name(due), kind=due.alert.kind)
@@ -262,14 +272,13 @@ class AlertSender:
             log.warning("alert template broken", error=letter.problem)
         return letter, severity
 
-    def _describe(self, due: Due) -> tuple[dict[str, str], Severity]:
+    def _describe(self, due: Due, plan: RecoveryPlan | None) -> tuple[dict[str, str], Severity]:
         context, (plural, namespace, name), words = self._context, due.key, self._texts.words[due.to.language]
         if plural != Incident.plural:
             return describe_namespace_alert(due.alert, namespace, words), Severity.CRITICAL
         incident = context.find(Incident, namespace, name)
         if incident is None:
             raise LookupError(f"{namespace}/{name} is gone")
-        plan = context.find(RecoveryPlan, namespace, due.alert.plan) if due.alert.plan else None
         protected = context.find(ProtectedService, namespace, incident.spec.service_ref.name)
         environment = protected.spec.environment if protected else None
         values = describe_alert(due.alert, incident, plan, environment, words)
