@@ -14,7 +14,7 @@ class Point:
     passed on.
 
     Other calls are no points of their own, since who dies there leaves a world that is tried already. A read changes
-    nothing, and an Event nothing that anybody decides by. Before a write, the world is that of the write before it.
+    nothing. Before a write, the world is that of the write before it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Finder:
 
     def see(self, call: Call) -> Sequence[Point]:
         """The points at this call; none where it is about something else."""
-        if not call.writes or call.name.endswith(" events") or not self._concerns(call):
+        if not call.writes or not self._concerns(call):
             return ()
         self._writes[call.name] += 1
         after = Point(call.name, self._writes[call.name], Moment.AFTER)

@@ -19,7 +19,7 @@ from bokgu.kube.client import KubeError
 from bokgu.reconcile.alerting import settle_outbox
 from bokgu.reconcile.context import Context, Key
 from bokgu.runtime.alert_sender import sending_alerts
-from tests.unit.facts import NOW, incident
+from tests.unit.facts import NOW, incident, plan, scale_out
 from tests.unit.test_plan_incident import Past, context
 from tests.world.pager import Received, Webhook
 
@@ -34,6 +34,8 @@ class Cluster:
     def __init__(self, secret: dict[str, str] | None, *, to: str = "team", language: Language = Language.EN) -> None:
         self.secret_data, self.templates = secret, dict[str, str]()
         self.writes, self.passes = 0, True
+        self.plan: Raw | None = None
+        self.away = False
         people = tuple(Addressee(receiver=name, language=language) for name in to.split())
         notices = [Notice(f"{kind}", kind, NOW, f"number {number}") for number, kind in enumerate(KINDS)]
         outbox = post_notices(Outbox(), notices, lambda _: people)
@@ -45,6 +47,11 @@ class Cluster:
         if self.secret_data is None:
             raise KubeError(403, "Forbidden", "no access to secrets")
         return self.secret_data
+
+    async def get(self, _plural: str, _namespace: str, _name: str) -> Raw | None:
+        if self.away:
+            raise KubeError(0, "Unreachable", "no")
+        return self.plan
 
     async def config_map(self, *_: str) -> Mapping[str, str]:
         return self.templates
@@ -280,3 +287,45 @@ def test_an_alert_that_is_never_taken_does_not_slow_down_its_receiver() -> None:
     with Webhook(meet=refuse) as hook:
         cluster = Cluster({"team": hook.url})
         assert asyncio.run(main()) < 0.5, "the next try of the other one is a second away, or more"
+
+
+REQUEST = "kind: PlanApproval"
+
+
+def ask_approval(hook: Webhook, live: Raw | None, *, away: bool = False, known: Raw | None = None) -> Received:
+    """What a person gets who is asked to approve a plan that the API server has like this, and the store like that."""
+    cluster = Cluster({"team": hook.url})
+    cluster.plan, cluster.away = live, away
+    notice = Notice("asked", AlertKind.APPROVAL_NEEDED, NOW, plan="plan-1")
+    people = (Addressee(receiver="team", language=Language.EN),)
+    outbox = post_notices(Outbox(), [notice], lambda _: people)
+    cluster.raw["status"]["outbox"] = outbox.to_dict()
+
+    async def main() -> None:
+        operator = cluster.operator()
+        if known:
+            operator.objects.put("recoveryplans", known)
+        async with sending_alerts(operator):
+            await _wait(lambda: bool(hook.received), 5)
+
+    asyncio.run(main())
+    return hook.received[-1]
+
+
+def raw_plan(version: int, **status: Any) -> Raw:
+    found = plan(scale_out(), status={"phase": "AwaitingApproval", **status})
+    return found.to_dict() | {"metadata": {**found.metadata.to_dict(), "resourceVersion": str(version)}}
+
+
+def test_who_is_asked_to_approve_gets_the_manifest_also_where_the_store_is_behind() -> None:
+    asking, before = raw_plan(2, approvalRequest=REQUEST), raw_plan(1)
+    with Webhook() as hook:
+        assert REQUEST in ask_approval(hook, asking, known=before).message
+    with Webhook() as hook:
+        assert REQUEST in ask_approval(hook, None, away=True, known=asking).message, "the store is better than nothing"
+
+
+def test_a_plan_that_cannot_be_read_does_not_keep_an_alert_back() -> None:
+    with Webhook() as hook:
+        said = ask_approval(hook, {**raw_plan(2), "spec": {"steps": "nonsense"}})
+    assert said.title.startswith("ApprovalNeeded: shop/")

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,7 @@ from itertools import pairwise
 from typing import Self
 
 
-class _Listener:
+class _Listener(ABC):
     """An HTTP server on a free port of 127.0.0.1."""
 
     def __enter__(self) -> Self:
@@ -45,9 +46,9 @@ class _Listener:
         """Host and port."""
         return f"127.0.0.1:{self._server.server_address[1]}"
 
+    @abstractmethod
     def take(self, headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, str]]:
         """Status and headers of the answer to a POST; status 0 hangs up."""
-        raise NotImplementedError
 
 
 class Pager(_Listener):

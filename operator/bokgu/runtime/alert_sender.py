@@ -15,7 +15,6 @@ from datetime import timedelta
 from threading import Thread
 
 import structlog
-from pydantic import ValidationError
 
 from bokgu.alerts.channel import Refusal, send_by_apprise
 from bokgu.alerts.texts import load_templates, load_words
@@ -195,7 +194,7 @@ class AlertSender:
         return None, min(later, default=None)
 
     async def _deliver(self, lane: Lane, due: Due) -> None:
-        letter, severity = self._write(due, await self._read_plan(due))
+        letter, severity = await self._write(due)
         sending = asyncio.create_task(self._send(lane.name, due, letter, severity))
         try:
             done, _ = await asyncio.wait({sending}, timeout=PATIENCE)
@@ -250,19 +249,10 @@ class AlertSender:
 
     # One alert
 
-    async def _read_plan(self, due: Due) -> RecoveryPlan | None:
-        """The plan that the alert names, as it is: the store may not have yet what the pass has read."""
-        if due.alert.plan is None:
-            return None
-        try:
-            return await self._context.fetch(RecoveryPlan, due.key[1], due.alert.plan)
-        except (KubeError, ValidationError):
-            return self._context.find(RecoveryPlan, due.key[1], due.alert.plan)
-
-    def _write(self, due: Due, plan: RecoveryPlan | None) -> tuple[Letter, Severity]:
+    async def _write(self, due: Due) -> tuple[Letter, Severity]:
         """The alert in words, and how bad it is. Without its words it is sent all the same."""
         try:
-            values, severity = self._describe(due, plan)
+            values, severity = self._describe(due, await self._read_plan(due))
             letter = write_letter(due.alert, due.to.language, values, self._texts)
         except Exception:
             log.exception("alert sent without its text", about=_name(due), kind=due.alert.kind)
@@ -271,6 +261,16 @@ class AlertSender:
             TEMPLATES_BROKEN.inc()
             log.warning("alert template broken", error=letter.problem)
         return letter, severity
+
+    async def _read_plan(self, due: Due) -> RecoveryPlan | None:
+        """The plan that the alert names, as it is: the store may not have yet what the pass has read."""
+        namespace, name = due.key[1], due.alert.plan
+        if name is None:
+            return None
+        try:
+            return await self._context.fetch(RecoveryPlan, namespace, name)
+        except KubeError:
+            return self._context.find(RecoveryPlan, namespace, name)
 
     def _describe(self, due: Due, plan: RecoveryPlan | None) -> tuple[dict[str, str], Severity]:
         context, (plural, namespace, name), words = self._context, due.key, self._texts.words[due.to.language]
