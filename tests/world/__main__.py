@@ -8,26 +8,25 @@ from pathlib import Path
 from tests.controlplane import ProgramsError, StartError
 from tests.controlplane.programs import cache_folder
 from tests.world.demo import play
-from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SERVICE, SURGE_LOAD, detector, protected_service
+from tests.world.manifests import CLUSTER, NORMAL_LOAD, SERVICE, SURGE_LOAD, detector, protected_service
 from tests.world.screen import NotReached
+from tests.world.shell import write_environment
 from tests.world.world import World
 
 TRY = """
 The world is up. In another shell:
 
-  export KUBECONFIG={kubeconfig}
-  export PATH={kubectl}:$PATH
-  kubectl config set-context --current --namespace {namespace}
+  . {environment}
 
   kubectl get bokgu                         # what is protected and watched
   make world-surge                          # traffic doubles; an Incident appears in seconds
-  kubectl get incidents,recoveryplans -w
+  bokgu watch                               # what is open, and what waits for whom
   kubectl describe recoveryplan             # what would be done, its risks, its digest
   make world-approve                        # alice and bob sign and commit their approvals
   make world-calm                           # traffic back to normal
   make world-bad-revision                   # deploy a revision that fails 60 % of its requests
   kubectl explain recoveryplan.spec.steps
-  curl {metrics}
+  curl $METRICS_URL
 
 Logs: {directory}
 Stop it with: make down
@@ -87,16 +86,7 @@ def _up() -> None:
         print(f"ECS service {SERVICE}, protected and watched")
         world.create_service()
         world.apply(protected_service(), detector())
-    control_plane = world.control_plane
-    print(
-        TRY.format(
-            kubeconfig=control_plane.admin_kubeconfig,
-            kubectl=control_plane.programs.kubectl.parent,
-            namespace=NAMESPACE,
-            metrics=world.metrics_url,
-            directory=world.directory,
-        )
-    )
+    print(TRY.format(environment=write_environment(world), directory=world.directory))
 
 
 def _down() -> None:
