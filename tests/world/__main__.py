@@ -47,9 +47,10 @@ def main() -> int:
         ("approve", _approve, "let alice and bob approve every plan that awaits approval"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(run=run)
+    commands.choices["demo"].add_argument("--svg", type=Path, metavar="FILE", help="save a picture of the last screen")
     options = parser.parse_args()
     try:
-        options.run()
+        options.run(options)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
@@ -70,12 +71,12 @@ def _world() -> World:
     return World(_folder(), detached=True)
 
 
-def _demo() -> None:
-    play()
+def _demo(options: argparse.Namespace) -> None:
+    play(options.svg)
     print("\nThe demo reached every state that it should.")
 
 
-def _up() -> None:
+def _up(_: argparse.Namespace) -> None:
     world = World(_folder(), detached=True, tell=print)
     try:
         world.start()
@@ -89,29 +90,29 @@ def _up() -> None:
     print(TRY.format(environment=write_environment(world), directory=world.directory))
 
 
-def _down() -> None:
+def _down(_: argparse.Namespace) -> None:
     if (_folder() / "controlplane").exists():
         World(_folder(), detached=True).stop()
         shutil.rmtree(_folder())
     print("the world is down")
 
 
-def _surge() -> None:
+def _surge(_: argparse.Namespace) -> None:
     _world().simulator.set_load(CLUSTER, SERVICE, SURGE_LOAD)
     print(f"traffic on {SERVICE}: {SURGE_LOAD:g} requests a second")
 
 
-def _calm() -> None:
+def _calm(_: argparse.Namespace) -> None:
     _world().simulator.set_load(CLUSTER, SERVICE, NORMAL_LOAD)
     print(f"traffic on {SERVICE}: {NORMAL_LOAD:g} requests a second")
 
 
-def _bad_revision() -> None:
+def _bad_revision(_: argparse.Namespace) -> None:
     _world().deploy(ERROR_RATIO=0.6)
     print(f"{SERVICE} runs a revision that fails 60 % of its requests")
 
 
-def _approve() -> None:
+def _approve(_: argparse.Namespace) -> None:
     world = _world()
     waiting = [p for p in world.all("recoveryplans") if p.get("status", {}).get("phase") == "AwaitingApproval"]
     for plan in waiting:
