@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-
 PICTURE_LINES, PICTURE_WIDTH = 44, 150
 """What a picture of the screen holds, in lines and characters."""
 
