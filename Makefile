@@ -64,10 +64,11 @@ type: $(LOCKED) ## mypy --strict
 crds: $(LOCKED) ## write crds/ from the models
 	@$(PY) -m bokgu crds --out crds
 
-docs: $(LOCKED) ## write the tables and diagrams of docs/execution.md, guardrails.md and metrics.md from the code
+docs: $(LOCKED) ## write the tables and diagrams of docs/execution.md, guardrails.md, metrics.md and install.md from the code
 	@$(PY) -m tests.state_machine_page
 	@$(PY) -m tests.gates_page
 	@$(PY) -m tests.metrics_page
+	@$(PY) -m tests.iam_page
 
 verify: lint type ## check that all generated files are up to date, after lint and type
 	@$(PY) -m bokgu crds --out $(VENV)/crds >/dev/null

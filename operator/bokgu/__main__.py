@@ -17,6 +17,7 @@ from bokgu.commands import (
     diagnose,
     explain,
     history,
+    iam_policy,
     plan,
     reject,
     reset,
@@ -31,7 +32,7 @@ from bokgu.kube.client import KubeError
 COMMANDS = (
     *(status, watch, explain, plan),
     *(approve, reject, cancel, reset),
-    *(diagnose, history, runbooks, crds, completion, run),
+    *(iam_policy, diagnose, history, runbooks, crds, completion, run),
 )
 """In the order of `--help`: looking, deciding, all the rest."""
 
