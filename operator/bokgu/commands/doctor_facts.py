@@ -81,7 +81,7 @@ class Facts:
     policies: tuple[RecoveryPolicy, ...] = ()
     unreadable: tuple[str, ...] = ()
     cluster_id: str = ""
-    identities: dict[Place, CallerIdentity | AwsError] = field(default_factory=dict)
+    identities: dict[Place, CallerIdentity | AwsError | Unread] = field(default_factory=dict)
     described: dict[Key, EcsService | AwsError | Unread] = field(default_factory=dict)
     watched: tuple[Watched, ...] = ()
     unwatchable: dict[str, str] = field(default_factory=dict)
@@ -244,7 +244,7 @@ async def _see_aws(facts: Facts, aws: AwsClient | AwsError, settings: Settings) 
         facts.watched = tuple(replace(one, found=Unread("AWS is not asked at all")) for one in _find_watches(facts))
         return
     clients = {place: _client(facts, aws, settings, place) for place in (*own, *places)}
-    asked = await asyncio.gather(*(_identify(client, place) for place, client in clients.items()))
+    asked = await asyncio.gather(*(_identify(facts, settings, *pair) for pair in clients.items()))
     facts.identities = dict(zip(clients, asked, strict=True))
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -275,7 +275,14 @@ def _client(facts: Facts, aws: AwsClient, settings: Settings, place: Place) -> A
     return aws.with_grant(grant_roles(settings.assumable_roles, facts.cluster_id, place.namespace))
 
 
-async def _identify(aws: AwsClient, place: Place) -> CallerIdentity | AwsError:
+async def _identify(
+    facts: Facts, settings: Settings, place: Place, aws: AwsClient
+) -> CallerIdentity | AwsError | Unread:
+    """Who one is as the place sees it. A role is not assumed in another way than the operator does."""
+    if place.role_arn is not None and not settings.assumable_roles:
+        return Unread("BOKGU_ASSUMABLE_ROLES is not set here, so no role is assumed", forbidden=True)
+    if place.role_arn is not None and not facts.cluster_id:
+        return Unread("the namespace kube-system may not be read, whose uid begins the external id", forbidden=True)
     try:
         return await fetch_identity(aws, region=place.region, role_arn=place.role_arn)
     except AwsError as error:
@@ -283,8 +290,8 @@ async def _identify(aws: AwsClient, place: Place) -> CallerIdentity | AwsError:
 
 
 def _unreached(facts: Facts, place: Place) -> Unread | None:
-    found = facts.identities[place]
-    return Unread(f"AWS does not answer as {place}") if isinstance(found, AwsError) else None
+    known = isinstance(facts.identities[place], CallerIdentity)
+    return None if known else Unread(f"AWS does not answer as {place}")
 
 
 def _find_watches(facts: Facts) -> Sequence[Watched]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from bokgu.api.observed import AwsError
+from bokgu.api.observed import CallerIdentity
 from bokgu.commands.doctor_facts import Facts, place_of, policies_by_namespace
 from bokgu.config import Settings
 from bokgu.core.doctor.aws import METRICS, check_identity, check_service, check_watch, check_watches_exist
@@ -50,7 +50,7 @@ def _aws(facts: Facts) -> Iterator[Outcome]:
         yield warn("aws", "own identity", "not asked: nothing names a region", hint)
     for place, identity in facts.identities.items():
         yield check_identity(place, identity)
-    clocks = [found.ahead for found in facts.identities.values() if not isinstance(found, AwsError)]
+    clocks = [found.ahead for found in facts.identities.values() if isinstance(found, CallerIdentity)]
     if clocks:
         known = [ahead for ahead in clocks if ahead is not None]
         yield check_clock("AWS", max(known, key=abs) if known else None)

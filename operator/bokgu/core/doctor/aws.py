@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bokgu.api.meta import find_condition
 from bokgu.api.observed import AwsError, CallerIdentity, EcsService, Series
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
-from bokgu.core.doctor.outcome import Outcome, Unread, fail, warn, well
+from bokgu.core.doctor.outcome import Outcome, Unread, fail, not_known, warn, well
 from bokgu.core.watch import Watch
 
 AWS, SERVICES, METRICS = "aws", "services", "metrics"
@@ -58,8 +59,11 @@ def advise(error: AwsError, place: Place) -> str:
     return "look the code up in the API reference of that operation, and try again"
 
 
-def check_identity(place: Place, found: CallerIdentity | AwsError) -> Outcome:
+def check_identity(place: Place, found: CallerIdentity | AwsError | Unread) -> Outcome:
     """AWS is reached, and says who one is."""
+    if isinstance(found, Unread):
+        hint = "run bokgu doctor with the operator's settings and account, such as in its pod"
+        return not_known(AWS, str(place), found, hint)
     if isinstance(found, AwsError):
         return fail(AWS, str(place), str(found), advise(found, place))
     return well(AWS, str(place), f"account {found.account}, as {found.arn}")
@@ -69,13 +73,20 @@ def check_service(protected: ProtectedService, place: Place, found: EcsService |
     """ECS describes the service."""
     name = f"{protected.metadata.namespace}/{protected.metadata.name}"
     if isinstance(found, Unread):
-        return warn(SERVICES, name, f"not asked: {found.why}", f"see to {AWS} first")
+        said = f"not asked: {found.why}{_operators_word(protected)}"
+        return warn(SERVICES, name, said, f"see to {AWS} first")
     if isinstance(found, AwsError):
         return fail(SERVICES, name, str(found), advise(found, place))
     said = f"{found.status}, {found.running_count}/{found.desired_count} tasks run"
     if found.status != "ACTIVE":
         return fail(SERVICES, name, said, "it was deleted: delete the ProtectedService, or name the new service")
     return well(SERVICES, name, said)
+
+
+def _operators_word(protected: ProtectedService) -> str:
+    """What the operator itself says of the service."""
+    ready = find_condition(protected.status.conditions, "Ready")
+    return f"; the operator says Ready={ready.status}, {ready.reason}" if ready else ""
 
 
 def check_watch(watch: Watch, place: Place, found: Mapping[str, Series | AwsError] | Unread) -> Outcome:
