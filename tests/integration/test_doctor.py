@@ -85,8 +85,11 @@ def test_service_detector_clock_and_history_are_looked_at_live(looked: tuple[Sce
 
 def test_what_aws_refuses_comes_with_what_to_do(looked: tuple[Scene, Checks]) -> None:
     scene, _ = looked
-    scene.world.simulator.deny("GetCallerIdentity", count=1)  # The operator never asks that.
-    answer = doctor(scene.world, "-o", "json")
+    fault = scene.world.simulator.deny("GetCallerIdentity", count=100)  # The operator never asks that.
+    try:
+        answer = doctor(scene.world, "-o", "json")
+    finally:
+        scene.world.simulator.remove_fault(fault)
     one = checks(answer)["aws", "own identity in us-east-1"]
     assert (answer.returncode, one["level"]) == (SOMETHING_FAILED, "failed")
     assert "bokgu iam-policy -A --for own" in one["hint"]

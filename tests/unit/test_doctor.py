@@ -584,6 +584,8 @@ def test_warnings_that_are_alike_are_one_line_that_names_them() -> None:
     assert "shop/0 and 3 more" in lines[1]
     assert "shop/1, shop/2, shop/3" in lines[1]
     assert len(lines) == 5
+    failed = [replace(outcome, level=Level.FAILED) for outcome in many]
+    assert len(format_outcomes(failed, colour=False).splitlines()) == 11, "what failed is always shown"
     different = [*many[:3], warn("metrics", "shop/x", "no datapoint", "look")]
     assert len(format_outcomes(different, colour=False).splitlines()) == 11
 

@@ -18,6 +18,7 @@ from bokgu.aws.sending import _READERS
 from bokgu.core.iam.identities import Own, find_identities
 from bokgu.core.iam.permissions import NEEDS_NO_PERMISSION, PERMISSIONS, Use
 from bokgu.core.iam.policy import RESOURCES, build_policy, find_grants
+from bokgu.history.tables import TYPE_INDEX
 from tests import iam_page
 from tests.iam import _NEEDS, Made, allows, list_needs
 
@@ -310,12 +311,13 @@ def test_the_operators_own_queues_topics_and_tables() -> None:
         made("sqs:DeleteMessageBatch", home, QueueUrl="https://sqs/9/events"),
         made("sns:Publish", home, TopicArn=f"arn:aws:sns:{REGION}:{home}:pager"),
         made("dynamodb:PutItem", home, TableName="bokgu-production-incidents"),
-        made("dynamodb:Query", home, TableName="bokgu-production-incidents", IndexName="TypeIndex"),
+        made("dynamodb:Query", home, TableName="bokgu-production-incidents", IndexName=TYPE_INDEX),
         made("dynamodb:BatchGetItem", home, RequestItems=["bokgu-production-recovery-executions"]),
     ]
     assert [call for call in calls if not may(policy, call)] == []
     setup = made("dynamodb:CreateTable", home, TableName="bokgu-production-incidents")
     assert not may(policy, setup)
+    assert not may(policy, made("dynamodb:Query", home, TableName="bokgu-production-incidents")), "the index alone"
     history = "arn:aws:iam::888888888888:role/history"
     found = policies(own=Own(region=REGION, tables=own.tables, history_role=history, setup=True))
     assert actions(found[None]) == {"sts:AssumeRole"}

@@ -85,7 +85,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="ARN",
         help="an SNS topic that is told; default: those in the Secret of the receivers",
     )
-    parser.add_argument("--history-setup", action="store_true", help="with what `bokgu history` needs to make tables")
+    parser.add_argument("--history-setup", action="store_true", help="with what `bokgu history init` needs")
     parser.add_argument("-o", "--output", choices=FORMATS, default="text", help="default: %(default)s")
     parser.set_defaults(command=_iam_policy)
 

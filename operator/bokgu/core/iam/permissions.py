@@ -37,7 +37,9 @@ class Use(Enum):
     HISTORY = auto()
     """The tables of the history, as the operator uses them."""
     HISTORY_SETUP = auto()
-    """`bokgu history init` and `import`, which people run."""
+    """`bokgu history init`, which people run."""
+    HISTORY_IMPORT = auto()
+    """`bokgu history import`, which people run: on tables that its words name, so in no policy that is printed."""
     ASSUME = auto()
     """Roles that are assumed."""
 
@@ -138,7 +140,8 @@ _START_AUTOMATIONS = _Statement("StartAutomations", (Kind.DOCUMENT, Kind.EXECUTI
 _FOLLOW_AUTOMATIONS = _Statement("FollowAutomations", (Kind.EXECUTION,))
 _EVENTS = _Statement("ReceiveEvents", (Kind.QUEUE,))
 _TOPICS = _Statement("SendAlerts", (Kind.TOPIC,))
-_HISTORY = _Statement("KeepHistory", (Kind.TABLE, Kind.TABLE_INDEX))
+_HISTORY = _Statement("KeepHistory", (Kind.TABLE,))
+_QUERY_HISTORY = _Statement("QueryHistory", (Kind.TABLE_INDEX,))
 _HISTORY_SETUP = _Statement("SetUpHistory", (Kind.TABLE,))
 _ASSUME = _Statement("AssumeRoles", (Kind.ROLE,), Condition.EXTERNAL_ID)
 
@@ -354,7 +357,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     _allow("sqs:DeleteMessageBatch", "sqs:DeleteMessage", _EVENTS, "BOKGU_EVENT_QUEUES", Use.EVENTS),
     _allow("sns:Publish", "sns:Publish", _TOPICS, "receivers of alerts that are SNS topics", Use.ALERTS),
     _allow("dynamodb:PutItem", "dynamodb:PutItem", _HISTORY, "BOKGU_HISTORY=dynamodb", Use.HISTORY),
-    _allow("dynamodb:Query", "dynamodb:Query", _HISTORY, "BOKGU_HISTORY=dynamodb", Use.HISTORY),
+    _allow("dynamodb:Query", "dynamodb:Query", _QUERY_HISTORY, "BOKGU_HISTORY=dynamodb", Use.HISTORY),
     _allow("dynamodb:BatchGetItem", "dynamodb:BatchGetItem", _HISTORY, "BOKGU_HISTORY=dynamodb", Use.HISTORY),
     *(
         _allow(f"dynamodb:{operation}", f"dynamodb:{operation}", _HISTORY_SETUP, why, Use.HISTORY_SETUP)
@@ -365,9 +368,9 @@ PERMISSIONS: tuple[Permission, ...] = (
             ("UpdateContinuousBackups", "bokgu history init"),
             ("DescribeTimeToLive", "bokgu history init, bokgu doctor"),
             ("UpdateTimeToLive", "bokgu history init"),
-            ("Scan", "bokgu history import"),
         )
     ),
+    _allow("dynamodb:Scan", "dynamodb:Scan", _HISTORY_SETUP, "bokgu history import", Use.HISTORY_IMPORT),
     _allow("sts:AssumeRole", "sts:AssumeRole", _ASSUME, "roles that ProtectedServices name", Use.ASSUME),
 )
 """Every IAM action, by the call that needs it."""

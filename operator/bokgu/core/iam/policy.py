@@ -173,7 +173,7 @@ RESOURCES: Mapping[Kind, Callable[[Subject], tuple[str, ...]]] = {
     Kind.TOPIC: lambda s: s.topics,
     Kind.TABLE: lambda s: tuple(s.place.arn("dynamodb", f"table/{name}") for name in s.tables),
     Kind.TABLE_INDEX: lambda s: tuple(
-        s.place.arn("dynamodb", f"table/{name}/index/*") for name in s.tables if name.endswith("-incidents")
+        s.place.arn("dynamodb", f"table/{name}/index/TypeIndex") for name in s.tables if name.endswith("-incidents")
     ),
     Kind.ROLE: lambda s: s.roles,
 }
