@@ -1,5 +1,6 @@
 """`bokgu doctor`: each check on facts, and how outcomes are told. Who gathers them is tested in tests/integration."""
 
+import asyncio
 import copy
 import json
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -20,9 +21,10 @@ from bokgu.api.observed import AwsError, CallerIdentity, Series
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
+from bokgu.aws.client import AwsClient
 from bokgu.aws.identity import measure_ahead
 from bokgu.commands.doctor import SOMETHING_FAILED
-from bokgu.commands.doctor_facts import Facts, Watched
+from bokgu.commands.doctor_facts import Facts, Watched, _find_watches, _identify, place_of
 from bokgu.commands.doctor_findings import find_bills, judge
 from bokgu.commands.doctor_text import MOST, describe_outcomes, format_outcomes
 from bokgu.config import Settings
@@ -39,6 +41,7 @@ from bokgu.core.doctor.rights import CLUSTER_RULES, HOME_RULES, Rule, check_righ
 from bokgu.core.watch import Watch, watch_of
 from bokgu.history.setup import TTL_ATTRIBUTE
 from tests.unit.facts import MINUTE, NOW, detector, protected_service, service, watch
+from tests.unit.unasked_aws import UnaskedAws
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN = Unread("403 Forbidden: no", forbidden=True)
@@ -174,6 +177,11 @@ def test_the_rights_that_are_checked_are_those_of_the_chart() -> None:
     (role,) = (d for d in documents if d["kind"] == "ClusterRole")
     assert rules(role) == CLUSTER_RULES
     assert tuple(rule for d in documents if d["kind"] == "Role" for rule in rules(d)) == HOME_RULES
+
+
+def test_rights_are_on_what_settings_name() -> None:
+    rights = list_rights("home", {"bokgu-alerts": "pagers"})
+    assert {(r.name, r.namespace) for r in rights if r.resource == "secrets"} == {("pagers", "home")}
 
 
 def test_rights_that_are_missing_are_named() -> None:
@@ -546,6 +554,39 @@ def test_what_cannot_be_listed_or_read_is_told() -> None:
 def test_a_fresh_cluster_without_objects_is_no_failure() -> None:
     outcomes = judge(facts(services=(), policies=(), sightings=(), identities={}, watched=(), history={}), SETTINGS)
     assert worst(outcomes) is Level.WARNING
+
+
+def test_settings_of_a_shell_that_is_not_the_operators_say_nothing_of_its_heartbeat() -> None:
+    def heartbeats(user: str) -> list[Level]:
+        return [o.level for o in judge(facts(user=user), Settings()) if o.subject == "heartbeat"]
+
+    assert heartbeats("alice@example.com") == []
+    assert heartbeats(facts().account) == [Level.WARNING]
+
+
+# What is gathered
+
+
+def test_each_detector_and_preset_is_asked_about_as_the_operator_would() -> None:
+    mine = protected_service(roleArn=ROLE, detection={"presets": ["ecs-cpu"]})
+    lost = detector(serviceRef={"name": "none"})
+    found = facts(services=(mine,), detectors=(detector(), detector(suspend=True), lost))
+    watched = _find_watches(found)
+    assert [(str(w.watch.kind), w.place) for w in watched] == [("Preset", ROLED), ("Detector", ROLED)]
+    assert found.unwatchable == {"Detector shop/api-errors": "there is no ProtectedService none: create it"}
+    assert place_of(protected_service()) == HERE
+
+
+def test_a_role_is_not_assumed_in_another_way_than_the_operator_does() -> None:
+    aws = cast(AwsClient, UnaskedAws())
+    named = Settings(assumable_roles={"shop": (ROLE,)})
+    for chosen, cluster_id, why in (
+        (Settings(), "5f0c", "BOKGU_ASSUMABLE_ROLES is not set"),
+        (named, "", "kube-system may not be read"),
+    ):
+        found = asyncio.run(_identify(facts(cluster_id=cluster_id), chosen, ROLED, aws))
+        assert isinstance(found, Unread)
+        assert (found.forbidden, why in found.why) == (True, True)
 
 
 # How it is told

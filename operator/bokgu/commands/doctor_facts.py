@@ -133,7 +133,7 @@ async def _see_cluster(facts: Facts, kube: KubeClient, settings: Settings, names
     names = (STATUS_POLICY, APPROVAL_POLICY, HISTORY_POLICY)
     policies = await asyncio.gather(*(_try(kube.admission_policy(name)) for name in names))
     facts.admission = dict(zip(names, policies, strict=True))
-    facts.rights = await _ask_rights(kube, facts.account, settings.namespace, user)
+    facts.rights = await _ask_rights(kube, facts.account, settings, user)
     cluster_id = await _try(kube.cluster_id())
     facts.cluster_id = "" if isinstance(cluster_id, Unread) else cluster_id
     await _list_objects(facts, kube, namespace)
@@ -152,8 +152,14 @@ async def _find_crd(kube: KubeClient, kind: type[Resource], served: frozenset[st
     return FoundCrd(body, there, selects if isinstance(selects, bool) else True)
 
 
-async def _ask_rights(kube: KubeClient, account: str, home: str, user: str) -> Mapping[Right, bool] | Unread:
+async def _ask_rights(kube: KubeClient, account: str, settings: Settings, user: str) -> Mapping[Right, bool] | Unread:
     """Whether the account has each right; asked about oneself where that is who one is."""
+    home = settings.namespace
+    renamed = {
+        "bokgu-signers": settings.signers_config_map,
+        "bokgu-alerts": settings.alerts_secret,
+        "bokgu-alert-templates": settings.alert_templates_config_map,
+    }
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{home}", "system:authenticated")
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -164,7 +170,7 @@ async def _ask_rights(kube: KubeClient, account: str, home: str, user: str) -> M
                 return await kube.may_i(**about, group=right.group)
             return await kube.may(account, groups, **about, group=right.group)
 
-    rights = list_rights(home)
+    rights = list_rights(home, renamed)
     try:
         first = await ask(rights[0])  # Who may not ask is refused once, and not fifty times.
         answers = await asyncio.gather(*(ask(right) for right in rights[1:]))

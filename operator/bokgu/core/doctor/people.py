@@ -44,8 +44,8 @@ def check_heartbeat(configured: bool) -> Outcome:
     """Somebody outside the cluster notices when the operator is down. Told from this process's own settings."""
     if configured:
         return well(ALERTS, "heartbeat", "BOKGU_HEARTBEAT_URL is set")
-    hint = "set it for the operator (docs/alerts.md); if it is set there, run bokgu doctor with the same settings"
-    return warn(ALERTS, "heartbeat", "BOKGU_HEARTBEAT_URL is not set here: who is down cannot say so", hint)
+    hint = "set it to a receiver outside the cluster, which calls people when it hears nothing (docs/install.md)"
+    return warn(ALERTS, "heartbeat", "BOKGU_HEARTBEAT_URL is not set: who is down cannot say so", hint)
 
 
 def check_policies(

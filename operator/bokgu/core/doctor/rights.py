@@ -70,15 +70,17 @@ class Right:
         return f"{self.verb} {self.resource}{group}{name}{f' in {self.namespace}' if self.namespace else ''}"
 
 
-def list_rights(home: str) -> tuple[Right, ...]:
-    """All that is asked of the API server about the account; `home` is the operator's namespace."""
+def list_rights(home: str, renamed: Mapping[str, str] | None = None) -> tuple[Right, ...]:
+    """All that is asked of the API server about the account; `home` is the operator's namespace, and `renamed` says
+    what objects of the chart are called there, where settings name them otherwise."""
+    names = renamed or {}
     pairs = [(rule, "") for rule in CLUSTER_RULES] + [(rule, home) for rule in HOME_RULES]
     return tuple(
         Right(rule.group, resource, verb, name, namespace)
         for rule, namespace in pairs
         for resource in rule.resources
         for verb in rule.verbs
-        for name in rule.names or ("",)
+        for name in (names.get(name, name) for name in rule.names or ("",))
     )
 
 
