@@ -40,6 +40,7 @@ def test_unreachable_endpoint_is_known_to_have_had_no_effect() -> None:
     assert (caught.value.code, caught.value.sent) == ("Unreachable", False)
 
 
+@pytest.mark.usefixtures("aws_credentials")
 def test_who_one_is_and_what_time_it_is_at_aws(stage: Scene) -> None:
     found = call(stage.server.url, lambda aws: fetch_identity(aws, region="us-east-1", role_arn=ROLE))
     assert found.account == "123456789012"
