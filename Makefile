@@ -64,11 +64,12 @@ type: $(LOCKED) ## mypy --strict
 crds: $(LOCKED) ## write crds/ from the models
 	@$(PY) -m bokgu crds --out crds
 
-docs: $(LOCKED) ## write docs/reference.md, and the tables of execution.md, guardrails.md and metrics.md, from the code
+docs: $(LOCKED) ## write docs/reference.md, and the tables of execution.md, guardrails.md, metrics.md and install.md, from the code
 	@$(PY) -m tests.state_machine_page
 	@$(PY) -m tests.gates_page
 	@$(PY) -m tests.metrics_page
 	@$(PY) -m tests.reference_page
+	@$(PY) -m tests.iam_page
 
 pictures: controlplane ## make the pictures that the README shows
 	@$(PY) -m tests.world demo --svg docs/pictures/demo.svg

@@ -59,7 +59,7 @@ def test_the_command_has_the_options_that_are_shown(command: str) -> None:
 def test_every_command_is_documented_with_its_exit_codes() -> None:
     text = (ROOT / "docs/command-line.md").read_text()
     codes = text.partition("## Exit codes")[2].partition("\n## ")[0]
-    for name in (module.__name__.rpartition(".")[2] for module in COMMANDS):
+    for name in (module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS):
         assert f"`{name}`" in codes, name
         assert re.search(rf"^\$ (kubectl )?bokgu {name}", text, flags=re.MULTILINE), name
 

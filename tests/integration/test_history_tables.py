@@ -22,7 +22,7 @@ from bokgu.api.vocabulary import IncidentType, PlanPhase
 from bokgu.core.history import build_record
 from bokgu.core.track_record import TrackRecord, track_records
 from bokgu.history.dynamodb import NEWEST, TableHistory
-from bokgu.history.setup import TableReport, create_tables
+from bokgu.history.setup import TTL_ATTRIBUTE, TableReport, create_tables, read_ttl
 from bokgu.history.tables import EXECUTIONS, INCIDENTS, Place, get_items, scan
 from tests.aws_gateway import call
 from tests.simulator.harness import Scene
@@ -128,6 +128,17 @@ def simulated(tables: Tables) -> Iterator[tuple[Tables, Scene]]:
 
 
 # Tables
+
+
+def test_by_what_old_incidents_go_is_read(missing: Tables) -> None:
+    def read() -> str | None:
+        return call(missing.url, lambda aws: read_ttl(aws, missing.place))
+
+    with pytest.raises(HistoryError) as caught:
+        read()
+    assert caught.value.reason == "TableMissing"
+    missing.create()
+    assert read() == TTL_ATTRIBUTE
 
 
 def test_the_tables_are_as_others_expect_them(missing: Tables) -> None:

@@ -12,7 +12,7 @@ from bokgu import __version__
 from bokgu.api.crds import KINDS
 from bokgu.aws.client import AwsClient
 from bokgu.config import HistoryBackend, Settings
-from bokgu.core.approval.admission import APPROVAL_POLICY, find_gap
+from bokgu.core.approval.admission import APPROVAL_POLICY, STATUS_POLICY, find_gap
 from bokgu.history.opening import open_history
 from bokgu.history.patience import PatientHistory
 from bokgu.kube.client import KubeClient, KubeError
@@ -30,9 +30,6 @@ from bokgu.runtime.queue import Key, Queue
 from bokgu.runtime.resync import resync, resync_forever
 from bokgu.runtime.state_metrics import StateCollector, collected
 from bokgu.runtime.store import Raw, Store
-
-STATUS_POLICY = "bokgu-status"
-"""Name of the ValidatingAdmissionPolicy that keeps everybody else from writing status (S13)."""
 
 WAIT_FOR_CLUSTER = 2.0
 """Seconds between looks for what is missing at the start."""
