@@ -19,6 +19,7 @@ from bokgu.commands import (
     history,
     plan,
     reject,
+    replay,
     reset,
     run,
     runbooks,
@@ -31,7 +32,7 @@ from bokgu.kube.client import KubeError
 COMMANDS = (
     *(status, watch, explain, plan),
     *(approve, reject, cancel, reset),
-    *(diagnose, history, runbooks, crds, completion, run),
+    *(replay, diagnose, history, runbooks, crds, completion, run),
 )
 """In the order of `--help`: looking, deciding, all the rest."""
 

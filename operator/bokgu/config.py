@@ -34,7 +34,7 @@ def _positive_duration(text: str) -> timedelta:
 _DAYS = re.compile(r"([0-9]{1,5})d")
 
 
-def _age(text: str) -> timedelta:
+def parse_age(text: str) -> timedelta:
     """A positive length of time, also in days: `30d`."""
     if found := _DAYS.fullmatch(text):
         text = f"{int(found[1]) * 24}h"
@@ -42,7 +42,7 @@ def _age(text: str) -> timedelta:
 
 
 def _retention(text: str) -> timedelta | None:
-    return None if text == "never" else _age(text)
+    return None if text == "never" else parse_age(text)
 
 
 def _namespaces(text: str) -> frozenset[str]:
@@ -284,7 +284,7 @@ class Settings:
     """IAM role for the tables; default: the operator's own identity."""
 
     history_lifetime: timedelta = field(
-        default=timedelta(days=365), metadata={"env": "BOKGU_HISTORY_LIFETIME", "parse": _age}
+        default=timedelta(days=365), metadata={"env": "BOKGU_HISTORY_LIFETIME", "parse": parse_age}
     )
     """How long DynamoDB keeps an incident after it was over."""
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,10 @@ def span(number: int = 1, **fields: Any) -> Span:
 
 def count(result: str) -> float:
     return REGISTRY.get_sample_value("bokgu_trace_spans_total", {"result": result}) or 0.0
+
+
+def failed_more_than(before: float) -> bool:
+    return count("failed") > before
 
 
 def opened(endpoint: str, **fields: Any) -> OtlpSender:
@@ -92,7 +97,7 @@ def test_a_collector_that_is_away_is_told_of_once_and_so_is_that_it_is_back() ->
         for number in (1, 2):
             failed = count("failed")
             sender.send([span(number)])
-            wait_for(lambda was=failed: count("failed") > was, 5, lambda: "nothing failed")
+            wait_for(partial(failed_more_than, failed), 5, lambda: "nothing failed")
         sender.stop()
     assert [line["log_level"] for line in said] == ["warning"]
     assert str(said[0]["event"]).startswith("traces not sent")
