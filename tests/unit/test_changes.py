@@ -1,14 +1,20 @@
 """The lines that the log has of a decision."""
 
-from typing import Any
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import structlog
 
 from bokgu.core.changes import find_incident_changes, find_plan_changes
 from bokgu.core.traces import trace_of
 from bokgu.reconcile.decisions import name_pass
+from bokgu.runtime import controller
+from bokgu.runtime.queue import Queue
 from bokgu.runtime.store import Store
 from tests.unit.facts import DIGEST, INCIDENT_UID, NOW, approval, classification, incident, plan, roll_back
+from tests.unit.test_plan_incident import Past, context
 from tests.unit.test_traces import written
 
 Line = tuple[str, dict[str, Any]]
@@ -134,6 +140,49 @@ def test_a_pass_is_named_by_incident_plan_step_and_trace() -> None:
     for plural, object_name in (("incidents", "incident-1"), ("recoveryplans", "plan-1"), ("planapprovals", name)):
         found = name_pass(store, (plural, "shop", object_name))
         assert found == {"kind": plural, "namespace": "shop", "name": object_name, **about}
+
+
+def test_an_object_of_another_shape_is_named_as_far_as_that_goes() -> None:
+    """Its own pass says what is wrong with it; it must not stop the worker."""
+    store = Store()
+    for plural, body in (
+        ("recoveryplans", {"spec": {"incidentRef": "x"}}),
+        ("incidents", {"status": {"plans": ["x"]}}),
+    ):
+        metadata = {"namespace": "shop", "name": "odd", "uid": plural, "resourceVersion": "1"}
+        store.put(plural, {"metadata": metadata, "spec": {"serviceRef": {"name": "api"}}, **body})
+        assert name_pass(store, (plural, "shop", "odd")) == {"kind": plural, "namespace": "shop", "name": "odd"}
+
+
+def test_all_that_a_pass_logs_is_about_it_and_nothing_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[dict[str, Any]] = []
+    both = asyncio.Event()
+    around = context(Past(), incident())
+    around.aws = cast(Any, SimpleNamespace(with_grant=lambda _: None))
+
+    async def one_pass(_context: Any, _key: Any) -> None:
+        await asyncio.sleep(0)
+        heard.append(structlog.contextvars.get_contextvars())
+        if len(heard) == 2:
+            both.set()
+
+    monkeypatch.setitem(controller.PASSES, "incidents", one_pass)
+
+    async def run() -> None:
+        queue = Queue()
+        for name in ("incident-1", "incident-2"):
+            queue.add(("incidents", "shop", name))
+        task = asyncio.create_task(controller.work(around, queue))
+        await asyncio.wait_for(both.wait(), 5)
+        queue.close()
+        await task
+        heard.append(structlog.contextvars.get_contextvars())
+
+    asyncio.run(run())
+    first, second, after = heard
+    assert (first["incident"], first["trace_id"]) == ("incident-1", trace_of(INCIDENT_UID))
+    assert (second["incident"], second.get("trace_id")) == ("incident-2", None)
+    assert after == {}
 
 
 def test_a_pass_over_something_else_or_over_what_is_gone_has_the_names_there_are() -> None:

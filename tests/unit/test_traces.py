@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import RecoveryPlan
@@ -230,6 +231,17 @@ def test_after_a_restart_what_has_just_ended_is_told_again_and_is_the_same() -> 
     again.tell_incident(resolved(), None, None)
     assert len(after.names()) == 2
     again.forget(resolved().key)
+
+
+def test_a_defect_in_a_trace_costs_the_trace_and_nothing_else() -> None:
+    class Broken:
+        def send(self, spans: Any) -> None:
+            raise RuntimeError("a defect")
+
+    with structlog.testing.capture_logs() as said:
+        Tracing(Broken(), NOW).tell_incident(resolved(), None, None)
+        Tracing(Sent(), NOW).tell_incident(incident(meta={"creationTimestamp": None}, detectedAt=None), None, None)
+    assert [line["event"] for line in said] == ["trace not told", "trace not told"]
 
 
 def test_what_ended_long_before_a_start_is_not_told_again() -> None:

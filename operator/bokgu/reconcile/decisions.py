@@ -20,6 +20,13 @@ _GOING = frozenset({"InProgress", "Verifying"})
 def name_pass(objects: Objects, key: Key) -> dict[str, str]:
     """What each line of a pass says it is about: the kind, namespace and name of the object, and as far as they are
     known, incident, plan, step and the trace of the incident."""
+    try:
+        return _name_pass(objects, key)
+    except (KeyError, TypeError, AttributeError):  # An object of another shape: its pass says what is wrong with it.
+        return dict(zip(("kind", "namespace", "name"), key, strict=True))
+
+
+def _name_pass(objects: Objects, key: Key) -> dict[str, str]:
     plural, namespace, name = key
     found = {"kind": plural, "namespace": namespace, "name": name}
     match plural:
