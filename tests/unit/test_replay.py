@@ -1,28 +1,33 @@
 """What today's rules make of incidents of the past."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from bokgu.__main__ import main
-from bokgu.api.history import IncidentRecord, PlanRecord
+from bokgu.api.history import HistoryError, IncidentRecord, PlanRecord
+from bokgu.api.meta import Resource
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.vocabulary import IncidentType, PlanPhase, RootCause
 from bokgu.api.vocabulary import Verdict as StepVerdict
 from bokgu.commands.page import WIDTH
 from bokgu.commands.replay_cases import read_cases, read_past
-from bokgu.commands.replays import Replays, build_replays, describe_replays
+from bokgu.commands.replays import Replays, build_replays, collect_replays, describe_replays
 from bokgu.commands.replays_text import format_replays
 from bokgu.core.hindsight import Label, Verdict
 from bokgu.core.replay import NOT_KEPT, Past, Replay, Rules, replay, replay_all
+from bokgu.kube.client import KubeError
 from bokgu.runbooks import load_builtin_runbooks
 from tests.diagnosis.corpus import FOLDER
-from tests.unit.facts import MINUTE, NOW, classification, policies, protected_service, runbook
-from tests.unit.history_facts import plan_record, record, step
+from tests.unit.facts import INCIDENT_UID, MINUTE, NOW, classification, incident, policies, protected_service, runbook
+from tests.unit.history_facts import finished_plan, plan_record, record, resolved, step
+from tests.unit.test_plan_incident import Past as Past_
 
 TODAY = Rules(load_builtin_runbooks())
 ROLLBACK = "rollback_to_previous_version"
@@ -222,6 +227,69 @@ def test_a_case_that_has_its_record_tells_then_and_now(tmp_path: Path) -> None:
     found = run(read_past(path))
     assert (found.cause_then, found.cause) == ("TrafficSurge", RootCause.SECRET_OR_CONFIG_FAILURE)
     assert found.verdict is Verdict.BETTER
+
+
+# The cluster and its history
+
+
+class Kube:
+    """A namespace with these objects; `closed` kinds may not be listed."""
+
+    def __init__(self, *objects: Resource, closed: str = "") -> None:
+        self.objects, self.closed = objects, closed
+
+    async def list(self, plural: str, namespace: str) -> AsyncIterator[dict[str, Any]]:
+        if plural == self.closed:
+            raise KubeError(403, "Forbidden", f"{plural} is forbidden")
+        for one in self.objects:
+            if one.plural == plural and one.metadata.namespace == namespace:
+                yield json.loads(one.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def collected(kube: Kube, history: Past_, **asked: Any) -> Replays:
+    wanted: dict[str, Any] = {"service": None, "since": None, **asked}
+    return asyncio.run(collect_replays(cast(Any, kube), cast(Any, history), "shop", **wanted))
+
+
+def test_what_is_in_the_cluster_counts_and_what_is_gone_from_it_comes_from_the_history() -> None:
+    there = record(INCIDENT_UID, plan_record(), namespace="shop")
+    history = Past_(there, record("old", plan_record(), ago=9000), record("other", namespace="elsewhere"))
+    kube = Kube(resolved(), finished_plan(), protected_service(allowedActions=["scale_out"]))
+    found = collected(kube, history)
+    assert [(one.past.record.id, one.past.origin) for one in found.replays] == [
+        (INCIDENT_UID, "cluster"),
+        ("old", "history"),
+    ]
+    assert found.notes == ()
+    here = found.replays[0]
+    assert here.past.told is not None
+    assert here.past.told.evidence, "the object has more than a record"
+
+
+def test_an_incident_that_is_open_is_none_of_the_past() -> None:
+    assert collected(Kube(incident(status={"phase": "Recovering"})), Past_()).replays == ()
+
+
+def test_a_runbook_of_a_plan_that_is_gone_is_the_one_that_the_incident_names() -> None:
+    one = resolved()
+    plans = tuple(entry.model_copy(update={"runbook": "traffic-surge"}) for entry in one.status.plans)
+    one = one.model_copy(update={"status": one.status.model_copy(update={"plans": plans})})
+    (found,) = collected(Kube(one), Past_()).replays
+    assert found.first_plan is not None
+    assert found.first_plan.runbook == "traffic-surge"
+
+
+def test_what_may_not_be_read_is_noted_and_the_rest_told() -> None:
+    history = Past_(problem=HistoryError("AccessDenied", "ConfigMaps may not be read"))
+    found = collected(Kube(resolved(), finished_plan(), closed="protectedservices"), history)
+    assert len(found.replays) == 1
+    assert [note.partition(":")[0] for note in found.notes] == [
+        "ProtectedService objects may not be read by this account",
+        "the history could not be read, so older incidents are missing",
+    ]
+    assert any("it was not asked for, or may not be read" in text for text in found.replays[0].unknown)
+    with pytest.raises(KubeError):
+        collected(Kube(closed="incidents"), Past_())
 
 
 # The command

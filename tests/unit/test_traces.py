@@ -1,5 +1,6 @@
 """The trace of an incident, from what its objects say."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,8 @@ from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.span import Span
 from bokgu.core.traces import trace_incident, trace_of, trace_plan
+from bokgu.reconcile import incident as incident_pass
+from bokgu.reconcile import recovery_plan
 from bokgu.reconcile.tracing import TOLD_AGAIN, Tracing
 from tests.unit.facts import (
     DIGEST,
@@ -24,6 +27,7 @@ from tests.unit.facts import (
     roll_back,
     task_definition,
 )
+from tests.unit.test_plan_incident import Past, context
 
 OPENED = NOW - 19 * MINUTE
 """The incident of the facts is detected 20 minutes ago."""
@@ -231,6 +235,19 @@ def test_after_a_restart_what_has_just_ended_is_told_again_and_is_the_same() -> 
     again.tell_incident(resolved(), None, None)
     assert len(after.names()) == 2
     again.forget(resolved().key)
+
+
+def test_passes_over_what_is_over_tell_what_the_process_before_may_not_have_told() -> None:
+    over = done()
+    entry = {"name": over.metadata.name, "uid": over.metadata.uid, "digest": DIGEST, "runbook": "bad-deployment"}
+    one, sent = context(Past(), over, resolved(plans=[entry])), Sent()
+    one.tracing = Tracing(sent, NOW)
+    asyncio.run(recovery_plan.reconcile(one, over.key))
+    assert sent.names() == ["plan bad-deployment", "step rollback_to_previous_version", "verify"]
+    asyncio.run(incident_pass.reconcile(one, resolved().key))
+    assert sent.names() == ["incident high_error_rate", "resolve"]
+    one.forget(over.key)
+    assert over.key not in one.tracing.met
 
 
 def test_a_defect_in_a_trace_costs_the_trace_and_nothing_else() -> None:

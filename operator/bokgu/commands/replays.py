@@ -66,16 +66,22 @@ async def replay_cases(
 async def fetch_replays(settings: Settings, namespace: str, *, service: str | None, since: datetime | None) -> Replays:
     """The incidents of a namespace that are over or wait for a person, from the cluster and the history. What may not
     be read is a note, for the incidents themselves KubeError."""
-    notes: list[str] = []
     kube = await KubeClient.connect()
     try:
-        rules = await _read_rules(kube, namespace, notes)
-        pasts = await _read_incidents(kube, namespace, rules, notes)
         async with _open_history(settings, kube) as history:
-            records = await _read_history(history, namespace, pasts.values(), rules, notes)
+            return await collect_replays(kube, history, namespace, service=service, since=since)
     finally:
         await kube.close()
-    for record in records:
+
+
+async def collect_replays(
+    kube: KubeClient, history: History, namespace: str, *, service: str | None, since: datetime | None
+) -> Replays:
+    """As `fetch_replays`, of a cluster and a history that are open."""
+    notes: list[str] = []
+    rules = await _read_rules(kube, namespace, notes)
+    pasts = await _read_incidents(kube, namespace, rules, notes)
+    for record in await _read_history(history, namespace, pasts.values(), rules, notes):
         pasts.setdefault(record.id, Past(record, HISTORY))
     return build_replays(pasts.values(), rules, notes, service=service, since=since)
 
