@@ -220,9 +220,7 @@ def _classify(record: IncidentRecord, found: Diagnosis) -> Classification:
 def _stand_in(record: IncidentRecord, rules: Rules, unknown: list[str]) -> ProtectedService:
     """What stands in for a ProtectedService that is not known."""
     if rules.services is None:
-        unknown.append(
-            "the ProtectedService, with its labels, its mode and what it allows: it was not asked for, or may not be read"
-        )
+        unknown.append("the ProtectedService (labels, mode, what it allows): it was not asked for, or may not be read")
     else:
         unknown.append(f"there is no ProtectedService {record.service} any more: no labels, mode or allowed actions")
     return ProtectedService(
