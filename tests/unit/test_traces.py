@@ -269,14 +269,17 @@ def test_what_ended_long_before_a_start_is_not_told_again() -> None:
     assert sent.names() == []
 
 
-def test_a_plan_that_is_new_tells_how_long_it_took_to_be_made() -> None:
+def test_how_long_a_plan_took_to_be_made_is_told_when_it_begins() -> None:
+    """Not before: its first pass may come before its incident says what the cause is."""
     sent = Sent()
     tracing = Tracing(sent, NOW - 60 * MINUTE)
-    new, waiting = (
+    new, waiting, begun = (
         done().model_copy(update={"status": plan(status=status).status})
-        for status in (None, {"phase": "AwaitingApproval"})
+        for status in (None, {"phase": "AwaitingApproval"}, {"phase": "InProgress", "startedAt": NOW - 11 * MINUTE})
     )
-    tracing.tell_plan(new, waiting.status, resolved())
+    tracing.tell_plan(new, waiting.status, incident())
+    assert sent.names() == []
+    tracing.tell_plan(waiting, begun.status, resolved())
     assert sent.names() == ["plan"]
-    tracing.tell_plan(waiting, done().status, resolved())
+    tracing.tell_plan(begun, done().status, resolved())
     assert len(sent.names()) == 9

@@ -101,7 +101,7 @@ def trace_plan(plan: RecoveryPlan, incident: Incident | None) -> Iterator[Span]:
     trace = _about(spec.incident_ref.uid, plan.metadata.namespace, spec.incident_ref.name, spec.service_ref.name)
     trace, made = trace.saying(plan=plan.metadata.name), plan.metadata.creation_timestamp
     told = incident.status.classification.told_at if incident and incident.status.classification else None
-    if made is not None and told is not None:
+    if made is not None and told is not None and (status.started_at or status.finished_at):
         yield trace.span(f"{own}/stage/{Stage.PLAN}", str(Stage.PLAN), min(told, made), made, parent=WHOLE)
     said = find_condition(status.conditions, APPROVED)
     if made is not None and status.started_at is not None and said and is_true(status.conditions, APPROVED):
