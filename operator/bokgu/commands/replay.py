@@ -10,6 +10,7 @@ from pathlib import Path
 from bokgu.api.protected_service import ProtectedService
 from bokgu.commands.completion import complete_with
 from bokgu.commands.data import FORMATS, format_data
+from bokgu.commands.page import plain
 from bokgu.commands.replay_cases import find_case_files, read_cases
 from bokgu.commands.replays import Replays, describe_replays, fetch_replays, replay_cases
 from bokgu.commands.replays_text import format_replays
@@ -62,7 +63,7 @@ def _replay(options: argparse.Namespace) -> int:
     if options.file:
         cases, problems = read_cases(find_case_files(options.file))
         for problem in problems:
-            print(f"bokgu: {problem}", file=sys.stderr)
+            print(f"bokgu: {plain(problem)}", file=sys.stderr)
         with progress("replaying"):
             found = asyncio.run(replay_cases(cases, options.namespace, service=options.service, since=since))
     else:

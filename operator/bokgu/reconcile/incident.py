@@ -86,13 +86,14 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         await tell_of_unseen(context, raw, incident)  # Whatever keeps it from being looked at, people must know of it.
         raise
     status = tell_of_incident(context, incident, build_status(incident, standing), standing.plan)
-    if await context.write_status(Incident, raw, status):
+    written = await context.write_status(Incident, raw, status)
+    outbox_stored(context, incident, status.outbox)
+    if written:
         count_incident(context, incident, status, standing.plan)
         log_incident(incident, status)
         await announce_timeline(context, incident, status)
     if context.tracing is not None:
         context.tracing.tell_incident(incident, status, standing.plan)
-    outbox_stored(context, incident, status.outbox)
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection
