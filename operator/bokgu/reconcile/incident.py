@@ -276,12 +276,8 @@ def _choose_measure(incident: Incident, measured: list[Measured]) -> Measured | 
 def _find_suppression(context: Context, incident: Incident) -> Suppression | None:
     """The incident of the same service or cause that this one is folded into."""
     namespace = incident.metadata.namespace
-    bodies = (raw for raw in context.objects.all(Incident.plural) if raw["metadata"]["namespace"] == namespace)
-    others = (o for o in context.readable(Incident, bodies) if not is_over(o))
-    protected = (
-        raw for raw in context.objects.all(ProtectedService.plural) if raw["metadata"]["namespace"] == namespace
-    )
-    services = context.readable(ProtectedService, protected)
+    others = (o for o in context.find_all(Incident, namespace) if not is_over(o))
+    services = context.find_all(ProtectedService, namespace)
     return find_leader(incident, others, {s.metadata.name: s.spec.depends_on for s in services})
 
 
@@ -367,5 +363,4 @@ async def _classify(
 def _count_dependents(context: Context, protected: ProtectedService) -> int:
     """How many other services of the namespace say that they depend on this one."""
     namespace, name = protected.metadata.namespace, protected.metadata.name
-    bodies = (b for b in context.objects.all(ProtectedService.plural) if b["metadata"]["namespace"] == namespace)
-    return sum(name in other.spec.depends_on for other in context.readable(ProtectedService, bodies))
+    return sum(name in other.spec.depends_on for other in context.find_all(ProtectedService, namespace))
