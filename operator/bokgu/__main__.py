@@ -21,6 +21,7 @@ from bokgu.commands import (
     iam_policy,
     plan,
     reject,
+    replay,
     reset,
     run,
     runbooks,
@@ -34,7 +35,7 @@ from bokgu.kube.client import KubeError
 COMMANDS = (
     *(status, watch, explain, plan),
     *(approve, reject, cancel, reset),
-    *(doctor, iam_policy, diagnose, history, runbooks, crds, completion, run),
+    *(doctor, iam_policy, replay, diagnose, history, runbooks, crds, completion, run),
 )
 """In the order of `--help`: looking, deciding, all the rest."""
 

@@ -110,7 +110,7 @@ def test_exemplars_are_for_who_asks_for_openmetrics(address: str) -> None:
     content_type, text = fetch(address, OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith("# EOF\n")
-    assert '# {incident="shop/incident-1"}' in text
+    assert '# {incident="shop/incident-1",trace_id="' in text
     assert "incident-1" not in fetch(address)[1]
 
 

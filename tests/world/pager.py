@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Self
 
 
-class _Listener:
+class Listener:
     """An HTTP server on a free port of 127.0.0.1."""
 
     def __enter__(self) -> Self:
@@ -50,7 +50,7 @@ class _Listener:
         raise NotImplementedError
 
 
-class Pager(_Listener):
+class Pager(Listener):
     """Notes when it was called. It calls people after `patience` seconds of silence."""
 
     def __init__(self, patience: float) -> None:
@@ -91,7 +91,7 @@ class Received:
 
 
 @dataclass
-class Webhook(_Listener):
+class Webhook(Listener):
     """Takes alerts, and refuses or delays them as the test says: `answer` has the status and the headers, and `meet` is
     called with each alert before it is answered."""
 

@@ -68,7 +68,7 @@ def measure_incident(
     known = {plan.uid for plan in old.plans}
     if told and any(plan.uid not in known for plan in new.plans):
         yield _pass(Stage.PLAN, _known_since(old.timeline) or told.told_at or now, now)
-    if _resolves(old, new) and (gone := _gone_at(new, plan)):
+    if _resolves(old, new) and (gone := gone_at(new, plan)):
         yield _pass(Stage.RESOLVE, gone, new.resolved_at or now)
 
 
@@ -114,7 +114,7 @@ def _resolves(old: IncidentStatus, new: IncidentStatus) -> bool:
     return new.phase is IncidentPhase.RESOLVED and old.phase is not IncidentPhase.RESOLVED
 
 
-def _gone_at(status: IncidentStatus, plan: RecoveryPlan | None) -> datetime | None:
+def gone_at(status: IncidentStatus, plan: RecoveryPlan | None) -> datetime | None:
     """Since when the trouble is gone: not before a plan that completed was over."""
     completed = plan is not None and plan.status.phase is PlanPhase.COMPLETED
     ends = (plan.status.finished_at if plan and completed else None, status.mitigated_at)
