@@ -1,0 +1,46 @@
+"""A report as one HTML file: nothing is loaded from elsewhere, and no script runs in it."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bokgu.api.fields import format_timestamp
+from bokgu.commands.page import plain
+from bokgu.commands.report_model import Report
+from bokgu.commands.report_plots import describe_course
+from bokgu.commands.report_svg import draw
+
+MARK = "bokgu report"
+"""What the file says it was made by, with the incident: so that it is known again."""
+
+
+def format_html(report: Report) -> str:
+    """The page. Everything that it quotes is escaped, also what turns the direction of writing."""
+    environment = Environment(
+        loader=PackageLoader("bokgu.commands", "."),
+        autoescape=True,
+        finalize=_show,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["moment"] = format_timestamp
+    environment.filters["minutes"] = "{:.1f}".format
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        mark=html_mark(report.namespace, report.name),
+        draw=draw,
+        describe=describe_course,
+    )
+
+
+def html_mark(namespace: str, name: str) -> str:
+    """What stands in the file of that incident, and in no other."""
+    return plain(f"{MARK} {namespace}/{name}")
+
+
+def _show(value: Any) -> Any:
+    """Lines of text lose what is not printable; what is markup already is ours."""
+    return value if isinstance(value, Markup) else plain(str(value))
