@@ -11,8 +11,6 @@ from pathlib import Path
 from bokgu.api.history import HistoryError
 from bokgu.api.incident import Incident
 from bokgu.commands.completion import complete_with
-from bokgu.commands.report_html import format_html, html_mark
-from bokgu.commands.report_markdown import format_markdown, markdown_mark
 from bokgu.commands.report_model import Report
 from bokgu.commands.report_past import build_past_report
 from bokgu.commands.report_plots import Measured, Window, choose_window
@@ -27,18 +25,14 @@ from bokgu.logs import configure_logs
 
 
 @dataclass(frozen=True)
-class Format:
+class Form:
     """How a report is written, and what tells that a file is one of that incident."""
 
-    ending: str
     write: Callable[[Report], str]
     mark: Callable[[str, str], str]
 
 
-FORMATS = {
-    "html": Format("html", format_html, lambda namespace, name: f'content="{html_mark(namespace, name)}"'),
-    "md": Format("md", format_markdown, markdown_mark),
-}
+FORMATS = ("html", "md")
 
 FOREIGN = 64 * 1024
 """Bytes of a file that are looked at for the mark."""
@@ -82,7 +76,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _report(options: argparse.Namespace) -> int:
     configure_logs("warning")
     namespace = options.namespace or current_namespace()
-    form = FORMATS[options.output]
     report = asyncio.run(_tell(read_settings(os.environ), namespace, options))
     if report is None:
         print(
@@ -93,12 +86,20 @@ def _report(options: argparse.Namespace) -> int:
         return 1
     for problem in _list_problems(report.measured):
         print(f"bokgu: metrics are missing in the report: {problem}", file=sys.stderr)
+    form = _choose_form(options.output)
     text = form.write(report)
     if options.out is None:
         print(text, end="")
         return 0
-    path = options.out / f"{report.name}.{form.ending}" if options.out.is_dir() else options.out
+    path = options.out / f"{report.name}.{options.output}" if options.out.is_dir() else options.out
     return _write(path, text, form.mark(report.namespace, report.name))
+
+
+def _choose_form(output: str) -> Form:
+    from bokgu.commands.report_html import format_html, html_mark  # noqa: PLC0415 - other commands need no Jinja
+    from bokgu.commands.report_markdown import format_markdown, markdown_mark  # noqa: PLC0415 - as above
+
+    return Form(format_html, html_mark) if output == "html" else Form(format_markdown, markdown_mark)
 
 
 def _list_problems(measured: Measured | None) -> tuple[str, ...]:

@@ -3,16 +3,13 @@
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bokgu.api.fields import format_timestamp
 from bokgu.commands.page import plain
-from bokgu.commands.report_model import Report
+from bokgu.commands.report_model import Report, name_report
 from bokgu.commands.report_plots import describe_course
 from bokgu.commands.report_svg import draw
-
-MARK = "bokgu report"
-"""What the file says it was made by, with the incident: so that it is known again."""
 
 
 def format_html(report: Report) -> str:
@@ -30,15 +27,15 @@ def format_html(report: Report) -> str:
     environment.filters["minutes"] = "{:.1f}".format
     return environment.get_template("report.html.j2").render(
         report=report,
-        mark=html_mark(report.namespace, report.name),
+        mark=name_report(report.namespace, report.name),
         draw=draw,
         describe=describe_course,
     )
 
 
 def html_mark(namespace: str, name: str) -> str:
-    """What stands in the file of that incident, and in no other."""
-    return plain(f"{MARK} {namespace}/{name}")
+    """What stands in the page of that incident, and in no other."""
+    return f'content="{escape(name_report(namespace, name))}"'
 
 
 def _show(value: Any) -> Any:

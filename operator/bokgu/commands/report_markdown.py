@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bokgu.api.fields import format_timestamp
 from bokgu.commands.page import plain
-from bokgu.commands.report_html import html_mark
-from bokgu.commands.report_model import Fact, PlanStory, Report
+from bokgu.commands.report_model import Fact, PlanStory, Report, name_report
 from bokgu.commands.report_plots import Measured, Plot, Window, describe_course
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -17,7 +16,9 @@ _COLUMNS = 60
 
 _ALWAYS = re.compile(r"[\\`*\[\]<>&|~$]|(?<![^\W_])_|_(?![^\W_])")
 """An underscore between two letters is no emphasis."""
-_AT_BEGIN = re.compile(r"^(\d{0,9})([-+=#.)])")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+"""Where not all of CommonMark is understood, a backslash before HTML keeps nothing from being HTML."""
+_AT_BEGIN = re.compile(r"^([-+=#]|\d{1,9}(?=[.)](\s|$)))")
 
 
 def format_markdown(report: Report) -> str:
@@ -27,13 +28,14 @@ def format_markdown(report: Report) -> str:
 
 def escape(text: str) -> str:
     """The text as Markdown that shows just that: no link that says something else, no picture, emphasis, or HTML
-    (CommonMark, "Backslash escapes")."""
-    return _AT_BEGIN.sub(r"\1\\\2", _ALWAYS.sub(r"\\\g<0>", plain(text)))
+    (CommonMark, "Backslash escapes" and "Entity and numeric character references")."""
+    escaped = _ALWAYS.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), plain(text))
+    return _AT_BEGIN.sub(lambda found: f"{found[0]}\\" if found[0].isdecimal() else f"\\{found[0]}", escaped)
 
 
 def markdown_mark(namespace: str, name: str) -> str:
     """What stands in the file of that incident, and in no other."""
-    return f"<!-- {re.sub('[<>]|--+', '', html_mark(namespace, name))} -->"
+    return f"<!-- {re.sub('[<>]|--+', '', name_report(namespace, name))} -->"
 
 
 def _write(report: Report) -> Iterator[str]:
@@ -61,7 +63,7 @@ def _write(report: Report) -> Iterator[str]:
         (c.what, format_timestamp(c.at), "" if c.took is None else f"{c.took:.1f}", f"{c.since_begin:.1f}")
         for c in report.costs
     ]
-    yield from _table(("reached", "at", "took", "since the trouble began"), rows, "Not known.")
+    yield from _table(("reached", "at", "took", report.counted_from), rows, "Not known.")
     yield from _head("Metrics before, during and after")
     yield from _write_metrics(report, report.measured)
     yield from _head("Timeline")

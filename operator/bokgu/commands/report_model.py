@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import TimelineEntry
+from bokgu.commands.page import plain
 from bokgu.commands.report_plots import Measured
 
 
@@ -29,7 +30,7 @@ class Said(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Something that was reached: when, how long that took by itself, and minutes since the trouble began."""
+    """Something that was reached: when, and in minutes how long that took by itself and since the trouble began."""
 
     what: str
     at: datetime
@@ -97,6 +98,17 @@ class Report:
     left: tuple[str, ...]
     notes: tuple[str, ...] = ()
     from_history: bool = False
+
+    @property
+    def counted_from(self) -> str:
+        """What minutes are counted from: when the trouble began where the curves tell, else when it was seen."""
+        known = self.measured is not None and self.measured.began_at is not None
+        return "since the trouble began" if known else "since the trouble was seen"
+
+
+def name_report(namespace: str, name: str) -> str:
+    """What made the file, and of which incident: it stands in the file, so that it is known again."""
+    return plain(f"bokgu report {namespace}/{name}")
 
 
 def list_moments(*found: tuple[str, datetime | None]) -> list[Fact]:

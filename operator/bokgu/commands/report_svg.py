@@ -106,7 +106,7 @@ def _draw_axes(area: _Area, unit: str) -> Iterator[Markup]:
     yield _line(LEFT, bottom, right, bottom, "axis")
     yield _line(LEFT, TOP, LEFT, bottom, "axis")
     yield _text(LEFT - 6, TOP - 8, unit, "end")
-    yield _text(right, HEIGHT - 4, "time (UTC)", "end")
+    yield _text(right, HEIGHT - 4, f"time (UTC), from {area.since.astimezone(UTC):%Y-%m-%d %H:%M}", "end")
 
 
 def _draw_threshold(area: _Area, threshold: float) -> Iterator[Markup]:
