@@ -96,6 +96,10 @@ def _write_metrics(report: Report, measured: Measured | None) -> Iterator[str]:
         return
     if measured.problem:
         yield f"Not shown: {escape(measured.problem)}"
+        yield ""
+    if measured.caution:
+        yield escape(measured.caution)
+        yield ""
     for plot in measured.plots:
         yield f"- **{escape(plot.name)}** {escape(plot.about)}  "
         if plot.points:

@@ -1,5 +1,6 @@
 """The curves of a report, read from CloudWatch with the credentials of whoever runs the command."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from bokgu.api.incident import Incident
@@ -32,4 +33,4 @@ async def fetch_measured(
         answers = await fetch_sources(aws, starts, window.until, region=region, role_arn=None, bulk=False)
     except AwsError as error:
         return Measured(window, problem=str(error))
-    return build_plots(inquiry, incident, answers)
+    return replace(build_plots(inquiry, incident, answers), other_role=protected.spec.role_arn)

@@ -72,13 +72,22 @@ class Plot:
 @dataclass(frozen=True)
 class Measured:
     """The curves of a report, those of the trouble first, over one time for all. `silent` names metrics without
-    datapoints; `began_at` is when the trouble began, where the curves tell."""
+    datapoints; `began_at` is when the trouble began, where the curves tell. `other_role` is the IAM role that the
+    operator reads them as, where it has one: in another account they are others."""
 
     window: Window
     plots: tuple[Plot, ...] = ()
     silent: tuple[str, ...] = ()
     began_at: datetime | None = None
     problem: str = ""
+    other_role: str | None = None
+
+    @property
+    def caution(self) -> str:
+        """What may be wrong with the curves, empty where nothing may."""
+        if self.other_role is None:
+            return ""
+        return f"read with the credentials of whoever made this report; the operator reads them as {self.other_role}"
 
 
 @dataclass(frozen=True)
