@@ -320,11 +320,11 @@ def test_reads_come_from_memory_and_know_what_was_just_stored() -> None:
 def test_one_incident_is_looked_up_by_its_name_or_id_the_newest_of_that_name() -> None:
     async def run() -> None:
         kube = Kube()
-        for one in (record("1", name="api-x", ago=900), record("2", name="api-x", service="web", ago=5), record("3")):
+        for one in (record("2", name="api-x", ago=900), record("1", name="api-x", service="web", ago=5), record("3")):
             await open_history(kube).store(one)
         history = open_history(kube)
-        found = [await history.look_up("shop", "production", name) for name in ("api-x", "1", "3", "none")]
-        assert [one and one.id for one in found] == ["2", "1", "3", None]
+        found = [await history.look_up("shop", "production", name) for name in ("api-x", "2", "3", "none")]
+        assert [one and one.id for one in found] == ["1", "2", "3", None]
 
     asyncio.run(run())
 

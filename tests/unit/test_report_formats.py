@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import TimelineEntry
+from bokgu.commands.page import plain
 from bokgu.commands.report import _write
 from bokgu.commands.report_html import format_html, html_mark
 from bokgu.commands.report_markdown import escape, format_markdown, markdown_mark, sparkline
@@ -127,14 +129,24 @@ class _Text(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.text: list[str] = []
         self.tags: list[str] = []
+        self.cells: list[str] = []
+        self.in_cell = False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        if tag == "td":
+            self.cells.append("")
+            self.in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_cell = self.in_cell and tag != "td"
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
+        if self.in_cell:
+            self.cells[-1] += data
 
 
 def rendered(markdown: str) -> str:
@@ -204,9 +216,11 @@ def test_no_text_is_more_than_text_in_markdown(text: str) -> None:
 @given(_texts)
 def test_no_text_breaks_the_tables_of_the_markdown(text: str) -> None:
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(format_markdown(filled(text)))
-    found = _Text(html).tags
-    assert found.count("table") == 4
-    assert found.count("td") == 4 + 3 + 3 + 6
+    assert _Text(html).tags.count("table") == 4
+    cells = [" ".join(cell.split()) for cell in _Text(html).cells]
+    shown, at = plain(text).strip(), format_timestamp(NOW)
+    costs, timeline, readings = [shown, at, "1.0", "2.0"], [at, shown, shown], [shown] * 3
+    assert cells == [*costs, *timeline, *readings, at, *[shown] * 5]
 
 
 def test_a_curve_is_a_line_of_blocks_in_markdown() -> None:
@@ -233,8 +247,9 @@ def test_a_report_is_written_again_over_itself_and_over_nothing_else(
         assert _write(path, text, mark) == 0
         assert _write(path, text, mark) == 0
         assert path.read_text() == text
-        other = html_mark("shop", "incident-10") if name == "a.html" else markdown_mark("shop", "incident-10")
-        assert _write(path, "another", other) == 1
+        mark_of = html_mark if name == "a.html" else markdown_mark
+        for other in ("incident-", "incident-10"):
+            assert _write(path, "another", mark_of("shop", other)) == 1
         assert "is no report of this incident, and stays as it is" in capsys.readouterr().err
         assert path.read_text() == text
 

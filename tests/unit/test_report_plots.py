@@ -140,6 +140,16 @@ def test_the_trouble_comes_first_with_its_threshold_then_what_has_datapoints() -
     assert "EBSFilesystemUtilization (Maximum)" in found.silent
 
 
+def test_trouble_that_came_back_began_when_it_was_seen_first() -> None:
+    inquiry = inquire()
+    found = answers(inquiry)
+    again = {source: answer for source, answer in found.items() if source[1] == "HTTPCode_Target_5XX_Count"}
+    ((source, answer),) = again.items()
+    assert isinstance(answer, Series)
+    found[source] = Series((*answer.points, (GONE + 3 * MINUTE, 50.0)), 60)
+    assert build_plots(inquiry, recovered(), found).began_at == BEGUN
+
+
 def test_what_aws_does_not_answer_has_its_reason_in_its_place() -> None:
     found = {plot.name: plot for plot in measured().plots}
     assert found["CPUUtilization (Average)"].problem == "GetMetricData: Forbidden: no answer of it"

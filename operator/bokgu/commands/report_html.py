@@ -1,5 +1,6 @@
 """A report as one HTML file: nothing is loaded from elsewhere, and no script runs in it."""
 
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,6 +15,20 @@ from bokgu.commands.report_svg import draw
 
 def format_html(report: Report) -> str:
     """The page. Everything that it quotes is escaped, also what turns the direction of writing."""
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            mark=name_report(report.namespace, report.name),
+            draw=draw,
+            describe=describe_course,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("bokgu.commands", "."),
         autoescape=True,
@@ -25,12 +40,7 @@ def format_html(report: Report) -> str:
     )
     environment.filters["moment"] = format_timestamp
     environment.filters["minutes"] = "{:.1f}".format
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        mark=name_report(report.namespace, report.name),
-        draw=draw,
-        describe=describe_course,
-    )
+    return environment
 
 
 def html_mark(namespace: str, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from math import floor, log10
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from bokgu.commands.page import plain
 from bokgu.commands.report_model import Span
@@ -180,6 +180,6 @@ def _text(x: float, y: float, words: str, anchor: str) -> Markup:
 
 
 def _tag(name: str, content: str | Markup = "", **attributes: object) -> Markup:
-    """An element; everything but Markup is escaped."""
+    """An element; everything but Markup is escaped, as Markup.format does."""
     written = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in attributes.items())
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, escape(content))
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, content)
