@@ -87,7 +87,9 @@ async def fetch_present(kube: KubeClient, namespace: str, name: str) -> Present 
 
 
 async def fetch_around(kube: KubeClient, namespace: str, record: IncidentRecord) -> Past:
-    """Read what surrounds an incident that is gone; what is gone too, or may not be read, is a note."""
+    """Read what surrounds an incident that is gone; what is gone too, or may not be read, is a note. A record that does
+    not say where it was is of this namespace."""
+    record = record if record.namespace else record.model_copy(update={"namespace": namespace})
     return Past(record, await _look_around(kube, namespace, record.service, None, []))
 
 
