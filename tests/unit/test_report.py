@@ -110,6 +110,8 @@ def test_no_plan_is_told_with_its_reason() -> None:
     report = tell(incident=one, plans=(), holds=())
     assert "No plan was made: Paused: by hand." in report.summary
     assert report.plans == ()
+    over = tell(incident=incident(status={"phase": "Resolved", "reason": "Cleared", "resolvedAt": NOW}), plans=())
+    assert "No plan was made." in over.summary
 
 
 def test_it_says_what_explain_says() -> None:

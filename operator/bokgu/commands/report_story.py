@@ -99,7 +99,9 @@ def _summarise(present: Present, told: Explanation, begun: datetime) -> Iterator
     found = {plan.metadata.uid: plan for plan in present.plans}
     for entry in status.plans:
         yield end_sentence(_summarise_plan(entry, found.get(entry.uid)))
-    if not status.plans and told.why_no_plan is not None:
+    if not status.plans and status.phase is IncidentPhase.RESOLVED:
+        yield "No plan was made."
+    elif not status.plans and told.why_no_plan is not None:
         reason, message = told.why_no_plan
         yield end_sentence(f"No plan was made: {reason}{f': {message}' if message else ''}")
     yield from _summarise_end(incident, told)
