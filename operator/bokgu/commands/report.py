@@ -112,7 +112,7 @@ def _list_problems(measured: Measured | None) -> tuple[str, ...]:
 
 def _write(path: Path, text: str, mark: str) -> int:
     """Write the file, unless there is one that is something else."""
-    if path.exists():
+    if path.is_file():
         with path.open("rb") as file:
             known = mark.encode() in file.read(FOREIGN)
         if not known:
