@@ -44,7 +44,7 @@ test-unit: $(LOCKED) ## run the tests of the pure core, which need nothing else
 	@$(PY) -m pytest tests/unit
 
 test-faults: controlplane ## kill the operator at every write and let everything fail once (docs/faults.md); about an hour on 2 cores
-	@BOKGU_TEST_FAULTS=1 $(PY) -m pytest tests/faults tests/unit/test_execution_histories.py --timeout 3600
+	@BOKGU_TEST_FAULTS=1 $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/faults tests/unit/test_execution_histories.py --timeout 3600
 
 test-gitops: controlplane ## run Flux's kustomize-controller on what docs/gitops.md shows; builds it once, about 4 minutes
 	@$(PY) -m tests.gitops >/dev/null

@@ -26,6 +26,7 @@ from bokgu.commands import (
     status,
     watch,
 )
+from bokgu.commands.page import plain
 from bokgu.config import BadSetting
 from bokgu.kube.client import KubeError
 
@@ -61,13 +62,13 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # What is left is not flushed into the pipe.
         return BROKEN_PIPE
     except KubeError as error:
-        print(f"bokgu: {error}{_advise(error)}", file=sys.stderr)
+        print(f"bokgu: {plain(str(error))}{_advise(error)}", file=sys.stderr)
         return 1
     except ValidationError as error:
         print(f"bokgu: this version of bokgu cannot read {error.title}: use the operator's version", file=sys.stderr)
         return 1
     except (BadSetting, HistoryError, OSError) as error:
-        print(f"bokgu: {error}", file=sys.stderr)
+        print(f"bokgu: {plain(str(error))}", file=sys.stderr)
         return 1
     return code
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bokgu.api.outbox import Addressee, Alert, Outbox
+from bokgu.api.vocabulary import AlertKind, Language
 from bokgu.metrics.aws import AWS_THROTTLES
 from bokgu.metrics.passes import EVENTS_FAILED, RECONCILE_ERRORS
 from bokgu.metrics.registry import BUILD
@@ -32,7 +34,8 @@ def now() -> datetime:
 
 
 def troubled() -> Context:
-    """An incident that needs a person, a plan that waits, a service nobody watches, breakers and a storm."""
+    """An incident that needs a person and was not told, a plan that waits, a service nobody watches, breakers and a
+    storm."""
     made = {"creationTimestamp": now() - 20 * MINUTE}
     storm = [
         incident(meta={"name": f"i-{n}", "uid": f"uid-{n}", "creationTimestamp": now() - MINUTE}) for n in range(5)
@@ -44,6 +47,9 @@ def troubled() -> Context:
         plan(status={"phase": "AwaitingApproval"}, meta=made),
         *storm,
     )
+    pager = Addressee(receiver="pager", language=Language.EN)
+    waiting = Alert(number=1, kind=AlertKind.ESCALATED, at=now() - 20 * MINUTE, to=(pager,))
+    one.alerting.stored(("incidents", "shop", "incident-1"), "uid-1", Outbox(last=1, alerts=(waiting,)))
     one.clock, one.started_at = lambda: datetime.now(UTC), now() - 10 * MINUTE
     return one
 

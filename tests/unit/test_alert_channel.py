@@ -1,9 +1,11 @@
 """Sending through Apprise to a real receiver on loopback."""
 
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import requests
 
 from bokgu.alerts.channel import Refusal, read_retry_after, send_by_apprise
 from bokgu.aws.sns import topic_region
@@ -56,6 +58,69 @@ def test_what_apprise_does_not_know_is_a_refusal(url: str) -> None:
     assert refusal is not None
     assert "no URL that Apprise knows" in refusal.why
     assert url not in refusal.why
+
+
+def test_a_refusal_of_one_alert_is_told_from_one_of_all() -> None:
+    with Webhook() as hook:
+        for status, of_alert in ((400, True), (413, True), (422, True), (401, False), (404, False), (429, False)):
+            hook.answer = (status, {})
+            refusal = send(hook.url)
+            assert refusal is not None
+            assert refusal.of_alert is of_alert, status
+
+
+PLACES = {
+    "slack": "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#incidents",
+    "msteams": "workflows://prod.westus.logic.azure.com:443/643ab0d8a1e04e0e8e9d62ac5e76b1b3/signature-of-some-length",
+    "discord": "discord://417429632418316298/JHZ7lQml277CDHmQKMHI8qBe7bk2ZwO5UKjCiOAF7711o33MyqU344Qpgv7YTpadV_js",
+    "telegram": "tgram://123456789:abcdefg_hijklmnop/12315544",
+    "pagerduty": "pagerduty://0123456789abcdef0123456789abcdef@0123456789abcdef0123",
+    "opsgenie": "opsgenie://01234567-89ab-cdef-0123-456789abcdef",
+}
+LIMITS = {"discord": 2000, "telegram": 4096, "pagerduty": 1024, "opsgenie": 15000}
+"""Characters of a message, by Apprise."""
+
+
+@pytest.fixture
+def posted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Bodies of the requests that would have gone out: these receivers have no other addresses."""
+    bodies: list[str] = []
+
+    def take(_: object, request: requests.PreparedRequest, **__: object) -> requests.Response:
+        body = request.body or b""
+        bodies.append(body.decode() if isinstance(body, bytes) else str(body))
+        answer = requests.Response()
+        host = str(request.url).split("/")[2]
+        answer.status_code, answer.request = 202 if "pagerduty" in host or "opsgenie" in host else 200, request
+        answer._content = b"ok" if "slack" in host else json.dumps({"ok": True, "requestId": "1"}).encode()
+        return answer
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", take)
+    return bodies
+
+
+@pytest.mark.parametrize("urgent", [True, False])
+@pytest.mark.parametrize("place", PLACES)
+def test_what_counts_as_taken_was_sent(place: str, urgent: bool, posted: list[str]) -> None:
+    assert send_by_apprise(PLACES[place], title="title", body="the body", key="uid1", urgent=urgent) is None
+    assert posted
+    assert "uid1" in "".join(posted)
+    if place == "pagerduty":
+        assert '"dedup_key": "uid1"' in posted[0]
+    if place == "opsgenie":
+        assert '"alias": "uid1"' in posted[0]
+
+
+@pytest.mark.parametrize("place", LIMITS)
+def test_a_long_text_keeps_to_the_limit_of_its_receiver(place: str, posted: list[str]) -> None:
+    body = "\n".join(f"line {number} of what is to be read" for number in range(500))
+    assert send_by_apprise(PLACES[place], title="title", body=body, key="uid1", urgent=True) is None
+    overhead = 1500  # What is around the text: JSON, title, colours.
+    assert max(len(one) for one in posted) <= LIMITS[place] * 1.5 + overhead
+    if place in {"pagerduty", "opsgenie"}:
+        assert len(posted) == 1, "one incident of theirs"
+    else:
+        assert "line 499 of" in posted[-1], "the rest comes in further messages"
 
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)

@@ -11,6 +11,7 @@ from bokgu.api.incident import Incident, IncidentStatus
 from bokgu.api.outbox import Outbox
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.api.vocabulary import Severity
 from bokgu.core.alerts.outbox import Delivery
 from bokgu.kube.client import KubeError
 from bokgu.metrics.alerts import ALERTS_UNDECIDED
@@ -87,6 +88,41 @@ def test_what_was_delivered_is_marked_and_what_came_meanwhile_stays() -> None:
     assert marked.outbox.receivers[0].delivered == 1
     assert one.alerting.deliveries[about.key] == ((uid, late),)
     assert about.key not in one.alerting.waiting
+
+
+def test_what_was_delivered_is_not_folded_into_what_comes_next() -> None:
+    about = incident(severity="medium", meta={"uid": "1-inc"})
+    routes = (
+        {"name": "all", "receivers": ["team"]},
+        {"name": "mild", "severities": ["medium"], "receivers": ["chat"]},
+    )
+    one = given(about, policy(*routes), receivers=frozenset({"team", "chat"}))
+    status = tell_of_incident(one, about, CLASSIFIED, None)
+    for receiver in ("team", "chat"):
+        one.alerting.note(about.key, about.metadata.uid, Delivery(receiver, 1, NOW))
+    worse = about.model_copy(update={"spec": about.spec.model_copy(update={"severity": Severity.CRITICAL})})
+    outbox = tell_of_incident(one, worse, status, None).outbox or Outbox()
+    assert told(outbox) == [("IncidentDetected", ["team", "chat"]), ("IncidentDetected", ["team"])]
+    assert [alert.count for alert in outbox.alerts] == [1, 1]
+
+
+def test_what_waits_goes_out_also_while_passes_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("no plan to be read")
+
+    monkeypatch.setattr(incident_pass, "_look", fail)
+    about = incident(severity="high")
+    stored = about.model_copy(update={"status": tell_of_incident(given(about), about, CLASSIFIED, None)})
+    kube = Kube()
+    restarted = replace(given(stored), kube=cast(Any, kube))
+    with pytest.raises(RuntimeError, match="no plan"):
+        asyncio.run(incident_pass.reconcile(restarted, about.key))
+    assert about.key in restarted.alerting.waiting
+    restarted.alerting.note(about.key, about.metadata.uid, Delivery("default", 1, NOW))
+    with pytest.raises(RuntimeError, match="no plan"):
+        asyncio.run(incident_pass.reconcile(restarted, about.key))
+    assert [r["delivered"] for status in kube.written for r in status["outbox"]["receivers"]] == [1]
+    assert about.key not in restarted.alerting.waiting
 
 
 def test_a_pass_that_fails_marks_the_same_the_next_time() -> None:
@@ -174,6 +210,31 @@ def test_s7_a_storm_is_told_once_by_the_incident_that_made_it_one() -> None:
     assert [told(tell(one, about)) for about in incidents].count([("Storm", ["default"])]) == 1
     assert told(tell(one, incidents[4])) == [("Storm", ["default"])]
     assert [told(tell(one, about)) for about in incidents if about is not incidents[4]] == [[]] * 7
+
+
+def test_s7_a_storm_is_told_whatever_the_incident_that_made_it_one() -> None:
+    incidents = flood(8)
+    first = incidents[4]
+    mild = first.model_copy(update={"spec": first.spec.model_copy(update={"severity": Severity.MEDIUM})})
+    one = given(*incidents[:4], mild, *incidents[5:])
+    assert told(tell(one, mild)) == [("Storm", ["default"])]
+
+
+def test_s7_who_was_told_of_before_the_storm_tells_of_it_all_the_same() -> None:
+    """All of one second, and the first of them passed before the others were there."""
+    incidents = [
+        one.model_copy(update={"metadata": flood(1)[0].metadata.model_copy(update=of)})
+        for one, of in ((about, {"name": about.metadata.name, "uid": about.metadata.uid}) for about in flood(8))
+    ]
+    first, others = incidents[0], incidents[1:]
+    alone = tell_of_incident(given(first), first, CLASSIFIED, None)
+    assert told(alone.outbox or Outbox()) == [("IncidentDetected", ["default"])]
+    asked: list[Any] = []
+    one = replace(given(*incidents), enqueue=asked.append)
+    assert [told(tell(one, about)) for about in others] == [[]] * 7
+    assert set(asked) == {first.key}, "the others have it pass again"
+    known = first.model_copy(update={"status": alone})
+    assert told(tell(one, known, alone)) == [("IncidentDetected", ["default"]), ("Storm", ["default"])]
 
 
 def test_s7_a_policy_tells_of_the_storm_and_no_incident_does() -> None:

@@ -88,6 +88,12 @@ def test_quoted_lines_are_redacted_and_cut() -> None:
     assert max(len(line) for line in body.splitlines()) <= 300 + len("- GetLogEvents: ")
 
 
+def test_what_happens_without_an_approval_is_redacted_too() -> None:
+    body = write(AlertKind.APPROVAL_NEEDED, of=plan(scale_out(), ifNothingIsDone=f"It stays so. {SECRET}")).body
+    assert "It stays so." in body
+    assert "hunter2" not in body
+
+
 def test_a_line_without_any_value_is_left_out() -> None:
     letter = write(AlertKind.INCIDENT_DETECTED)
     assert "Occurrences" not in letter.body

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from bokgu.api.outbox import Addressee, Alert, Outbox, ReceiverStatus
 from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.api.vocabulary import AlertKind, Language
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.scope import scope_key
 from bokgu.reconcile.scope_memory import ScopeMemory
@@ -74,6 +76,19 @@ def test_open_incidents_are_told_by_all_that_they_are() -> None:
         f'bokgu_incidents{{environment="staging",namespace="shop",phase="{phase}",service="api",severity="{severity}",'
         f'source="{source}",type="{type_}"}}': 1
         for phase, severity, source, type_ in kinds
+    }
+
+
+def test_alerts_that_are_not_taken_say_of_when_they_are() -> None:
+    one = context(Past())
+    one.alerting.receivers = frozenset({"pager", "chat"})
+    to = tuple(Addressee(receiver=name, language=Language.EN) for name in ("pager", "chat", "made-up"))
+    alerts = tuple(Alert(number=n, kind=AlertKind.ESCALATED, at=NOW + n * MINUTE, to=to) for n in (1, 2))
+    outbox = Outbox(last=2, alerts=alerts, receivers=(ReceiverStatus(name="chat", delivered=1),))
+    one.alerting.stored(("incidents", "shop", "a"), "uid-a", outbox)
+    assert of(scrape(one), "bokgu_alerts_waiting_since_timestamp_seconds") == {
+        f'bokgu_alerts_waiting_since_timestamp_seconds{{receiver="{name}"}}': (NOW + minutes * MINUTE).timestamp()
+        for name, minutes in (("pager", 1), ("chat", 2), ("unknown", 1))
     }
 
 
@@ -313,6 +328,6 @@ def test_it_is_asked_only_while_it_is_registered() -> None:
 
 def test_names_of_objects_are_labels_of_what_is_bounded_only() -> None:
     allowed = {"namespace", "service", "environment", "type", "severity", "source", "phase"} | {
-        "gate", "kind", "mode", "ready", "state", "region", "resource",
+        "gate", "kind", "mode", "ready", "state", "region", "resource", "receiver",
     }  # fmt: skip
     assert {label for metric in STATE_METRICS for label in metric.labels} <= allowed

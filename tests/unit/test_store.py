@@ -68,6 +68,11 @@ def test_uids_are_those_of_the_kind() -> None:
     assert store.uids("recoveryplans") == {"u1": KEY, "u2": ("recoveryplans", "shop", "q")}
     assert store.uids("incidents") == {}
     assert len(list(store.all("recoveryplans"))) == 2
+    elsewhere = body(3, "u3")
+    elsewhere["metadata"]["namespace"] = "bank"
+    store.put("recoveryplans", elsewhere)
+    assert len(list(store.all("recoveryplans"))) == 3
+    assert list(store.all("recoveryplans", "bank")) == [elsewhere]
 
 
 SERVICES = st.lists(st.sampled_from(["api", "web"]), max_size=5)
@@ -93,6 +98,8 @@ def test_in_any_order_and_repeated_the_end_is_the_same(
     for what, one in shuffled:
         (store.put if what == "put" else store.remove)("recoveryplans", one)
     assert store.get(KEY) == (living[-1] if living else None)
+    assert list(store.all("recoveryplans", "shop")) == living[-1:]
+    assert list(store.all("recoveryplans", "other")) == []
     for service in ("api", "web"):
         expected = [living[-1]] if living and living[-1]["spec"]["serviceRef"]["name"] == service else []
         assert list(store.related("recoveryplans", "shop", service)) == expected

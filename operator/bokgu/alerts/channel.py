@@ -16,16 +16,24 @@ import requests
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
+OF_RECEIVER = frozenset({401, 403, 404, 408, 425, 429})
+"""Refusals that every other alert would get too: no right, no such place, not now (RFC 9110, section 15.5)."""
+PAGERS = frozenset({"Pager Duty", "Opsgenie", "Jira"})
+"""They keep one alert for one incident of theirs, so that a long text is cut and not sent in parts."""
 
 _heard = threading.local()
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an alert was not taken, in words that hold no address, and how long the receiver wants to be left alone."""
+    """Why an alert was not taken, in words that hold no address, and how long the receiver wants to be left alone.
+
+    `of_alert`: the receiver is well, and does not take this one alert.
+    """
 
     why: str
     retry_after: timedelta | None = None
+    of_alert: bool = False
 
 
 class _Session(requests.sessions.Session):
@@ -41,7 +49,7 @@ def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) 
     """Send once, and wait until it is sent: seconds, where the receiver does not answer. None: it was taken.
 
     `key` names the alert to receivers that drop what they have had already: `dedup_key` of PagerDuty, `alias` of
-    Opsgenie, the header Idempotency-Key of a webhook, and for the rest the last line of the text.
+    Opsgenie and Jira, the header Idempotency-Key of a webhook, and for the rest the last line of the text.
     """
     apprise = _load_apprise()
     # Without a timeout of its own it sends in this thread, whose answers are listened to.
@@ -53,6 +61,7 @@ def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) 
     plugin.socket_connect_timeout = min(plugin.socket_connect_timeout or CONNECT_SECONDS, CONNECT_SECONDS)
     plugin.socket_read_timeout = min(plugin.socket_read_timeout or READ_SECONDS, READ_SECONDS)
     _carry_key(plugin, key)
+    _fit(plugin, apprise.OverflowMode)
     _heard.answer = None
     kind = apprise.NotifyType.WARNING if urgent else apprise.NotifyType.INFO
     try:
@@ -69,16 +78,27 @@ def _carry_key(plugin: Any, key: str) -> None:
     match plugin.service_name:
         case "Pager Duty":
             plugin.dedup = plugin.dedup or key
-        case "Opsgenie":
+        case "Opsgenie" | "Jira":
             plugin.alias = plugin.alias or key
+            plugin.action = "new"  # By default what is not urgent is a note to an alert that it does not know.
         case "JSON" | "XML" | "Form":
             plugin.headers.setdefault("Idempotency-Key", key)
+
+
+def _fit(plugin: Any, modes: Any) -> None:
+    """Keep to the receiver's limit, which refuses what is longer, again and again."""
+    if plugin.overflow_mode == modes.UPSTREAM:
+        plugin.overflow_mode = modes.TRUNCATE if plugin.service_name in PAGERS else modes.SPLIT
 
 
 def _explain(answer: requests.Response | None) -> Refusal:
     if answer is None:
         return Refusal("the receiver does not answer")
-    return Refusal(f"the receiver answers {answer.status_code}", read_retry_after(answer.headers.get("Retry-After")))
+    return Refusal(
+        f"the receiver answers {answer.status_code}",
+        read_retry_after(answer.headers.get("Retry-After")),
+        of_alert=400 <= answer.status_code < 500 and answer.status_code not in OF_RECEIVER,
+    )
 
 
 def read_retry_after(header: str | None, now: datetime | None = None) -> timedelta | None:

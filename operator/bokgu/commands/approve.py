@@ -49,7 +49,7 @@ def add_statement(parser: argparse.ArgumentParser) -> None:
     """What may be said of any statement: about which plan, as whom, with which proof, and where it goes."""
     complete_with(parser.add_argument("plan", metavar="PLAN", help="name of the RecoveryPlan"), RecoveryPlan)
     add_namespace(parser)
-    parser.add_argument("--role", type=_role, help="as which role (default: the one that is missing, if it is one)")
+    parser.add_argument("--role", type=role_name, help="as which role (default: the one that is missing, if it is one)")
     parser.add_argument(
         "--step",
         metavar="NAME",
@@ -88,7 +88,8 @@ def add_statement(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(find_role=False)
 
 
-def _role(text: str) -> str:
+def role_name(text: str) -> str:
+    """The type of `--role`."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", text):
         raise argparse.ArgumentTypeError("a role has small letters, digits and _ only, such as service_owner")
     return text

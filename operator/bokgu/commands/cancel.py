@@ -5,7 +5,7 @@ import asyncio
 import sys
 
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.commands.approve import speak
+from bokgu.commands.approve import role_name, speak
 from bokgu.commands.completion import complete_with
 from bokgu.commands.scope import add_namespace
 from bokgu.commands.terminal import ask
@@ -29,14 +29,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--hold", action="store_true", help="hold it before its next step, and undo nothing")
     how.add_argument("--release", action="store_true", help="let a plan go on that is held so")
-    parser.add_argument("--role", metavar="ROLE", help="as which role (default: the first of the plan's that you hold)")
+    parser.add_argument(
+        "--role", metavar="ROLE", type=role_name, help="as which role (default: the first of the plan's that you hold)"
+    )
     parser.add_argument("--reason", metavar="TEXT", help="why, for the record")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask; needed where there is no terminal")
-    parser.set_defaults(command=_cancel)
+    parser.set_defaults(command=_cancel, parser=parser)
 
 
 def _cancel(options: argparse.Namespace) -> int:
     if options.hold or options.release:
+        if options.role or options.reason:
+            options.parser.error("--hold and --release write spec.suspend: there is no --role or --reason to it")
         return _hold(options)
     nothing = dict.fromkeys(("step", "valid_for", "approver", "sign", "carried_by", "out"))
     said = {"reject": True, "find_role": True, "apply": True, "output": "text", **nothing}

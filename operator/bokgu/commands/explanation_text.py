@@ -115,4 +115,4 @@ def _write_wait(page: Page, told: Explanation) -> None:
     if wait.advice:
         page.gap("what to do next")
     for number, advice in enumerate(wait.advice, 1):
-        page.line(f"  {number}", advice)
+        page.command(f"  {number}", advice)

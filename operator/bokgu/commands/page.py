@@ -35,6 +35,10 @@ class Page:
         for line in textwrap.wrap(label + plain(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False):
             self._lines.append(paint(line, style) if self._colour else line)
 
+    def command(self, label: str, text: str) -> None:
+        """A labelled line to copy, which is not wrapped."""
+        self._lines.append(f"{label:<{MARGIN}}{plain(text)}")
+
     def gap(self, heading: str = "") -> None:
         """An empty line, and a heading beneath."""
         self._lines.append("")

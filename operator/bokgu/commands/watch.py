@@ -88,7 +88,8 @@ class Lines:
     def tell_trouble(self, error: KubeError) -> None:
         """Once, until it answers again."""
         if not self._away:
-            print(f"bokgu: the API server does not answer, and is asked again: {error}", file=sys.stderr, flush=True)
+            said = plain(f"the API server does not answer, and is asked again: {error}")
+            print(f"bokgu: {said}", file=sys.stderr, flush=True)
         self._away = True
 
     def _print(self, at: str, entry: Entry, data: dict[str, Any], text: str) -> None:

@@ -108,15 +108,15 @@ def _on_people(incident: Incident) -> Wait:
     """Bokgu does nothing more that changes the service."""
     reason, message = find_reason(incident)
     name, namespace = incident.metadata.name, incident.metadata.namespace
-    look = f"bokgu plan --incident {name} -n {namespace} --dry-run (what would be planned now, or why nothing)"
+    look = f"bokgu plan --incident {name} -n {namespace} --dry-run  # what would be planned now, or why nothing"
     then = "nothing is changed. If the trouble goes away and stays away, the incident is resolved"
     advice: tuple[str, ...] = (look, "recover the service by hand, or write a RecoveryPlan of your own")
     if incident.spec.type is IncidentType.DATA_CORRUPTION:
         then = "nothing is changed, and the incident stays open: silence does not mend data"
-        advice = ("look at the data", f"kubectl delete incident {name} -n {namespace} (once it is right)")
+        advice = ("look at the data", f"kubectl delete incident {name} -n {namespace}  # once it is right")
     elif reason == BREAKER_OPEN:
         service = incident.spec.service_ref.name
-        reset = f"bokgu reset {service} -n {namespace} (once you know why; this incident is not replayed)"
+        reset = f"bokgu reset {service} -n {namespace}  # once you know why; this incident is not replayed"
         advice = ("find out why the recoveries failed", reset, advice[1])
     return Wait(f"{reason}: {message}" if message else reason, (PERSON,), then=then, advice=advice)
 
@@ -132,14 +132,14 @@ def _on_planning(incident: Incident) -> Wait:
         f"{reason}: {message}" if message else reason,
         (PERSON,) if reason in SETTLED_BY_PEOPLE else (),
         then="nothing is changed while that lasts; it is looked at again and again",
-        advice=(f"bokgu plan --incident {name} -n {namespace} --dry-run (what would be planned now, or why nothing)",),
+        advice=(f"bokgu plan --incident {name} -n {namespace} --dry-run  # what would be planned now, or why nothing",),
     )
 
 
 def _on_plan(plan: RecoveryPlan) -> Wait:
     status, name = plan.status, plan.metadata.name
     if (held := find_condition(status.conditions, SUSPENDED)) and is_true((held,), SUSPENDED):
-        release = f"bokgu cancel {name} -n {plan.metadata.namespace} --release (where spec.suspend holds it)"
+        release = f"bokgu cancel {name} -n {plan.metadata.namespace} --release  # where spec.suspend holds it"
         then = "it ends as BlockedTooLong once it has been held for the timeout of its next step"
         if status.started_at is None:
             then = "it expires"
@@ -164,12 +164,12 @@ def _on_start(plan: RecoveryPlan) -> Wait:
             f"nobody: {never.message}",
             until=until,
             then=f"plan {name} expires. {otherwise}".rstrip(),
-            advice=(f"bokgu explain {plan.spec.incident_ref.name} -n {namespace} (the steps, to do by hand)",),
+            advice=(f"bokgu explain {plan.spec.incident_ref.name} -n {namespace}  # the steps, to do by hand",),
         )
     if not is_true(plan.status.conditions, "Approved"):
         said = find_condition(plan.status.conditions, "Approved")
         advice = tuple(f"bokgu approve {name} -n {namespace} --role {role} --apply" for role in dict.fromkeys(missing))
-        reject = f"bokgu reject {name} -n {namespace} --apply (if it must not run)"
+        reject = f"bokgu reject {name} -n {namespace} --apply  # if it must not run"
         what = f"approval of plan {name}"
         if not missing and said is not None:
             what = f"{what}: {said.message}"
@@ -203,7 +203,7 @@ def _on_step(plan: RecoveryPlan) -> Wait:
     failed = _AFTER_FAILURE[step.on_failure]
     if awaits_confirmation(status):
         return _on_confirmation(plan, step, status, where)
-    stop = f"bokgu cancel {name} -n {namespace} (stops it, and undoes what can be undone)"
+    stop = f"bokgu cancel {name} -n {namespace}  # stops it, and undoes what can be undone"
     if gates := closed_gates(plan.status.gates):
         return Wait(
             f"{_gate(gates[0])}, before {where}",

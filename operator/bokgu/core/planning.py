@@ -29,6 +29,7 @@ from bokgu.core.classification import is_outdated
 from bokgu.core.next_rung import find_writes
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.recoveries import find_cooldown
+from bokgu.core.redaction import redact_quote
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
 from bokgu.core.stop import find_stop
@@ -417,5 +418,5 @@ def _if_nothing_is_done(facts: PlanningFacts) -> str:
     return (
         f"{incident.spec.service_ref.name} stays as it is: {service.running_count} of {service.desired_count} tasks"
         f" running, {classification.root_cause}, impact {classification.impact_level}.{before}"
-        f" {incident.spec.description or incident.spec.type}"
+        f" {redact_quote(incident.spec.description) or incident.spec.type}"
     )

@@ -7,7 +7,7 @@ import structlog
 from pydantic import ValidationError
 
 from bokgu.api.incident import Incident, IncidentStatus
-from bokgu.api.outbox import Outbox
+from bokgu.api.outbox import Addressee, Outbox
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicyStatus
@@ -20,7 +20,7 @@ from bokgu.core.alerts.notices import (
     worst_severity,
 )
 from bokgu.core.alerts.outbox import Delivery, post_notices, record_deliveries
-from bokgu.core.alerts.routing import Routing, Subject, address_alert
+from bokgu.core.alerts.routing import Routing, Subject, about, address_alert
 from bokgu.core.storm import Storm
 from bokgu.core.surroundings import Surroundings
 from bokgu.kube.client import KubeError, Raw
@@ -41,15 +41,19 @@ def tell_of_incident(
         protected, policy = context.find(ProtectedService, namespace, service), _find_policy(context, namespace)
         environment = protected.spec.environment if protected else None
         subject, routing = Subject(worst_severity(incident, status), environment, service), _routing(context, policy)
-        if not any(address_alert(kind, subject, routing) for kind in AlertKind):
+
+        def address(kind: AlertKind) -> tuple[Addressee, ...]:
+            return address_alert(kind, about(kind, subject), routing)
+
+        if not any(map(address, AlertKind)):
             return outbox
         around = Neighbourhood(breaker=protected.status.breaker if protected else None)
-        if must_ask_for_storm(outbox):
+        if policy is None or must_ask_for_storm(outbox):
             storm = look_around_plan(context, namespace, None, policy).storm
-            bears = policy is None and storm is not None and _reached_it(context, incident, storm)
+            bears = policy is None and storm is not None and _bears(context, incident, storm)
             around = Neighbourhood(storm, tells_storm=bears, breaker=around.breaker)
         notices = list_incident_notices(incident, status, plan, around, outbox=outbox, now=context.clock())
-        return post_notices(outbox, notices, lambda kind: address_alert(kind, subject, routing))
+        return post_notices(outbox, notices, address)
 
     return status.model_copy(update={"outbox": _decide(context, incident, status.outbox, decide)})
 
@@ -67,17 +71,18 @@ def tell_of_namespace(
 
 
 async def tell_of_unseen(context: Context, raw: Raw, incident: Incident) -> None:
-    """Alert about an incident whose pass fails, if nobody was told of it. Raises nothing."""
-    if not must_ask_for_storm(incident.status.outbox):
-        return
-    status = tell_of_incident(context, incident, incident.status, None)
-    if status.outbox == incident.status.outbox:
-        return
-    try:
-        await context.write_status(Incident, raw, status)
-    except KubeError:
-        return  # The next pass fails too, or tells.
-    outbox_stored(context, incident, status.outbox)
+    """Alert about an incident whose pass fails, if nobody was told of it, and go on with what waits. Raises nothing."""
+    outbox = incident.status.outbox
+    if must_ask_for_storm(outbox):
+        outbox = tell_of_incident(context, incident, incident.status, None).outbox
+    else:
+        outbox = _decide(context, incident, outbox, lambda stored: stored)
+    if outbox != incident.status.outbox:
+        try:
+            await context.write_status(Incident, raw, incident.status.model_copy(update={"outbox": outbox}))
+        except KubeError:
+            return  # The next pass fails too, or tells.
+    outbox_stored(context, incident, outbox)
 
 
 async def settle_outbox(context: Context, raw: Raw, incident: Incident) -> None:
@@ -103,7 +108,7 @@ def _decide(
     after a defect."""
     delivered: tuple[Delivery, ...] = context.alerting.take(about.key, about.metadata.uid)
     try:
-        new = record_deliveries(decide(old or Outbox()), delivered)
+        new = decide(record_deliveries(old or Outbox(), delivered))
         return Outbox.model_validate(new.to_dict()) if new.last else None
     except Exception:  # See above: what follows is the status of a recovery.
         ALERTS_UNDECIDED.inc()
@@ -125,8 +130,16 @@ def _find_policy(context: Context, namespace: str) -> RecoveryPolicy | None:
         return None
 
 
-def _reached_it(context: Context, incident: Incident, storm: Storm) -> bool:
-    """Whether it is the incident that made it a storm: one tells of it, where no policy can."""
-    namespace, opened = incident.metadata.namespace, incident.metadata.creation_timestamp
-    at_once = (i for i in context.find_all(Incident, namespace) if i.metadata.creation_timestamp == storm.since)
-    return opened == storm.since and incident.metadata.name == min(i.metadata.name for i in at_once)
+def _bears(context: Context, incident: Incident, storm: Storm) -> bool:
+    """Whether it is the incident that tells of the storm: the first of those that made it one. It may have passed
+    before they all were there, and passes again then."""
+    namespace = incident.metadata.namespace
+    made = [
+        (opened, i.metadata.name)
+        for i in context.find_all(Incident, namespace)
+        if (opened := i.metadata.creation_timestamp) and opened >= storm.since
+    ]
+    first = min(made)[1] if made else incident.metadata.name
+    if first != incident.metadata.name:
+        context.enqueue((Incident.plural, namespace, first))
+    return first == incident.metadata.name

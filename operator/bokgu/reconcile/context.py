@@ -41,8 +41,8 @@ class Objects(Protocol):
     def get(self, key: Key) -> Raw | None:
         """The object as last seen, or None."""
 
-    def all(self, plural: str) -> Iterable[Raw]:
-        """All objects of a kind."""
+    def all(self, plural: str, namespace: str | None = None) -> Iterable[Raw]:
+        """All objects of a kind, or those of a namespace."""
 
     def related(self, plural: str, namespace: str, name: str) -> Iterable[Raw]:
         """Objects of a kind that refer to `name`: plans and incidents to a service, approvals to a plan.
@@ -179,9 +179,7 @@ class Context:
 
     def find_all(self, kind: type[R], namespace: str) -> list[R]:
         """All objects of a kind in a namespace, from the store."""
-        return self.readable(
-            kind, (b for b in self.objects.all(kind.plural) if b["metadata"]["namespace"] == namespace)
-        )
+        return self.readable(kind, self.objects.all(kind.plural, namespace))
 
     def readable(self, kind: type[R], bodies: Iterable[Raw]) -> list[R]:
         """Other people's objects, without those that cannot be read: they must not stop this one (S12)."""

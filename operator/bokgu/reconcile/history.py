@@ -161,9 +161,8 @@ def _others(context: Context, incident: Incident) -> list[Raw]:
     namespace, type_, service = incident.metadata.namespace, incident.spec.type, incident.spec.service_ref.name
     found = [
         raw
-        for raw in context.objects.all(Incident.plural)
-        if raw["metadata"]["namespace"] == namespace
-        and (raw.get("status") or {}).get("phase") == IncidentPhase.RESOLVED
+        for raw in context.objects.all(Incident.plural, namespace)
+        if (raw.get("status") or {}).get("phase") == IncidentPhase.RESOLVED
         and (raw["spec"]["type"] == type_ or raw["spec"]["serviceRef"]["name"] == service)
     ]
     return heapq.nlargest(MAX_OTHERS, found, key=lambda raw: str(raw["status"].get("resolvedAt")))

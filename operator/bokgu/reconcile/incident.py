@@ -83,10 +83,11 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         await tell_of_unseen(context, raw, incident)  # Whatever keeps it from being looked at, people must know of it.
         raise
     status = tell_of_incident(context, incident, build_status(incident, standing), standing.plan)
-    if await context.write_status(Incident, raw, status):
+    written = await context.write_status(Incident, raw, status)
+    outbox_stored(context, incident, status.outbox)
+    if written:
         count_incident(context, incident, status, standing.plan)
         await announce_timeline(context, incident, status)
-    outbox_stored(context, incident, status.outbox)
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection
@@ -269,12 +270,8 @@ def _choose_measure(incident: Incident, measured: list[Measured]) -> Measured | 
 def _find_suppression(context: Context, incident: Incident) -> Suppression | None:
     """The incident of the same service or cause that this one is folded into."""
     namespace = incident.metadata.namespace
-    bodies = (raw for raw in context.objects.all(Incident.plural) if raw["metadata"]["namespace"] == namespace)
-    others = (o for o in context.readable(Incident, bodies) if not is_over(o))
-    protected = (
-        raw for raw in context.objects.all(ProtectedService.plural) if raw["metadata"]["namespace"] == namespace
-    )
-    services = context.readable(ProtectedService, protected)
+    others = (o for o in context.find_all(Incident, namespace) if not is_over(o))
+    services = context.find_all(ProtectedService, namespace)
     return find_leader(incident, others, {s.metadata.name: s.spec.depends_on for s in services})
 
 
@@ -350,5 +347,4 @@ async def _classify(
 def _count_dependents(context: Context, protected: ProtectedService) -> int:
     """How many other services of the namespace say that they depend on this one."""
     namespace, name = protected.metadata.namespace, protected.metadata.name
-    bodies = (b for b in context.objects.all(ProtectedService.plural) if b["metadata"]["namespace"] == namespace)
-    return sum(name in other.spec.depends_on for other in context.readable(ProtectedService, bodies))
+    return sum(name in other.spec.depends_on for other in context.find_all(ProtectedService, namespace))

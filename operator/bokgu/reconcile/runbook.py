@@ -44,7 +44,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
 def find_runbooks(context: Context, namespace: str) -> tuple[Runbook, ...]:
     """The built-in runbooks and those of the namespace, which replace built-in ones of the same name. One that cannot
     be read leaves nothing in its place."""
-    bodies = [b for b in context.objects.all(Runbook.plural) if b["metadata"]["namespace"] == namespace]
+    bodies = context.objects.all(Runbook.plural, namespace)
     replaced = {body["metadata"]["name"] for body in bodies}
     builtin = (r for r in load_builtin_runbooks() if r.metadata.name not in replaced)
     return merge_runbooks(builtin, context.readable(Runbook, bodies))

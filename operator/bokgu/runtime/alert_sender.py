@@ -27,7 +27,7 @@ from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.vocabulary import AlertKind, IncidentPhase, Severity
 from bokgu.aws.sns import publish, topic_region
 from bokgu.core.alerts.notices import worst_severity
-from bokgu.core.alerts.outbox import Delivery, alert_key, next_alert
+from bokgu.core.alerts.outbox import Delivery, alert_key, next_alert, waiting_receivers
 from bokgu.core.alerts.text import Letter, Texts, describe_alert, describe_namespace_alert, write_letter
 from bokgu.core.redaction import redact_quote
 from bokgu.kube.client import KubeError
@@ -79,6 +79,7 @@ class AlertSender:
     def __init__(self, context: Context) -> None:
         self._context, self._memory = context, context.alerting
         self._urls: dict[str, str] = {}
+        self._left_out: frozenset[str] = frozenset()
         self._no_secret: str | None = None
         self._texts = Texts(load_templates(), load_words(), {})
         self._lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
@@ -94,7 +95,7 @@ class AlertSender:
             while True:
                 await self._bell.wait()
                 self._bell.clear()
-                waiting = {to.receiver for _, box in self._memory.waiting.values() for a in box.alerts for to in a.to}
+                waiting = {name for _, box in self._memory.waiting.values() for name in waiting_receivers(box)}
                 for name in sorted(waiting - self._lanes.keys()):
                     lane = Lane(name)
                     self._memory.bells.append(lane.bell)
@@ -121,6 +122,7 @@ class AlertSender:
         try:
             secret = await kube.secret(settings.namespace, settings.alerts_secret) or {}
             self._take_receivers({name: value.strip() for name, value in sorted(secret.items())[:MOST_RECEIVERS]})
+            self._left_out = frozenset(sorted(secret)[MOST_RECEIVERS:])
             own = await kube.config_map(settings.namespace, settings.alert_templates_config_map) or {}
             self._texts = Texts(self._texts.builtin, self._texts.words, own)
         except (KubeError, ValueError) as error:
@@ -207,7 +209,7 @@ class AlertSender:
             return
         lane.failures, lane.not_before, lane.sent[due.uid] = 0, 0.0, due.alert.number
         lane.waits.pop(due.uid, None)
-        ALERT_DELIVERIES.labels(lane.name, "delivered").inc()
+        ALERT_DELIVERIES.labels(self._label(lane), "delivered").inc()
         log.info("alert delivered", kind=due.alert.kind, receiver=lane.name, about=_name(due), alert=_key(due))
         self._memory.note(due.key, due.uid, Delivery(lane.name, due.alert.number, self._context.clock()))
         self._context.enqueue(due.key)
@@ -217,11 +219,14 @@ class AlertSender:
         others, nor they shorten its wait."""
         minute, now = self._context.settings.minute.total_seconds(), time.monotonic()
         count, _, before = lane.waits.get(due.uid, (0, 0.0, ""))
-        count, lane.failures = count + 1, lane.failures + 1
+        count += 1
+        if not refusal.of_alert:
+            lane.failures += 1
         wish = min(refusal.retry_after or timedelta(), LONGEST_WISH * self._context.settings.minute).total_seconds()
         lane.waits[due.uid] = (count, now + _backoff(count, minute), refusal.why)
-        lane.not_before = now + max(wish, _backoff(lane.failures, minute))
-        ALERT_DELIVERIES.labels(lane.name, "failed").inc()
+        if not refusal.of_alert:
+            lane.not_before = now + max(wish, _backoff(lane.failures, minute))
+        ALERT_DELIVERIES.labels(self._label(lane), "failed").inc()
         if count & (count - 1) and refusal.why == before:
             return  # Told at 1, 2, 4, 8 ...: a status write each time would be one for each incident and receiver.
         log.warning(
@@ -237,6 +242,10 @@ class AlertSender:
         failure = Delivery(lane.name, due.alert.number, at, attempts=count, error=refusal.why)
         self._memory.note(due.key, due.uid, failure)
         self._context.enqueue(due.key)
+
+    def _label(self, lane: Lane) -> str:
+        """The receiver, as a metric names it: whoever writes routes can make up names."""
+        return lane.name if lane.name in self._urls else "unknown"
 
     # One alert
 
@@ -270,7 +279,10 @@ class AlertSender:
         settings, address, key = self._context.settings, self._urls.get(receiver), _key(due)
         if not address:
             where = f"Secret {settings.namespace}/{settings.alerts_secret}"
-            return Refusal(f"{where}: {self._no_secret or f'it has no key {receiver}: add it'}")
+            missing = f"it has no key {receiver}: add it"
+            if receiver in self._left_out:
+                missing = f"of its keys the first {MOST_RECEIVERS} are read, by name, and not {receiver}"
+            return Refusal(f"{where}: {self._no_secret or missing}")
         if topic_region(address) is None:
             urgent = severity.rank >= Severity.HIGH.rank and due.alert.kind not in CALM
             return await _in_thread(

@@ -47,7 +47,7 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
         case "detectors":
             yield from open_incidents(store, namespace, spec["serviceRef"]["name"])
         case "runbooks":  # Whose rungs may lead there: whether they can be used depends on it.
-            others = (r for r in store.all("runbooks") if r["metadata"]["namespace"] == namespace)
+            others = store.all("runbooks", namespace)
             yield from (key_of("runbooks", r) for r in others if (r.get("spec") or {}).get("escalatesTo"))
         case "recoverypolicies":
             yield from waiting_plans(store, namespace)
@@ -76,9 +76,9 @@ def find_heeding(store: Store, namespace: str, operator_namespace: str) -> Itera
 
 def waiting_plans(store: Store, namespace: str) -> Iterator[Key]:
     """Plans of the namespace that are not over, and their approvals: what they need may have changed."""
-    for plan in store.all("recoveryplans"):
+    for plan in store.all("recoveryplans", namespace):
         phase = (plan.get("status") or {}).get("phase") or PlanPhase.PENDING
-        if plan["metadata"]["namespace"] == namespace and not PlanPhase(phase).terminal:
+        if not PlanPhase(phase).terminal:
             yield key_of("recoveryplans", plan)
             approvals = store.related("planapprovals", namespace, plan["metadata"]["name"])
             yield from (key_of("planapprovals", a) for a in approvals)
@@ -87,10 +87,9 @@ def waiting_plans(store: Store, namespace: str) -> Iterator[Key]:
 def waiting_incidents(store: Store, namespace: str) -> Iterator[Key]:
     """Open incidents of the namespace with no plan that is not over: another Runbook may give them one, or
     another RecoveryPolicy."""
-    found = (i for i in store.all("incidents") if i["metadata"]["namespace"] == namespace)
     waiting = (
         i
-        for i in found
+        for i in store.all("incidents", namespace)
         if "resolvedAt" not in (status := i.get("status") or {})
         and all(plan.get("outcome") for plan in status.get("plans", ()))
     )

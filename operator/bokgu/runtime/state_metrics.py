@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from bokgu.api.meta import find_condition, is_true
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.vocabulary import DetectionState
+from bokgu.core.alerts.outbox import waiting_receivers
 from bokgu.core.announcement import APPROVED
 from bokgu.core.history import detected_at
 from bokgu.core.recovery_policy import list_pauses
@@ -121,6 +122,16 @@ def _waiting_since(state: State) -> Values:
     return found
 
 
+def _alerts_waiting_since(state: State) -> Values:
+    found: dict[Labels, float] = {}
+    alerting = state.context.alerting
+    for _, outbox in alerting.waiting.values():
+        for name, since in waiting_receivers(outbox).items():
+            labels = (name if name in (alerting.receivers or ()) else "unknown",)
+            found[labels] = min(since.timestamp(), found.get(labels, float("inf")))
+    return found
+
+
 def _budget(state: State) -> Values:
     return {(name,): one.budget_left(name, state.now) for name, one in state.namespaces.items()}
 
@@ -198,6 +209,13 @@ STATE_METRICS = (
         "Since when the oldest of them waits, in seconds since 1970.",
         ("namespace", "service", "kind"),
         _waiting_since,
+    ),
+    StateMetric(
+        "bokgu_alerts_waiting_since_timestamp_seconds",
+        "Of when the oldest alert is that a receiver has not taken yet, in seconds since 1970; `unknown` is what the"
+        " Secret does not have.",
+        ("receiver",),
+        _alerts_waiting_since,
     ),
     StateMetric("bokgu_budget_left", "How many more recoveries may begin now.", ("namespace",), _budget),
     StateMetric("bokgu_paused", "Whether recoveries are paused: 0 or 1.", ("namespace",), _paused),

@@ -35,6 +35,7 @@ class Store:
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[Key, Raw]] = {}
+        self._in_namespace: dict[tuple[str, str], dict[Key, Raw]] = {}
         self._related: dict[Key, set[Key]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
@@ -42,9 +43,10 @@ class Store:
         """The object as last seen, or None."""
         return self._objects.get(key[0], {}).get(key)
 
-    def all(self, plural: str) -> Iterable[Raw]:
-        """All objects of a kind."""
-        return tuple(self._objects.get(plural, {}).values())
+    def all(self, plural: str, namespace: str | None = None) -> Iterable[Raw]:
+        """All objects of a kind, or those of a namespace."""
+        found = self._objects.get(plural, {}) if namespace is None else self._in_namespace.get((plural, namespace), {})
+        return tuple(found.values())
 
     def related(self, plural: str, namespace: str, name: str) -> Iterable[Raw]:
         """Objects of a kind whose reference names `name`."""
@@ -64,6 +66,7 @@ class Store:
         if old:
             self._unrelate(key, old)
         self._objects.setdefault(plural, {})[key] = body
+        self._in_namespace.setdefault(key[:2], {})[key] = body
         for reference in _references(plural, body):
             self._related.setdefault(reference, set()).add(key)
         return True
@@ -79,6 +82,7 @@ class Store:
             return False
         self._unrelate(key, old)
         del self._objects[plural][key]
+        del self._in_namespace[key[:2]][key]
         return True
 
     def uids(self, plural: str) -> dict[str, Key]:

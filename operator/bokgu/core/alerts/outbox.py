@@ -82,9 +82,13 @@ def next_alert(outbox: Outbox, receiver: str, *, after: int = 0) -> Alert | None
     return next((a for a in outbox.alerts if a.number > begin and _is_for(a, receiver)), None)
 
 
-def waiting_receivers(outbox: Outbox) -> set[str]:
-    """For whom something waits."""
-    return {to.receiver for alert in outbox.alerts for to in alert.to if alert.number > _delivered(outbox, to.receiver)}
+def waiting_receivers(outbox: Outbox) -> dict[str, datetime]:
+    """For whom something waits, and of when the oldest of it is."""
+    found: dict[str, datetime] = {}
+    for alert in outbox.alerts:
+        for to in _waits_for(outbox, alert):
+            found[to.receiver] = min(alert.at, found.get(to.receiver, alert.at))
+    return found
 
 
 def record_deliveries(outbox: Outbox, deliveries: Iterable[Delivery]) -> Outbox:

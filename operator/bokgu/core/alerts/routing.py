@@ -1,7 +1,7 @@
 """Who is told of what."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bokgu.api.outbox import Addressee
 from bokgu.api.recovery_policy import AlertRoute
@@ -28,6 +28,14 @@ class Routing:
     routes: Sequence[AlertRoute] = ()
     receivers: frozenset[str] | None = None
     language: Language = Language.EN
+
+
+def about(kind: AlertKind, subject: Subject) -> Subject:
+    """Whom an alert of an incident is about. A storm is about all of them, and a breaker as bad whichever incident it
+    holds."""
+    if kind is AlertKind.STORM:
+        return Subject()
+    return replace(subject, severity=None) if kind is AlertKind.BREAKER else subject
 
 
 def address_alert(kind: AlertKind, subject: Subject, routing: Routing) -> tuple[Addressee, ...]:

@@ -142,7 +142,7 @@ def _describe_plan(plan: RecoveryPlan, words: Mapping[str, str]) -> dict[str, st
         "steps": "\n".join(steps),
         "approvals": ", ".join(status.required_approvals or spec.required_approvals),
         "expires": format_timestamp(spec.expires_at),
-        "if_nothing_is_done": spec.if_nothing_is_done or "",
+        "if_nothing_is_done": redact_quote(spec.if_nothing_is_done or ""),
         "manifest": status.approval_request or words["no_longer"],
     }
 
