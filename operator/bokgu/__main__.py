@@ -22,6 +22,7 @@ from bokgu.commands import (
     plan,
     reject,
     replay,
+    report,
     reset,
     run,
     runbooks,
@@ -33,14 +34,14 @@ from bokgu.config import BadSetting
 from bokgu.kube.client import KubeError
 
 COMMANDS = (
-    *(status, watch, explain, plan),
+    *(status, watch, explain, plan, report),
     *(approve, reject, cancel, reset),
     *(doctor, iam_policy, replay, diagnose, history, runbooks, crds, completion, run),
 )
 """In the order of `--help`: looking, deciding, all the rest."""
 
 DESCRIPTION = """Recovers incidents on Amazon ECS, with approvals. What is open: status, watch, explain, plan. What
-people decide: approve, reject, cancel, reset."""
+happened: report. What people decide: approve, reject, cancel, reset."""
 
 EXIT_CODES = """exit codes: 0 done; 1 not done, standard error says why; 2 wrong words; 3 a check of doctor failed; 130
 ended by Ctrl-C; 141 nobody reads the output any more"""

@@ -35,6 +35,7 @@ ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROO
         ["status", "-o", "wide"],
         ["watch", "--every", "0s"],
         ["explain"],
+        ["report", "api-1", "-o", "pdf"],
         ["reject", "plan-1", "--reject"],
         ["cancel", "plan-1", "--hold", "--release"],
         ["completion", "ksh"],

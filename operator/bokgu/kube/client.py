@@ -192,6 +192,14 @@ class KubeClient:
             if series:
                 await self._count_event(f"{path}/{event['metadata']['name']}", event["eventTime"])
 
+    async def list_events(self, about: Resource) -> tuple[Raw, ...]:
+        """The Events (events.k8s.io/v1) about an object that the API server still has, in no order: it keeps them for
+        an hour, unless told otherwise (kube-apiserver, --event-ttl). Raises KubeError."""
+        path = f"/apis/events.k8s.io/v1/namespaces/{about.metadata.namespace}/events"
+        terms = f"regarding.uid={about.metadata.uid},reportingController={GROUP}/operator"
+        answer = await self._call("GET", path, query={"fieldSelector": terms, "limit": str(PAGE)})
+        return tuple(answer["items"])
+
     async def _count_event(self, path: str, at: str) -> None:
         """Say of an Event that is there that it was seen once more. One that has gone meanwhile is not told again."""
         found = await self._get(path)
