@@ -23,7 +23,7 @@ _IN_DOUBT = "EffectUnknown"
 @dataclass(frozen=True)
 class Trial:
     """`strike` is what was to go wrong, `hit` whether it did. `problems` is empty where all came as it must. `points`
-    are all that were counted."""
+    are all that were counted; of a play that was not hit, all that it came to."""
 
     case: Case
     strike: Strike
@@ -56,6 +56,9 @@ def perform(lane: Lane, case: Case, name: str, strike: Strike, wanted: Outcome |
             strike.begin(play)
         _follow(play, strike)
         points = case.counts.select(find_points(lane.calls_since(mark), play.concerns))
+        if not strike.hit:
+            strike.watch(play)  # It may have caught the very last call, which the end does not wait for.
+            play.wait("the end", play.over, END)
         outcome = play.outcome()
         problems = (*play.find_untruths(), *_judge(case, outcome, wanted, hit=strike.hit))
         return Trial(case, strike, strike.hit, outcome, problems, tuple(points))

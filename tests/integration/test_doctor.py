@@ -115,7 +115,7 @@ def test_what_a_person_may_not_read_is_no_failure(looked: tuple[Scene, Checks]) 
         found = checks(doctor(world, "-o", "json", kubeconfig=str(reader)))
     finally:
         world.control_plane.kubectl("delete", *binding)
-    for check in ("rights", "admission", "history"):
+    for check in ("rights", "admission"):
         assert levels(found, check) == {"warning"}, check
     assert levels(found, "crds") <= {"ok", "warning"}
     assert found["services", f"{NAMESPACE}/{scene.service}"]["level"] == "ok"
