@@ -10,14 +10,18 @@ from enum import Enum, auto
 from itertools import dropwhile, takewhile
 from typing import Any
 
+from bokgu.api.fields import parse_duration
 from tests.faults.play import PATIENCE, Play
 from tests.faults.points import Point
 from tests.faults.sample import WHOLE
 from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, TARGET_GROUP_ARN, TASK_CAPACITY, detector
 from tests.world.roles import USUAL, runs_role
-from tests.world.world import Raw
+from tests.world.world import OPERATOR_SETTINGS, Raw
 
 Steps = Callable[[Play], Sequence[Raw]]
+
+QUICK_MINUTE = parse_duration(OPERATOR_SETTINGS["BOKGU_MINUTE"]).total_seconds()
+"""Seconds of a minute in the windows that the operator makes."""
 
 
 def _nothing(_: Play) -> None:
@@ -56,7 +60,8 @@ class Case:
     `repeatable` says whether every AWS write may be sent again by an operator that does not know what became of it: one
     that may not be ends with a person (S3) where the operator died before AWS got it. `begin` brings the incident and
     the plan. `counts` says which of the calls are points. `slow`: a play takes half a minute, and no sample has it.
-    `controller` is what deploys the service.
+    `controller` is what deploys the service. `minute` is how many seconds a minute of its windows takes: fewer where
+    the operator makes the plan itself.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Case:
     repeatable: bool = True
     slow: bool = False
     controller: str = "ECS"
+    minute: float = 60.0
 
 
 def _step(action: str, **members: Any) -> Raw:
@@ -264,6 +270,7 @@ CASES = (
         begin=_surge,
         counts=Counts.FROM_AWS_WRITE,
         slow=True,
+        minute=QUICK_MINUTE,
     ),
     Case(
         "scaled-surge-grows",
@@ -274,8 +281,16 @@ CASES = (
         incident="Escalated",
         counts=Counts.FROM_AWS_WRITE,
         slow=True,
+        minute=QUICK_MINUTE,
     ),
-    Case("surge-noticed", writes=1, prepare=_watch, begin=_surge, counts=Counts.UNTIL_APPROVAL),
+    Case(
+        "surge-noticed",
+        writes=1,
+        prepare=_watch,
+        begin=_surge,
+        counts=Counts.UNTIL_APPROVAL,
+        minute=QUICK_MINUTE,
+    ),
 )
 
 SAMPLED = CASES if WHOLE else tuple(case for case in CASES if not case.slow)

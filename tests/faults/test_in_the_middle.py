@@ -161,7 +161,7 @@ def test_comes_to_the_same_end_without_an_api_server_for_a_while(
 
 
 CLOCKS = (30.0, -30.0, 0.0)
-"""Seconds by which the second operator's clock is ahead."""
+"""Seconds by which the second operator's clock is ahead, where a minute takes as many as ours."""
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,9 @@ def test_s5_two_operators_whose_clocks_differ_do_it_once(
     patient_lanes: list[Lane], case: Case, record_property: Record
 ) -> None:
     ahead = draw(CLOCKS, 1, f"{case.name} clock")
-    first, *trials = try_all(patient_lanes, case, lambda _: [TwoOperators(s) for s in ahead], prefix="o")
+    first, *trials = try_all(
+        patient_lanes, case, lambda _: [TwoOperators(s * case.minute / 60) for s in ahead], prefix="o"
+    )
     record_property(FAULTS, len(trials))
     assert not [str(t) for t in (first, *trials) if t.problems]
 
