@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-gitops test-fidelity lint type crds docs verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-gitops test-fidelity lint type crds docs pictures verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,10 +64,16 @@ type: $(LOCKED) ## mypy --strict
 crds: $(LOCKED) ## write crds/ from the models
 	@$(PY) -m bokgu crds --out crds
 
-docs: $(LOCKED) ## write the tables and diagrams of docs/execution.md, guardrails.md and metrics.md from the code
+docs: $(LOCKED) ## write docs/reference.md, and the tables of execution.md, guardrails.md, metrics.md and install.md, from the code
 	@$(PY) -m tests.state_machine_page
 	@$(PY) -m tests.gates_page
 	@$(PY) -m tests.metrics_page
+	@$(PY) -m tests.reference_page
+	@$(PY) -m tests.iam_page
+
+pictures: controlplane ## make the pictures that the README shows
+	@mkdir -p docs/pictures
+	@$(PY) -m tests.world demo --svg docs/pictures/demo.svg
 
 verify: lint type ## check that all generated files are up to date, after lint and type
 	@$(PY) -m bokgu crds --out $(VENV)/crds >/dev/null

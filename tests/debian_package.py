@@ -65,12 +65,12 @@ class DebianPackage:
         lists = folder / "apt"
         where = (f"Dir::State={lists}", f"Dir::Cache={lists}", "Dir::State::status=/var/lib/dpkg/status")
         own = tuple(part for setting in where for part in ("-o", setting))
-        first = _run(("apt-get", "download", self.name), folder, env)
+        first = run_apt(("apt-get", "download", self.name), folder, env)
         if first.returncode != 0:
             for part in ("lists/partial", "archives/partial"):
                 (lists / part).mkdir(parents=True)
             for command in (("apt-get", *own, "update"), ("apt-get", *own, "download", self.name)):
-                result = _run(command, folder, env)
+                result = run_apt(command, folder, env)
             if result.returncode != 0:
                 raise PackageError(
                     f"apt-get cannot get {self.name}:\n{first.stderr}{result.stderr}\n"
@@ -80,7 +80,7 @@ class DebianPackage:
         return next(folder.glob(f"{self.name}_*.deb"))
 
     def _unpack(self, package: Path, folder: Path) -> None:
-        result = _run(("dpkg-deb", "-x", str(package), str(folder)), folder, os.environ)
+        result = run_apt(("dpkg-deb", "-x", str(package), str(folder)), folder, os.environ)
         if result.returncode != 0:
             raise PackageError(f"{package} cannot be unpacked: {result.stderr}")
         package.unlink()
@@ -96,7 +96,8 @@ class DebianPackage:
         return result.returncode == 0 and f"{self.title.lower()}, version" in said
 
 
-def _run(command: tuple[str, ...], folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def run_apt(command: tuple[str, ...], folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run apt-get or dpkg-deb in a folder; whoever calls looks at the exit code."""
     return subprocess.run(
         command, cwd=folder, env=dict(env), capture_output=True, text=True, check=False, timeout=_SECONDS
     )

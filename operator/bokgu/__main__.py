@@ -15,10 +15,14 @@ from bokgu.commands import (
     completion,
     crds,
     diagnose,
+    doctor,
     explain,
     history,
+    iam_policy,
     plan,
     reject,
+    replay,
+    report,
     reset,
     run,
     runbooks,
@@ -30,25 +34,25 @@ from bokgu.config import BadSetting
 from bokgu.kube.client import KubeError
 
 COMMANDS = (
-    *(status, watch, explain, plan),
+    *(status, watch, explain, plan, report),
     *(approve, reject, cancel, reset),
-    *(diagnose, history, runbooks, crds, completion, run),
+    *(doctor, iam_policy, replay, diagnose, history, runbooks, crds, completion, run),
 )
 """In the order of `--help`: looking, deciding, all the rest."""
 
 DESCRIPTION = """Recovers incidents on Amazon ECS, with approvals. What is open: status, watch, explain, plan. What
-people decide: approve, reject, cancel, reset."""
+happened: report. What people decide: approve, reject, cancel, reset."""
 
-EXIT_CODES = """exit codes: 0 done; 1 not done, standard error says why; 2 wrong words; 130 ended by Ctrl-C; 141 nobody
-reads the output any more"""
+EXIT_CODES = """exit codes: 0 done; 1 not done, standard error says why; 2 wrong words; 3 a check of doctor failed; 130
+ended by Ctrl-C; 141 nobody reads the output any more"""
 
 BROKEN_PIPE = 141
 """128 and the number of SIGPIPE, as shells say it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 when it failed, 2 for unknown words, 130 after Ctrl-C, 141 where
-    nobody reads the output."""
+    """Run the command and return its exit code: 0, 1 when it failed, 2 for unknown words, 3 where a check of `doctor`
+    failed, 130 after Ctrl-C, 141 where nobody reads the output."""
     parser = build_parser()
     completion.complete(parser)
     options = parser.parse_args(arguments)

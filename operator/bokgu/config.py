@@ -34,7 +34,7 @@ def _positive_duration(text: str) -> timedelta:
 _DAYS = re.compile(r"([0-9]{1,5})d")
 
 
-def _age(text: str) -> timedelta:
+def parse_age(text: str) -> timedelta:
     """A positive length of time, also in days: `30d`."""
     if found := _DAYS.fullmatch(text):
         text = f"{int(found[1]) * 24}h"
@@ -42,7 +42,7 @@ def _age(text: str) -> timedelta:
 
 
 def _retention(text: str) -> timedelta | None:
-    return None if text == "never" else _age(text)
+    return None if text == "never" else parse_age(text)
 
 
 def _namespaces(text: str) -> frozenset[str]:
@@ -91,6 +91,15 @@ def _language(text: str) -> Language:
     if text not in set(Language):
         raise ValueError(f"must be one of {', '.join(Language)}")
     return Language(text)
+
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return text.lower()
 
 
 _TABLE_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -159,6 +168,17 @@ class Settings:
 
     listen_port: int = field(default=8080, metadata={"env": "BOKGU_LISTEN_PORT", "parse": int})
     """Port of the same."""
+
+    log_level: str = field(default="info", metadata={"env": "BOKGU_LOG_LEVEL", "parse": _log_level})
+    """From which level on the log has lines: `debug`, `info`, `warning` or `error`."""
+
+    traces_endpoint: str | None = field(
+        default=None,
+        metadata={"env": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "parse": _http_url, "secret": True},
+        repr=False,
+    )
+    """Full URL that traces are POSTed to; default: what `find_traces_endpoint` makes of OTEL_EXPORTER_OTLP_ENDPOINT.
+    None: no traces, and nothing of OpenTelemetry is loaded."""
 
     workers: int = field(default=8, metadata={"env": "BOKGU_WORKERS", "parse": _positive})
     """Objects of one kind reconciled at the same time."""
@@ -264,7 +284,7 @@ class Settings:
     """IAM role for the tables; default: the operator's own identity."""
 
     history_lifetime: timedelta = field(
-        default=timedelta(days=365), metadata={"env": "BOKGU_HISTORY_LIFETIME", "parse": _age}
+        default=timedelta(days=365), metadata={"env": "BOKGU_HISTORY_LIFETIME", "parse": parse_age}
     )
     """How long DynamoDB keeps an incident after it was over."""
 
@@ -291,6 +311,21 @@ SHORTEST_RETENTION = timedelta(hours=24)
 """Resolved incidents are there for people and for correlation, too. Worlds that run faster than ours may be shorter."""
 
 
+TRACES_PATH = "v1/traces"
+"""Path beneath the base URL (OpenTelemetry Protocol Exporter, "Endpoint URLs for OTLP/HTTP")."""
+
+
+def find_traces_endpoint(environment: Mapping[str, str]) -> str | None:
+    """Where traces go by the standard variable for all signals. Raises BadSetting."""
+    base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not base:
+        return None
+    try:
+        return f"{_http_url(base).rstrip('/')}/{TRACES_PATH}"
+    except ValueError as error:
+        raise BadSetting(f"OTEL_EXPORTER_OTLP_ENDPOINT=...: {error}") from error
+
+
 class BadSetting(ValueError):
     """An environment variable cannot be read; the text names it."""
 
@@ -309,6 +344,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             shown = "..." if setting.metadata.get("secret") else environment[name]
             raise BadSetting(f"{name}={shown}: {error}") from error
     values.setdefault("history_region", environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "")
+    values.setdefault("traces_endpoint", find_traces_endpoint(environment))
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        values["traces_endpoint"] = None
     settings = Settings(**values)
     if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:
         raise BadSetting("BOKGU_HISTORY=dynamodb: set BOKGU_HISTORY_REGION or AWS_REGION")

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from bokgu.api.observed import AwsError
 from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import READ_TIMEOUT, AwsClient, _Call
 from bokgu.aws.ecs import fetch_service
+from bokgu.aws.identity import fetch_identity
 from bokgu.aws.sending import send_request
 from bokgu.aws.sqs import LONGEST_POLL, delete_messages, receive_messages
 from bokgu.metrics.registry import REGISTRY
@@ -37,6 +38,14 @@ def test_unreachable_endpoint_is_known_to_have_had_no_effect() -> None:
     with pytest.raises(AwsError) as caught:
         call(f"http://127.0.0.1:{free_port()}", scale)
     assert (caught.value.code, caught.value.sent) == ("Unreachable", False)
+
+
+@pytest.mark.usefixtures("aws_credentials")
+def test_who_one_is_and_what_time_it_is_at_aws(stage: Scene) -> None:
+    found = call(stage.server.url, lambda aws: fetch_identity(aws, region="us-east-1", role_arn=ROLE))
+    assert found.account == "123456789012"
+    assert found.arn == "arn:aws:sts::123456789012:assumed-role/bokgu/bokgu-read"
+    assert found.ahead == timedelta()
 
 
 @pytest.mark.usefixtures("aws_credentials")

@@ -19,7 +19,7 @@ import yaml
 from bokgu.api.incident import Incident
 from bokgu.kube.client import KubeClient
 from tests.unit.test_approve_command import read_until
-from tests.world.manifests import NAMESPACE
+from tests.world.manifests import NAMESPACE, protected_service
 from tests.world.scene import Scene
 from tests.world.world import ROOT, World, wait_for
 
@@ -306,6 +306,48 @@ def test_a_plan_that_is_held_goes_on_when_it_is_released(new_scene: Callable[...
     scene.wait("completed", lambda: scene.plan_is("Completed"), 40)
     over = bokgu(world, "cancel", name, "-n", NAMESPACE, "--hold", "--yes")
     assert (over.returncode, "the plan is over (Completed)" in over.stderr) == (1, True)
+
+
+# The past
+
+
+def replayed(scene: Scene, *, user: Path | None = None) -> dict[str, Any]:
+    """What `bokgu replay` says of the one incident of the scene; empty where it says nothing."""
+    words = ("replay", "-n", NAMESPACE, "--service", scene.service, "--since", "1d", "-o", "json")
+    found = told(bokgu(scene.world, *words, user=user))
+    assert found["summary"]["incidents"] == len(found["incidents"])
+    return {**next(iter(found["incidents"]), {}), "notes": found["notes"]}
+
+
+def test_replay_tells_then_and_now_from_the_cluster_and_from_the_history(
+    new_scene: Callable[..., Scene], bystander: Path
+) -> None:
+    scene = new_scene()
+    world, plan = scene.world, scene.surge()
+    assert "verdict" not in replayed(scene), "it is not over"
+    scene.approve(plan)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+    name, runbook = scene.incident()["metadata"]["name"], plan["spec"]["runbookRef"]["name"]
+
+    one = replayed(scene, user=bystander)
+    assert (one["name"], one["from"], one["verdict"]) == (name, "cluster", "Agreed")
+    assert (one["then"]["plan"]["runbook"], one["now"]["runbook"]) == (runbook, runbook)
+    assert one["then"]["outcome"] == "Recovered"
+
+    world.apply(protected_service(scene.service, allowedActions=["rollback_to_previous_version"]))
+    changed = replayed(scene)
+    assert (changed["verdict"], changed["now"]["noPlan"]["reason"]) == ("Worse", "ActionNotAllowed")
+    text = bokgu(world, "replay", "-n", NAMESPACE, "--service", scene.service).stdout
+    assert f"worse       {NAMESPACE}/{name}" in text
+
+    def recorded() -> bool:
+        return bool(world.condition("incidents", name, "Recorded").get("status") == "True")
+
+    scene.wait("its history is stored", recorded, 20)
+    world.control_plane.kubectl("delete", "incident", name, "-n", NAMESPACE)
+    kept = replayed(scene)
+    assert (kept["name"], kept["from"], kept["notes"]) == (name, "history", [])
+    assert kept["then"] == changed["then"]
 
 
 # kubectl alone

@@ -17,6 +17,7 @@ from bokgu.core.ssh.revocation import parse_revoked
 from tests.world.people import Person
 from tests.world.world import ROOT, World
 
+REASON = re.compile(r"`(?:\w+=(?:True|False)`, `)?([A-Z][A-Za-z]+)`")
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 
@@ -26,7 +27,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def manifests(page: Path) -> list[dict[str, Any]]:
     """The objects of ours that a page shows whole."""
-    documents = [document for block in blocks(page, "yaml") for document in yaml.safe_load_all(block)]
+    shown = [block for block in blocks(page, "yaml") if "!GetAtt" not in block]  # CloudFormation has tags of its own.
+    documents = [document for block in shown for document in yaml.safe_load_all(block)]
     return [d for d in documents if str(d.get("apiVersion", "")).startswith("bokgu.dev/")]
 
 
@@ -57,7 +59,7 @@ def test_the_command_has_the_options_that_are_shown(command: str) -> None:
 def test_every_command_is_documented_with_its_exit_codes() -> None:
     text = (ROOT / "docs/command-line.md").read_text()
     codes = text.partition("## Exit codes")[2].partition("\n## ")[0]
-    for name in (module.__name__.rpartition(".")[2] for module in COMMANDS):
+    for name in (module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS):
         assert f"`{name}`" in codes, name
         assert re.search(rf"^\$ (kubectl )?bokgu {name}", text, flags=re.MULTILINE), name
 
@@ -80,6 +82,16 @@ def test_every_reason_of_an_approval_is_explained() -> None:
     assert "Accepted" in reasons
     text = (ROOT / "docs/approvals.md").read_text()
     assert [reason for reason in sorted(reasons) if f"| `{reason}` |" not in text] == []
+
+
+def test_every_reason_that_is_looked_up_is_one_of_the_code() -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    looked_up = {
+        word for cell in re.findall(r"^\| ([^|]+) \|", text, flags=re.MULTILINE) for word in REASON.findall(cell)
+    }
+    code = "\n".join(path.read_text() for path in (ROOT / "operator").rglob("*.py"))
+    assert len(looked_up) > 15
+    assert [word for word in sorted(looked_up) if f'"{word}"' not in code] == []
 
 
 def test_the_trust_roots_that_are_shown_can_be_read(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ import pytest
 from boto3.dynamodb.conditions import Key
 from botocore.config import Config
 
-from bokgu.api.history import HistoryError, IncidentRecord, Outcome, Question
-from bokgu.api.vocabulary import IncidentType, PlanPhase
+from bokgu.api.history import ClassificationRecord, HistoryError, IncidentRecord, Outcome, Question
+from bokgu.api.vocabulary import IncidentType, PlanPhase, Severity
 from bokgu.core.history import build_record
 from bokgu.core.track_record import TrackRecord, track_records
 from bokgu.history.dynamodb import NEWEST, TableHistory
-from bokgu.history.setup import TableReport, create_tables
+from bokgu.history.setup import TTL_ATTRIBUTE, TableReport, create_tables, read_ttl
 from bokgu.history.tables import EXECUTIONS, INCIDENTS, Place, get_items, scan
 from tests.aws_gateway import call
 from tests.simulator.harness import Scene
@@ -128,6 +128,18 @@ def simulated(tables: Tables) -> Iterator[tuple[Tables, Scene]]:
 
 
 # Tables
+
+
+def test_by_what_old_incidents_go_is_read(missing: Tables) -> None:
+    def read() -> str | None:
+        return call(missing.url, lambda aws: read_ttl(aws, missing.place))
+
+    with pytest.raises(HistoryError) as caught:
+        read()
+    moto_says = "ResourceNotFound"  # DynamoDB: ResourceNotFoundException.
+    assert caught.value.reason == ("TableMissing" if missing.scene is None else moto_says)
+    missing.create()
+    assert read() == TTL_ATTRIBUTE
 
 
 def test_the_tables_are_as_others_expect_them(missing: Tables) -> None:
@@ -243,6 +255,17 @@ def test_the_newest_of_the_type_and_those_of_the_service_are_found(tables: Table
     found = {r.id: r for r in tables.find()}
     assert set(found) == {"api-old", *(f"web-{n:02}" for n in range(NEWEST))}
     assert [p.outcome for p in found["api-old"].plans] == [PlanPhase.COMPLETED]
+
+
+def test_one_incident_is_looked_up_by_its_id_with_all_that_belongs_to_it(tables: Tables) -> None:
+    known = ClassificationRecord(category="Capacity", impact_level=Severity.HIGH, priority=2, estimate_minutes=15)
+    tables.store(record("mine", plan_record(id="p1"), classification=known), record("other", plan_record(id="p2")))
+    found = tables.run(lambda history: history.look_up("shop", "production", "mine"))
+    assert found is not None
+    assert (found.id, [p.id for p in found.plans]) == ("mine", ["p1"])
+    assert found.classification is not None
+    assert found.classification.priority == 2
+    assert tables.run(lambda history: history.look_up("shop", "production", "none")) is None
 
 
 def test_the_track_record_is_that_of_the_service(tables: Tables) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bokgu.core.traces import trace_of
 from tests.prometheus import Prometheus, run_promtool
 from tests.prometheus.rules import hurry, read_groups
 from tests.world.manifests import roomy_policy
@@ -80,8 +81,9 @@ def test_a_recovery_that_waits_and_fails_is_seen_by_prometheus_and_holds_across_
     wait_for(fires(prometheus, "BokguRecoveryFailing", phase="Failed"), 60, explain)
     assert values("bokgu_service_breaker_open") == {("shop", service): 1}
     assert values("bokgu_approvals_waiting") == {}
-    name = scene.incident()["metadata"]["name"]
-    wait_for(lambda: {"incident": f"shop/{name}"} in prometheus.exemplars("bokgu_plans_finished_total"), 20, explain)
+    incident = scene.incident()["metadata"]
+    exemplar = {"incident": f"shop/{incident['name']}", "trace_id": trace_of(incident["uid"])}
+    wait_for(lambda: exemplar in prometheus.exemplars("bokgu_plans_finished_total"), 20, explain)
 
 
 @pytest.mark.timeout(180)

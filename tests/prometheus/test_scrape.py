@@ -110,7 +110,7 @@ def test_exemplars_are_for_who_asks_for_openmetrics(address: str) -> None:
     content_type, text = fetch(address, OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith("# EOF\n")
-    assert '# {incident="shop/incident-1"}' in text
+    assert '# {incident="shop/incident-1",trace_id="' in text
     assert "incident-1" not in fetch(address)[1]
 
 
@@ -144,7 +144,8 @@ def test_every_alert_fires_in_a_real_prometheus(tmp_path: Path) -> None:
                 (*place, "Escalated", "api", "high", "Detector", "high_error_rate"): 1,
                 (*place, "Detected", "api", "high", "Detector", "high_error_rate"): 5,
             }
-            assert {"incident": "shop/incident-1"} in prometheus.exemplars("bokgu_plans_finished_total")
+            told = [labels["incident"] for labels in prometheus.exemplars("bokgu_plans_finished_total")]
+            assert "shop/incident-1" in told
             assert "BokguGone" not in seen
             # None is an error, such as two series where one is wanted.
             shown = {name: prometheus.query(as_prometheus_sees(e)) for name, e in list_expressions()}

@@ -317,6 +317,18 @@ def test_reads_come_from_memory_and_know_what_was_just_stored() -> None:
     asyncio.run(run())
 
 
+def test_one_incident_is_looked_up_by_its_name_or_id_the_newest_of_that_name() -> None:
+    async def run() -> None:
+        kube = Kube()
+        for one in (record("2", name="api-x", ago=900), record("1", name="api-x", service="web", ago=5), record("3")):
+            await open_history(kube).store(one)
+        history = open_history(kube)
+        found = [await history.look_up("shop", "production", name) for name in ("api-x", "2", "3", "none")]
+        assert [one and one.id for one in found] == ["1", "2", "3", None]
+
+    asyncio.run(run())
+
+
 def test_an_api_server_that_is_away_is_told() -> None:
     async def run() -> None:
         kube = Kube()
@@ -325,13 +337,17 @@ def test_an_api_server_that_is_away_is_told() -> None:
             await open_history(kube).store(record("a"))
         with pytest.raises(HistoryError, match="Unreachable"):
             await open_history(kube).find(QUESTION)
+        with pytest.raises(HistoryError, match="Unreachable"):
+            await open_history(kube).look_up("shop", "production", "a")
 
     asyncio.run(run())
 
 
-def test_the_accounts_rights_name_the_config_maps() -> None:
+@pytest.mark.parametrize("template", ["account", "approver-roles"])
+def test_rights_name_the_config_maps(template: str) -> None:
+    """Those of the operator, and of people who read reports."""
     chart = (cluster.__file__ or "").partition("/operator/")[0]
-    with open(f"{chart}/charts/bokgu/templates/account.yaml") as file:
+    with open(f"{chart}/charts/bokgu/templates/{template}.yaml") as file:
         text = file.read()
     assert all(f"- {config_map_name(number)}\n" in text for number in range(SHARDS))
     assert config_map_name(SHARDS) not in text

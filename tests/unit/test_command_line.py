@@ -35,6 +35,7 @@ ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROO
         ["status", "-o", "wide"],
         ["watch", "--every", "0s"],
         ["explain"],
+        ["report", "api-1", "-o", "pdf"],
         ["reject", "plan-1", "--reject"],
         ["cancel", "plan-1", "--hold", "--release"],
         ["completion", "ksh"],
@@ -52,7 +53,7 @@ def test_every_command_has_help_that_says_what_it_does(capsys: pytest.CaptureFix
         main(["--help"])
     everything = capsys.readouterr().out
     assert "exit codes: 0 done" in everything
-    for command in (module.__name__.rpartition(".")[2] for module in COMMANDS):
+    for command in (module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS):
         assert f"\n    {command}" in everything
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])

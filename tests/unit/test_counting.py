@@ -13,9 +13,10 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from bokgu.api.incident import IncidentSource
 from bokgu.api.vocabulary import IncidentType, PlanPhase, Severity, SourceKind
 from bokgu.core.finding import Finding
+from bokgu.core.traces import trace_of
 from bokgu.metrics.registry import MOST_CHARACTERS, REGISTRY, exemplar_of
 from bokgu.reconcile.counting import count_incident, count_opened, count_plan
-from tests.unit.facts import MINUTE, NOW, incident, plan, protected_service, roll_back, scale_out
+from tests.unit.facts import INCIDENT_UID, MINUTE, NOW, incident, plan, protected_service, roll_back, scale_out
 from tests.unit.test_plan_incident import Past, context
 
 Change = dict[str, float]
@@ -56,7 +57,7 @@ def test_an_opened_incident_is_counted_with_how_long_it_was_not_seen() -> None:
         at=NOW - MINUTE,
         begun=NOW - 4 * MINUTE,
     )
-    found = changes(lambda: count_opened(context(Past()), finding, "incident-1", "staging"))
+    found = changes(lambda: count_opened(context(Past()), finding, "incident-1", INCIDENT_UID, "staging"))
     opened = "bokgu_incidents_opened_total,staging,high,Detector,high_error_rate"
     assert found == {opened: 1} | stage("detect", 240)
 
@@ -132,12 +133,14 @@ def test_what_was_counted_leads_to_the_incident() -> None:
     text: bytes = generate_latest(REGISTRY)  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
     lines = text.decode().splitlines()
     (line,) = [li for li in lines if li.startswith('bokgu_plans_finished_total{phase="Failed"}')]
-    assert '# {incident="shop/incident-1"} 1.0' in line
+    assert f'# {{incident="shop/incident-1",trace_id="{trace_of(INCIDENT_UID)}"}} 1.0' in line
 
 
 def test_a_name_that_is_too_long_for_an_exemplar_stops_nothing() -> None:
-    longest = MOST_CHARACTERS - len("incident") - len("shop/")
-    assert exemplar_of("shop", "i" * longest) == {"incident": f"shop/{'i' * longest}"}
-    assert exemplar_of("shop", "i" * (longest + 1)) is None
+    trace = trace_of(INCIDENT_UID)
+    longest = MOST_CHARACTERS - len("incident") - len("shop/") - len("trace_id") - len(trace)
+    fits = {"incident": f"shop/{'i' * longest}", "trace_id": trace}
+    assert exemplar_of("shop", "i" * longest, trace) == fits
+    assert exemplar_of("shop", "i" * (longest + 1), trace) == {"trace_id": trace}
     old, new = (incident(meta={"name": "i" * 253}, status={"phase": p}) for p in ("Verifying", "Escalated"))
     count_incident(context(Past()), old, new.status, None)

@@ -8,7 +8,15 @@ import pytest
 
 from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.core.stages import Passage, Stage, measure_detection, measure_incident, measure_plan, measure_whole
+from bokgu.core.stages import (
+    Passage,
+    Stage,
+    look_back,
+    measure_detection,
+    measure_incident,
+    measure_plan,
+    measure_whole,
+)
 from tests.unit.facts import (
     DIGEST,
     MINUTE,
@@ -174,3 +182,66 @@ def test_a_step_without_an_effect_tells_nothing() -> None:
 def test_a_status_with_other_steps_tells_nothing_of_them() -> None:
     new = plan(scale_out(), status=begun(steps=[step("one", **EFFECTIVE, **ENDED)])).status
     assert minutes(measure_plan(plan(scale_out(), status=begun()), new)) == []
+
+
+# Looked back on
+
+
+def told_by(*events: tuple[Any, str, str]) -> list[dict[str, Any]]:
+    return [{"at": at, "event": event, "message": message} for at, event, message in events]
+
+
+def test_looking_back_tells_the_stages_that_were_measured_as_they_ended() -> None:
+    """The same figures as the metrics have, from what is left on the objects."""
+    timeline = told_by(
+        (TOLD, "Classified", "a"), (NOW - 26 * MINUTE, "Planned", "plan-1: runbook x"), (NOW, "Resolved", "")
+    )
+    status = {"phase": "Resolved", "classification": told(), "plans": [entry()], "timeline": timeline}
+    one = opened(**status, mitigatedAt=NOW - 12 * MINUTE, resolvedAt=NOW)
+    done = {
+        "name": "scale-out",
+        "startedAt": NOW - 20 * MINUTE,
+        "effectiveAt": NOW - 17 * MINUTE,
+        "finishedAt": NOW - 13 * MINUTE,
+    }
+    said = {"type": "Approved", "status": "True", "reason": "Approved", "lastTransitionTime": NOW - 22 * MINUTE}
+    current = plan(
+        scale_out(),
+        meta={"creationTimestamp": NOW - 26 * MINUTE},
+        status={
+            "phase": "Completed",
+            "startedAt": NOW - 20 * MINUTE,
+            "finishedAt": NOW - 13 * MINUTE,
+            "steps": [done],
+            "conditions": [said],
+        },
+    )
+    found = look_back(one, (current,), OPENED - 3 * MINUTE)
+    assert minutes(found) == [
+        (Stage.DETECT, 3),
+        (Stage.CLASSIFY, 2),
+        (Stage.PLAN, 2),
+        (Stage.APPROVE, 4),
+        (Stage.START, 2),
+        (Stage.ACT, 3),
+        (Stage.VERIFY, 4),
+        (Stage.RESOLVE, 12),
+    ]
+    assert [passage.what for passage in found][2:7] == ["plan-1", "plan-1", "plan-1", *["plan-1, scale-out"] * 2]
+
+
+def test_the_next_plan_is_looked_back_on_from_the_cause_after_the_one_before() -> None:
+    timeline = told_by(
+        (TOLD, "Classified", "a"),
+        (NOW - 20 * MINUTE, "Planned", "plan-1"),
+        (NOW - 10 * MINUTE, "Classified", "b"),
+        (NOW - 4 * MINUTE, "Planned", "plan-2: next rung y"),
+    )
+    one = opened(classification=told(NOW), plans=[entry(), entry("plan-2", "2")], timeline=timeline)
+    plans = (plan(), plan(meta={"name": "plan-2"}))
+    found = {p.what: p.took / MINUTE for p in look_back(one, plans, OPENED) if p.stage is Stage.PLAN}
+    assert found == {"plan-1": 8, "plan-2": 6}
+
+
+def test_an_incident_that_was_just_opened_was_only_detected() -> None:
+    assert minutes(look_back(opened(), (), OPENED - MINUTE)) == [(Stage.DETECT, 1)]

@@ -8,26 +8,25 @@ from pathlib import Path
 from tests.controlplane import ProgramsError, StartError
 from tests.controlplane.programs import cache_folder
 from tests.world.demo import play
-from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SERVICE, SURGE_LOAD, detector, protected_service
+from tests.world.manifests import CLUSTER, NORMAL_LOAD, SERVICE, SURGE_LOAD, detector, protected_service
 from tests.world.screen import NotReached
+from tests.world.shell import write_environment
 from tests.world.world import World
 
 TRY = """
 The world is up. In another shell:
 
-  export KUBECONFIG={kubeconfig}
-  export PATH={kubectl}:$PATH
-  kubectl config set-context --current --namespace {namespace}
+  . {environment}
 
   kubectl get bokgu                         # what is protected and watched
   make world-surge                          # traffic doubles; an Incident appears in seconds
-  kubectl get incidents,recoveryplans -w
+  bokgu watch                               # what is open, and what waits for whom
   kubectl describe recoveryplan             # what would be done, its risks, its digest
   make world-approve                        # alice and bob sign and commit their approvals
   make world-calm                           # traffic back to normal
   make world-bad-revision                   # deploy a revision that fails 60 % of its requests
   kubectl explain recoveryplan.spec.steps
-  curl {metrics}
+  curl $METRICS_URL
 
 Logs: {directory}
 Stop it with: make down
@@ -48,9 +47,10 @@ def main() -> int:
         ("approve", _approve, "let alice and bob approve every plan that awaits approval"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(run=run)
+    commands.choices["demo"].add_argument("--svg", type=Path, metavar="FILE", help="save a picture of the last screen")
     options = parser.parse_args()
     try:
-        options.run()
+        options.run(options)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
@@ -71,12 +71,12 @@ def _world() -> World:
     return World(_folder(), detached=True)
 
 
-def _demo() -> None:
-    play()
+def _demo(options: argparse.Namespace) -> None:
+    play(options.svg)
     print("\nThe demo reached every state that it should.")
 
 
-def _up() -> None:
+def _up(_: argparse.Namespace) -> None:
     world = World(_folder(), detached=True, tell=print)
     try:
         world.start()
@@ -87,41 +87,32 @@ def _up() -> None:
         print(f"ECS service {SERVICE}, protected and watched")
         world.create_service()
         world.apply(protected_service(), detector())
-    control_plane = world.control_plane
-    print(
-        TRY.format(
-            kubeconfig=control_plane.admin_kubeconfig,
-            kubectl=control_plane.programs.kubectl.parent,
-            namespace=NAMESPACE,
-            metrics=world.metrics_url,
-            directory=world.directory,
-        )
-    )
+    print(TRY.format(environment=write_environment(world), directory=world.directory))
 
 
-def _down() -> None:
+def _down(_: argparse.Namespace) -> None:
     if (_folder() / "controlplane").exists():
         World(_folder(), detached=True).stop()
         shutil.rmtree(_folder())
     print("the world is down")
 
 
-def _surge() -> None:
+def _surge(_: argparse.Namespace) -> None:
     _world().simulator.set_load(CLUSTER, SERVICE, SURGE_LOAD)
     print(f"traffic on {SERVICE}: {SURGE_LOAD:g} requests a second")
 
 
-def _calm() -> None:
+def _calm(_: argparse.Namespace) -> None:
     _world().simulator.set_load(CLUSTER, SERVICE, NORMAL_LOAD)
     print(f"traffic on {SERVICE}: {NORMAL_LOAD:g} requests a second")
 
 
-def _bad_revision() -> None:
+def _bad_revision(_: argparse.Namespace) -> None:
     _world().deploy(ERROR_RATIO=0.6)
     print(f"{SERVICE} runs a revision that fails 60 % of its requests")
 
 
-def _approve() -> None:
+def _approve(_: argparse.Namespace) -> None:
     world = _world()
     waiting = [p for p in world.all("recoveryplans") if p.get("status", {}).get("phase") == "AwaitingApproval"]
     for plan in waiting:

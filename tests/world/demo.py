@@ -33,8 +33,9 @@ EXPECTED_COUNTERS = {
 """What the operator must have counted when the story ends; without labels, in all."""
 
 
-def play() -> None:
-    """Play the whole story in a temporary folder. Raises NotReached where an expected state does not come."""
+def play(picture: Path | None = None) -> None:
+    """Play the whole story in a temporary folder, and save a picture of the last screen where one is wanted. Raises
+    NotReached where an expected state does not come."""
     with (
         tempfile.TemporaryDirectory(prefix="bokgu-demo-") as folder,
         Screen() as screen,
@@ -46,6 +47,8 @@ def play() -> None:
         except Exception:
             story.explain()
             raise
+        if picture is not None:
+            screen.save_picture(picture)
 
 
 class Story:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Self
 
 
-class _Listener(ABC):
+class Listener(ABC):
     """An HTTP server on a free port of 127.0.0.1."""
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class _Listener(ABC):
         """Status and headers of the answer to a POST; status 0 hangs up."""
 
 
-class Pager(_Listener):
+class Pager(Listener):
     """Notes when it was called. It calls people after `patience` seconds of silence."""
 
     def __init__(self, patience: float) -> None:
@@ -92,7 +92,7 @@ class Received:
 
 
 @dataclass
-class Webhook(_Listener):
+class Webhook(Listener):
     """Takes alerts, and refuses or delays them as the test says: `answer` has the status and the headers, and `meet` is
     called with each alert before it is answered."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -349,6 +349,15 @@ class Series:
     def by_moment(self) -> Mapping[datetime, float]:
         """The value of each period that has one."""
         return dict(self.points)
+
+
+@dataclass(frozen=True)
+class CallerIdentity:
+    """Who makes calls to AWS, and how far AWS's clock is ahead of ours; None where it did not say."""
+
+    account: str
+    arn: str
+    ahead: timedelta | None
 
 
 class AwsError(Exception):

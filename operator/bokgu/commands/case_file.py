@@ -37,6 +37,17 @@ _STAMP = re.compile(r"^\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\
 
 def read_case(path: Path) -> Evidence:
     """The evidence in a file. Raises BadCase, OSError."""
+    case = load_case(path)
+    try:
+        return parse_case(case)
+    except KeyError as error:
+        raise BadCase(f"{path}: the member {error} is missing") from error
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadCase(f"{path}: {error}") from error
+
+
+def load_case(path: Path) -> dict[str, Any]:
+    """What stands in a file, as far as it is shaped as a case. Raises BadCase, OSError."""
     if path.stat().st_size > MAX_BYTES:
         raise BadCase(f"{path}: more than {MAX_BYTES // 2**20} MiB: no case is that big")
     try:
@@ -45,12 +56,7 @@ def read_case(path: Path) -> Evidence:
         raise BadCase(f"{path}: not JSON: {error}") from error
     if not isinstance(case, dict) or not isinstance(case.get("incident"), dict):
         raise BadCase(f"{path}: not a case: it must be an object with the members incident and evidence")
-    try:
-        return parse_case(case)
-    except KeyError as error:
-        raise BadCase(f"{path}: the member {error} is missing") from error
-    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise BadCase(f"{path}: {error}") from error
+    return case
 
 
 def parse_case(case: dict[str, Any]) -> Evidence:

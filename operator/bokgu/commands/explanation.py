@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bokgu.api.fields import format_timestamp, parse_duration
-from bokgu.api.incident import Incident
+from bokgu.api.incident import Incident, IncidentPlan
 from bokgu.api.meta import Gate
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, StepStatus
@@ -49,20 +49,18 @@ async def fetch_explanation(kube: KubeClient, namespace: str, name: str) -> Expl
         return None
     incident, notes = Incident.model_validate(body), list[str]()
     protected, _ = await read_object(kube, ProtectedService, namespace, incident.spec.service_ref.name, notes)
-    plan = await _read_plan(kube, incident, notes)
+    current = incident.status.plans[-1] if incident.status.plans else None
+    plan = await read_plan(kube, namespace, current, notes) if current else None
     now = datetime.now(UTC).replace(microsecond=0) + kube.clock_ahead
     watch = parse_duration(protected.spec.detection.relapse_watch) if protected else None
     return Explanation(Entry(incident, plan, find_wait(incident, plan, watch)), now, tuple(notes))
 
 
-async def _read_plan(kube: KubeClient, incident: Incident, notes: list[str]) -> RecoveryPlan | None:
-    """The last plan of the incident."""
-    if not incident.status.plans:
-        return None
-    current = incident.status.plans[-1]
-    plan, _ = await read_object(kube, RecoveryPlan, incident.metadata.namespace, current.name, notes)
-    if plan is not None and plan.metadata.uid != current.uid:
-        notes.append(f"RecoveryPlan {current.name} is another one of the same name: the incident's own is gone")
+async def read_plan(kube: KubeClient, namespace: str, entry: IncidentPlan, notes: list[str]) -> RecoveryPlan | None:
+    """The plan that an incident names; None and a note where it is gone, or may not or cannot be read."""
+    plan, _ = await read_object(kube, RecoveryPlan, namespace, entry.name, notes)
+    if plan is not None and plan.metadata.uid != entry.uid:
+        notes.append(f"RecoveryPlan {entry.name} is another one of the same name: the incident's own is gone")
         return None
     return plan
 

@@ -6,7 +6,19 @@ from bokgu.api.vocabulary import IncidentPhase, OperationPhase
 from bokgu.commands.explanation import Explanation, step_statuses
 from bokgu.commands.overview_text import format_people
 from bokgu.commands.page import BOLD, GREEN, RED, YELLOW, Page, format_ago, format_moment
-from bokgu.commands.phrases import AT_FAULT
+from bokgu.commands.phrases import (
+    describe_cause,
+    describe_choice,
+    describe_end,
+    describe_gate,
+    describe_impact,
+    describe_metric,
+    describe_progress,
+    describe_similar,
+    describe_step,
+    describe_trouble,
+    name_state,
+)
 
 
 def format_explanation(told: Explanation, *, colour: bool) -> str:
@@ -21,8 +33,8 @@ def format_explanation(told: Explanation, *, colour: bool) -> str:
     _write_plan(page, told)
     page.gap("which gates hold it")
     for gate in told.gates:
-        until = f", until {format_moment(gate.blocked_until, told.now)}" if gate.blocked_until else ""
-        page.line("  closed", f"{gate.name}{until}: {gate.message or gate.reason}", RED)
+        until = format_moment(gate.blocked_until, told.now) if gate.blocked_until else ""
+        page.line("  closed", describe_gate(gate, until), RED)
     if not told.gates:
         page.line("  none", "of those that have been asked")
     _write_wait(page, told)
@@ -34,34 +46,28 @@ def format_explanation(told: Explanation, *, colour: bool) -> str:
 def _write_incident(page: Page, told: Explanation) -> None:
     incident, entry = told.entry.incident, told.entry
     spec, status = incident.spec, incident.status
-    reason = f" ({status.reason})" if status.reason else ""
     name = f"{incident.metadata.namespace}/{incident.metadata.name}"
-    page.line("incident", f"{name}: {status.phase}{reason}", BOLD)
+    page.line("incident", f"{name}: {name_state(status.phase, status.reason)}", BOLD)
     times = f", {status.occurrences} times" if status.occurrences > 1 else ""
-    source = f"{spec.source.kind} {spec.source.name}" if spec.source.name else str(spec.source.kind)
-    page.line("", f"{spec.type}, {spec.severity}, on service {spec.service_ref.name}; told by {source}")
+    page.line("", describe_trouble(spec))
     page.line("", f"begun {format_ago(entry.begun_at, told.now)}{times}")
     if spec.description:
         page.line("", spec.description)
     for metric in spec.metrics:
-        unit = "" if metric.unit == "None" else f" {metric.unit}"
-        page.line("", f"{metric.name} was {metric.value}{unit}, threshold {metric.threshold}")
+        page.line("", describe_metric(metric))
     if status.mitigated_at:
         page.line("", f"the trouble has gone: {format_moment(status.mitigated_at, told.now)}", GREEN)
 
 
 def _write_cause(page: Page, known: Classification) -> None:
-    traits = f", {', '.join(known.traits)}" if known.traits else ""
-    cause = f"{known.root_cause}, {AT_FAULT[known.new_revision_at_fault]}{traits}; {known.confidence} confidence"
-    page.line("  cause", cause, BOLD)
-    page.line("", f"impact {known.impact_level}, priority {known.priority} of 5")
+    page.line("  cause", describe_cause(known), BOLD)
+    page.line("", describe_impact(known))
     for number, item in enumerate(known.evidence):
         page.line("" if number else "  evidence", f"{item.source}: {item.fact}")
     for number, other in enumerate(known.ruled_out):
         page.line("" if number else "  it is not", other)
     if (similar := known.similar_incidents) and similar.count:
-        median = f", median resolution {similar.median_resolution}" if similar.median_resolution else ""
-        page.line("  similar", f"{similar.count} past incidents{median}: {', '.join(similar.names)}")
+        page.line("  similar", describe_similar(similar))
 
 
 def _write_plan(page: Page, told: Explanation) -> None:
@@ -69,7 +75,7 @@ def _write_plan(page: Page, told: Explanation) -> None:
     none = told.why_no_plan
     page.gap("why this plan" if none is None else "why no plan is at work")
     for earlier in incident.status.plans[:-1]:
-        page.line("  before", f"{earlier.name} ({earlier.runbook or 'no runbook'}): {earlier.outcome or 'unknown end'}")
+        page.line("  before", describe_end(earlier))
     if plan is not None:
         _write_current(page, plan)
     elif incident.status.plans:
@@ -81,12 +87,9 @@ def _write_plan(page: Page, told: Explanation) -> None:
 
 
 def _write_current(page: Page, plan: RecoveryPlan) -> None:
-    spec, status = plan.spec, plan.status
-    reason = f" ({status.reason})" if status.reason else ""
-    counts = f"approvals {status.approval_count or 'not counted yet'}, steps {status.progress or '0'}"
-    page.line("  plan", f"{plan.metadata.name}: {status.phase}{reason}; {counts}", BOLD)
-    by = f" (runbook {spec.runbook_ref.name})" if spec.runbook_ref else ""
-    page.line("", f"because {spec.chosen_because or 'it was written so'}{by}")
+    spec = plan.spec
+    page.line("  plan", f"{plan.metadata.name}: {describe_progress(plan)}", BOLD)
+    page.line("", describe_choice(spec))
     if spec.track_record:
         page.line("", f"it {spec.track_record}")
     for number, (step, done) in enumerate(zip(spec.steps, step_statuses(plan), strict=True), 1):
@@ -95,8 +98,7 @@ def _write_current(page: Page, plan: RecoveryPlan) -> None:
 
 def _write_step(page: Page, number: int, step: Step, done: StepStatus) -> None:
     style = {OperationPhase.COMPLETED: GREEN, OperationPhase.FAILED: RED}.get(done.phase, "")
-    said = f"{step.name} ({step.action}), {done.phase}: {step.description or 'no description'}"
-    page.line(f"  step {number}", said, style)
+    page.line(f"  step {number}", describe_step(step, done), style)
     if done.output:
         page.line("", done.output)
 

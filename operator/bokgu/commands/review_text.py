@@ -10,9 +10,9 @@ from bokgu.api.fields import format_timestamp
 from bokgu.api.incident import Incident
 from bokgu.api.meta import find_condition, is_true
 from bokgu.api.protected_service import ProtectedService
-from bokgu.api.recovery_plan import ApprovalStatus, RecoveryPlan, Step
+from bokgu.api.recovery_plan import RecoveryPlan, Step
 from bokgu.commands.page import BOLD, GREEN, RED, WIDTH, YELLOW, Page, format_ago, format_moment
-from bokgu.commands.phrases import AT_FAULT
+from bokgu.commands.phrases import AT_FAULT, describe_approval, describe_gate, describe_undo, name_state, name_step
 from bokgu.commands.review import Review
 from bokgu.commands.review_findings import Statement, compare, find_warnings
 from bokgu.core.approval.missing import find_missing
@@ -93,9 +93,8 @@ def _write(page: Page, review: Review, said: Statement, digest: str) -> None:
 
 def _write_plan(page: Page, plan: RecoveryPlan, digest: str, now: datetime) -> None:
     spec, status = plan.spec, plan.status
-    reason = f" ({status.reason})" if status.reason else ""
     name = f"{plan.metadata.namespace}/{plan.metadata.name}"
-    page.line("plan", f"{name}: {status.phase}{reason}, approvals {status.approval_count}", BOLD)
+    page.line("plan", f"{name}: {name_state(status.phase, status.reason)}, approvals {status.approval_count}", BOLD)
     page.line("", f"{digest}, of the plan as shown")
     made = format_ago(plan.metadata.creation_timestamp, now)
     by = f" from runbook {spec.runbook_ref.name}" if spec.runbook_ref else ""
@@ -121,8 +120,8 @@ def _write_world(page: Page, review: Review) -> None:
     else:
         page.line("  incident", f"{ref.name} ({ref.uid})")
         status = incident.status
-        reason = f" ({status.reason})" if status.reason else ""
-        page.line("", f"{incident.spec.type}, {incident.spec.severity}: {status.phase}{reason}")
+        stands = name_state(status.phase, status.reason)
+        page.line("", f"{incident.spec.type}, {incident.spec.severity}: {stands}")
         if status.mitigated_at:
             page.line("", f"the trouble has gone: {format_moment(status.mitigated_at, now)}", YELLOW)
     _write_service(page, plan.spec.service_ref.name, review.protected, review.recorded_at, now)
@@ -135,8 +134,8 @@ def _write_world(page: Page, review: Review) -> None:
     if review.begun:
         page.line("", "the plan has begun: what is different may be its own doing")
     for gate in closed_gates(plan.status.gates):
-        until = f", until {format_moment(gate.blocked_until, now)}" if gate.blocked_until else ""
-        page.line("  blocked", f"{gate.name}{until}: {gate.message or gate.reason}", RED)
+        until = format_moment(gate.blocked_until, now) if gate.blocked_until else ""
+        page.line("  blocked", describe_gate(gate, until), RED)
     for note in review.notes:
         page.line("  note", note, YELLOW)
 
@@ -167,12 +166,7 @@ def _write_step(page: Page, number: int, step: Step) -> None:
         check = step.validation
         page.line("", f"{describe_validation(check)} ({check.type}, {check.criteria})")
     takes = f"takes about {step.estimated_duration}, " if step.estimated_duration else ""
-    undo = f"undone by {step.rollback.action} to what it found" if step.rollback else "nothing undoes it"
-    if step.action.runs:
-        undo = f"{'stopped where the plan ends while it runs; ' if step.rollback else ''}nothing undoes what it did"
-    if not step.action.writes:
-        undo = "changes nothing"
-    page.line("", f"{takes}given up after {step.timeout}, on failure {step.on_failure}; {undo}")
+    page.line("", f"{takes}given up after {step.timeout}, on failure {step.on_failure}; {describe_undo(step)}")
 
 
 def _write_approvals(page: Page, review: Review) -> None:
@@ -182,22 +176,17 @@ def _write_approvals(page: Page, review: Review) -> None:
     if plan.spec.required_approvals:
         page.line("", f"by the plan itself: {', '.join(plan.spec.required_approvals)}")
     for entry in plan.status.approvals:
-        page.line("  so far", _describe_approval(entry, review.now), GREEN if entry.verified_by else YELLOW)
+        said = describe_approval(entry, format_ago(entry.at, review.now))
+        page.line("  so far", said, GREEN if entry.verified_by else YELLOW)
     missing = find_missing(plan)
     page.line("  missing", ", ".join(missing) or "nobody", YELLOW if missing else GREEN)
-
-
-def _describe_approval(entry: ApprovalStatus, now: datetime) -> str:
-    verdict = f"counts ({entry.verified_by})" if entry.verified_by else f"does not count: {entry.reason}"
-    said = f"{entry.approver} says {entry.decision}{_about(entry.step)} as {entry.role}"
-    return f"{said}, {format_ago(entry.at, now)}: {verdict}"
 
 
 def _write_statement(page: Page, said: Statement, review: Review) -> None:
     page.gap("what you would say")
     page.line(
         "  you",
-        f"{said.decision}{_about(said.step)} as {said.role}, in the name of {said.approver} ({said.approver_from})",
+        f"{said.decision}{name_step(said.step)} as {said.role}, in the name of {said.approver} ({said.approver_from})",
         BOLD,
     )
     if said.reason:
@@ -205,7 +194,3 @@ def _write_statement(page: Page, said: Statement, review: Review) -> None:
     page.line("", f"valid until {format_moment(said.valid_until, review.now)}: {said.valid_because}")
     for warning in find_warnings(review, said):
         page.line("  warning", warning, YELLOW)
-
-
-def _about(step: str | None) -> str:
-    return f" to step {step}" if step else ""

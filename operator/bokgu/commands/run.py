@@ -4,8 +4,8 @@ import argparse
 import asyncio
 import os
 
-from bokgu.config import read_settings
-from bokgu.logs import configure_logs
+from bokgu.config import LOG_LEVELS, read_settings
+from bokgu.logs import configure_logs, find_secrets
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -16,13 +16,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Run the operator until SIGTERM. The account comes from KUBECONFIG or from the pod; settings come"
         " from environment variables named BOKGU_…",
     )
-    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--log-level", choices=LOG_LEVELS, help="default: that of BOKGU_LOG_LEVEL, else info")
     parser.set_defaults(command=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     from bokgu.runtime.run import run_operator  # noqa: PLC0415 - kopf and boto3 take most of a second to import
 
-    configure_logs(options.log_level)
-    asyncio.run(run_operator(read_settings(os.environ)))
+    settings = read_settings(os.environ)
+    configure_logs(options.log_level or settings.log_level, find_secrets(os.environ))
+    asyncio.run(run_operator(settings))
     return 0

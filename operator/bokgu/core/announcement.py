@@ -11,6 +11,7 @@ from bokgu.core.timeline import RECURRED, RELAPSED, REVERTED
 
 APPROVED = "Approved"
 BLOCKED = "Blocked"
+UNBLOCKED = "Unblocked"
 
 _WARNINGS = frozenset(
     {"Escalated", "StepFailed", "UndoFailed", "Rejected", EMERGENCY_OVERRIDE, RECURRED, RELAPSED, REVERTED}
@@ -70,7 +71,7 @@ def announce_block(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> Announce
     if now and held and (not was_held or (before and before.reason != now.reason)):
         return Announcement(BLOCKED, f"{now.reason}: {now.message}", warning=True)
     if before and was_held and not held and not new.phase.terminal:
-        return Announcement("Unblocked", f"{before.reason} holds it no more")
+        return Announcement(UNBLOCKED, f"{before.reason} holds it no more")
     return None
 
 

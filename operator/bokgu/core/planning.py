@@ -27,7 +27,7 @@ from bokgu.core.building.step import template_values
 from bokgu.core.building.table import build_step
 from bokgu.core.classification import is_outdated
 from bokgu.core.next_rung import find_writes
-from bokgu.core.planning_facts import NoPlan, PlanningFacts
+from bokgu.core.planning_facts import NoPlan, PlanningFacts, RungFacts
 from bokgu.core.recoveries import find_cooldown
 from bokgu.core.redaction import redact_quote
 from bokgu.core.risks import build_risks
@@ -123,7 +123,7 @@ def _blocks_all(chosen: Runbook, write: Action, facts: PlanningFacts) -> NoPlan 
     if facts.incident.spec.type is IncidentType.DATA_CORRUPTION and facts.classification.confidence is Confidence.LOW:
         frozen = "corrupted data freezes the service while its cause is not sure: what is changed now may destroy more"
         return NoPlan("NoSafeAction", f"{frozen}. A person must look", wait=False)
-    if (unsure := _not_sure(chosen, facts)) is not None:
+    if (unsure := not_sure(chosen, facts)) is not None:
         return unsure
     opted_in = facts.protected_service.spec.rollback.code_deploy is not None
     if (unsupported := find_unsupported(facts.service, write, opted_in=opted_in)) is not None:
@@ -138,7 +138,7 @@ def _blocks_all(chosen: Runbook, write: Action, facts: PlanningFacts) -> NoPlan 
     return None
 
 
-def _not_sure(runbook: Runbook, facts: PlanningFacts) -> NoPlan | None:
+def not_sure(runbook: Runbook, facts: RungFacts) -> NoPlan | None:
     """A runbook against a cause changes nothing while the cause is a guess. One that names services acts whatever the
     cause, or where it is not known: somebody wants it so."""
     found = facts.classification
@@ -160,7 +160,7 @@ def _climb(chosen: Runbook, facts: PlanningFacts) -> tuple[RecoveryPlan | NoPlan
     advice = ""
     rungs = find_rungs(chosen, facts.runbooks)
     for number, rung in enumerate(rungs):
-        because = _passes_over(rung, rungs[:number], facts)
+        because = passes_over(rung, rungs[:number], facts)
         if because is None or because.reason != MISMATCH:
             advice = _advice(rung, facts) or advice
         if because is None:
@@ -181,7 +181,7 @@ TRIED = "Tried"
 """Reason of a rung that a plan of this very incident has taken already, or that would ask the same of AWS."""
 
 
-def _passes_over(rung: Runbook, below: tuple[Runbook, ...], facts: PlanningFacts) -> NoPlan | None:
+def passes_over(rung: Runbook, below: tuple[Runbook, ...], facts: RungFacts) -> NoPlan | None:
     """Why the rung is not even tried: it is against other trouble, was tried against this one, did not help here
     before, or has just begun. `below` are those that it follows."""
     name, classification = rung.metadata.name, facts.classification
@@ -202,7 +202,7 @@ def _passes_over(rung: Runbook, below: tuple[Runbook, ...], facts: PlanningFacts
     if useless := [other for other in same if other not in helped]:
         message = f"it does the same as {useless[0]}, and is for trouble that comes back after that has helped"
         return NoPlan(MISMATCH, message, wait=False)
-    if (unsure := _not_sure(rung, facts)) is not None:
+    if (unsure := not_sure(rung, facts)) is not None:
         return unsure
     if (tried := next((t for t in facts.tried if t.runbook == name), None)) is not None:
         return NoPlan(TRIED, f"plan {tried.plan} of {name} {tried.ended}", wait=False)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bokgu.api.detector import DetectorCondition
 from bokgu.api.incident import Classification, Incident
@@ -34,6 +35,38 @@ class NoPlan:
     reason: str
     message: str
     wait: bool
+
+
+class RungFacts(Protocol):
+    """What is asked before a rung is tried: none of it is the service as it stands now. As in `PlanningFacts`."""
+
+    @property
+    def incident(self) -> Incident:
+        """The incident."""
+
+    @property
+    def classification(self) -> Classification:
+        """What it was told to be."""
+
+    @property
+    def protected_service(self) -> ProtectedService:
+        """Its service."""
+
+    @property
+    def now(self) -> datetime:
+        """When it is asked."""
+
+    @property
+    def track_records(self) -> Mapping[str, TrackRecord]:
+        """How often runbooks helped, by their names."""
+
+    @property
+    def last_begun(self) -> Mapping[str, datetime]:
+        """When runbooks last began, by their names."""
+
+    @property
+    def tried(self) -> tuple[Tried, ...]:
+        """The incident's own plans that had begun."""
 
 
 @dataclass(frozen=True)

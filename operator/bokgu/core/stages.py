@@ -4,14 +4,14 @@ seen → Detect → opened → Classify → cause known → Plan → plan made �
 each step: begun → Act → ECS runs what was meant → Verify → verdict;  trouble gone → Resolve → resolved
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bokgu.api.incident import Incident, IncidentStatus
 from bokgu.api.meta import TimelineEntry, find_condition, is_true
-from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus
+from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import Action, IncidentPhase, PlanPhase
 from bokgu.core.announcement import APPROVED
 from bokgu.core.history import detected_at
@@ -47,15 +47,22 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Passage:
-    """A stage that is over, and how long it took."""
+    """A stage that is over. `what` names its plan, and of a step that too."""
 
     stage: Stage
-    took: timedelta
+    since: datetime
+    until: datetime
+    what: str = ""
+
+    @property
+    def took(self) -> timedelta:
+        """How long it took. Two clocks may have set the ends: none took less than nothing."""
+        return max(timedelta(), self.until - self.since)
 
 
 def measure_detection(begun: datetime, now: datetime) -> Passage:
     """The stage before there is an Incident."""
-    return _pass(Stage.DETECT, begun, now)
+    return Passage(Stage.DETECT, begun, now)
 
 
 def measure_incident(
@@ -64,12 +71,14 @@ def measure_incident(
     """The stages that the new status of the incident ends; `plan` is its current one."""
     old, told = incident.status, new.classification
     if told and not old.classification:
-        yield _pass(Stage.CLASSIFY, incident.metadata.creation_timestamp or detected_at(incident), told.told_at or now)
+        yield Passage(
+            Stage.CLASSIFY, incident.metadata.creation_timestamp or detected_at(incident), told.told_at or now
+        )
     known = {plan.uid for plan in old.plans}
     if told and any(plan.uid not in known for plan in new.plans):
-        yield _pass(Stage.PLAN, _known_since(old.timeline) or told.told_at or now, now)
-    if _resolves(old, new) and (gone := _gone_at(new, plan)):
-        yield _pass(Stage.RESOLVE, gone, new.resolved_at or now)
+        yield Passage(Stage.PLAN, _known_since(old.timeline) or told.told_at or now, now)
+    if _resolves(old, new) and (gone := gone_at(new, plan)):
+        yield Passage(Stage.RESOLVE, gone, new.resolved_at or now)
 
 
 def measure_whole(incident: Incident, new: IncidentStatus) -> timedelta | None:
@@ -81,11 +90,11 @@ def measure_whole(incident: Incident, new: IncidentStatus) -> timedelta | None:
 
 def measure_plan(plan: RecoveryPlan, new: RecoveryPlanStatus) -> Iterator[Passage]:
     """The stages that the new status of the plan ends. Undoing is none of them."""
-    old, made = plan.status, plan.metadata.creation_timestamp
+    old, made, name = plan.status, plan.metadata.creation_timestamp, plan.metadata.name
     said = find_condition(new.conditions, APPROVED)
     if new.started_at and not old.started_at and said and is_true(new.conditions, APPROVED) and made:
-        yield _pass(Stage.APPROVE, made, said.last_transition_time)
-        yield _pass(Stage.START, max(made, said.last_transition_time), new.started_at)
+        yield Passage(Stage.APPROVE, made, said.last_transition_time, name)
+        yield Passage(Stage.START, max(made, said.last_transition_time), new.started_at, name)
     if len(old.steps) != len(new.steps):
         return  # It was just given them.
     for spec, was, now in zip(plan.spec.steps, old.steps, new.steps, strict=False):
@@ -94,13 +103,44 @@ def measure_plan(plan: RecoveryPlan, new: RecoveryPlanStatus) -> Iterator[Passag
         if ended is None or now.effective_at is None or now.started_at is None or spec.action is Action.WAIT:
             continue
         if spec.action.writes:
-            yield _pass(Stage.ACT, now.started_at, now.effective_at)
-        yield _pass(Stage.VERIFY, now.effective_at, ended)
+            yield Passage(Stage.ACT, now.started_at, now.effective_at, f"{name}, {spec.name}")
+        yield Passage(Stage.VERIFY, now.effective_at, ended, f"{name}, {spec.name}")
 
 
-def _pass(stage: Stage, since: datetime, until: datetime) -> Passage:
-    """Two clocks may have set them: none took less than nothing."""
-    return Passage(stage, max(timedelta(), until - since))
+def look_back(incident: Incident, plans: Sequence[RecoveryPlan], begun: datetime) -> tuple[Passage, ...]:
+    """All stages that the incident has been through, in the order in which they ended, told once more from what stands
+    on it and on its plans. `begun` is when the trouble began."""
+    status, found = incident.status, list[Passage]()
+    opened = _opened_at(incident)
+    found.append(measure_detection(begun, opened))
+    told = [entry.at for entry in status.timeline if entry.event == "Classified"]
+    if first := min(told, default=status.classification.told_at if status.classification else None):
+        found.append(Passage(Stage.CLASSIFY, opened, first))
+    for plan in plans:
+        before, made = _until_planned(status.timeline, plan)
+        if made and (known := _known_since(before) or first):
+            found.append(Passage(Stage.PLAN, known, made, plan.metadata.name))
+        unseen = tuple(StepStatus(name=step.name) for step in plan.status.steps)
+        untouched = plan.model_copy(update={"status": RecoveryPlanStatus(steps=unseen)})
+        found += measure_plan(untouched, plan.status)
+    if status.resolved_at and (gone := gone_at(status, plans[-1] if plans else None)):
+        found.append(Passage(Stage.RESOLVE, gone, status.resolved_at))
+    return tuple(sorted(found, key=lambda passage: passage.until))
+
+
+def _until_planned(
+    timeline: tuple[TimelineEntry, ...], plan: RecoveryPlan
+) -> tuple[tuple[TimelineEntry, ...], datetime | None]:
+    """What had happened before the plan was made, and when that was."""
+    name, made = plan.metadata.name, plan.metadata.creation_timestamp
+    for at, entry in enumerate(timeline):
+        if entry.event == "Planned" and entry.message.partition(":")[0] == name:
+            return timeline[:at], entry.at
+    return tuple(entry for entry in timeline if made is None or entry.at <= made), made
+
+
+def _opened_at(incident: Incident) -> datetime:
+    return incident.metadata.creation_timestamp or detected_at(incident)
 
 
 def _known_since(timeline: tuple[TimelineEntry, ...]) -> datetime | None:
@@ -114,7 +154,7 @@ def _resolves(old: IncidentStatus, new: IncidentStatus) -> bool:
     return new.phase is IncidentPhase.RESOLVED and old.phase is not IncidentPhase.RESOLVED
 
 
-def _gone_at(status: IncidentStatus, plan: RecoveryPlan | None) -> datetime | None:
+def gone_at(status: IncidentStatus, plan: RecoveryPlan | None) -> datetime | None:
     """Since when the trouble is gone: not before a plan that completed was over."""
     completed = plan is not None and plan.status.phase is PlanPhase.COMPLETED
     ends = (plan.status.finished_at if plan and completed else None, status.mitigated_at)

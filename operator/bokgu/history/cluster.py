@@ -112,7 +112,15 @@ class ClusterHistory:
 
     async def find(self, question: Question) -> tuple[IncidentRecord, ...]:
         """As `History.find`: all that is kept of the namespace."""
-        shards = [(question.namespace, number) for number in range(SHARDS)]
+        return await self._read_namespace(question.namespace)
+
+    async def look_up(self, namespace: str, environment: str, name: str) -> IncidentRecord | None:
+        """As `Archive.look_up`; the namespace alone counts."""
+        found = [record for record in await self._read_namespace(namespace) if name in {record.id, record.name}]
+        return max(found, key=lambda record: record.detected_at, default=None)
+
+    async def _read_namespace(self, namespace: str) -> tuple[IncidentRecord, ...]:
+        shards = [(namespace, number) for number in range(SHARDS)]
         try:
             found = await asyncio.gather(*(self._read(shard) for shard in shards))
         except KubeError as error:

@@ -20,3 +20,11 @@ class History(Protocol):
 
         An answer may be up to a minute old, except for what this very process stored.
         """
+
+
+class Archive(History, Protocol):
+    """A history in which one incident can be looked up."""
+
+    async def look_up(self, namespace: str, environment: str, name: str) -> IncidentRecord | None:
+        """The record of one incident of that namespace, or environment, by its id or by its name; of several of one
+        name the newest. Where names are not kept only the id finds it. Raises HistoryError."""

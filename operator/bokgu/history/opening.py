@@ -4,11 +4,11 @@ from bokgu.aws.client import AwsClient
 from bokgu.config import HistoryBackend, Settings
 from bokgu.history.cluster import ClusterHistory
 from bokgu.history.dynamodb import TableHistory
-from bokgu.history.interface import History
+from bokgu.history.interface import Archive
 from bokgu.kube.client import KubeClient
 
 
-def open_history(settings: Settings, kube: KubeClient, aws: AwsClient) -> History:
+def open_history(settings: Settings, kube: KubeClient, aws: AwsClient) -> Archive:
     """The backend of `BOKGU_HISTORY`; nothing is asked of it yet."""
     if settings.history is HistoryBackend.DYNAMODB:
         return open_tables(settings, aws)

@@ -38,6 +38,20 @@ async def create_tables(aws: AwsClient, place: Place, tell: Tell, *, pause: floa
     return reports
 
 
+async def read_ttl(aws: AwsClient, place: Place) -> str | None:
+    """By which attribute DynamoDB lets old incidents go; None where it keeps them for ever (DescribeTimeToLive).
+
+    Raises HistoryError.
+    """
+    try:
+        answer = await ask(aws, place, "DescribeTimeToLive", {"TableName": place.table(INCIDENTS)})
+    except AwsError as error:
+        raise explain(error, place) from error
+    found = answer["TimeToLiveDescription"]
+    attribute: str | None = found.get("AttributeName")
+    return attribute if found.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"} else None
+
+
 async def _create_table(aws: AwsClient, place: Place, name: str, tell: Tell, *, pause: float) -> TableReport:
     table, done = place.table(name), []
     found = await _describe(aws, place, table)

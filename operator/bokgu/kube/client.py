@@ -192,6 +192,14 @@ class KubeClient:
             if series:
                 await self._count_event(f"{path}/{event['metadata']['name']}", event["eventTime"])
 
+    async def list_events(self, about: Resource) -> tuple[Raw, ...]:
+        """The Events (events.k8s.io/v1) about an object that the API server still has, in no order: it keeps them for
+        an hour, unless told otherwise (kube-apiserver, --event-ttl). Raises KubeError."""
+        path = f"/apis/events.k8s.io/v1/namespaces/{about.metadata.namespace}/events"
+        terms = f"regarding.uid={about.metadata.uid},reportingController={GROUP}/operator"
+        answer = await self._call("GET", path, query={"fieldSelector": terms, "limit": str(PAGE)})
+        return tuple(answer["items"])
+
     async def _count_event(self, path: str, at: str) -> None:
         """Say of an Event that is there that it was seen once more. One that has gone meanwhile is not told again."""
         found = await self._get(path)
@@ -200,9 +208,18 @@ class KubeClient:
             await self._call("PUT", path, body={**found, "series": {"count": count, "lastObservedTime": at}})
 
     async def may(
-        self, user: str, groups: tuple[str, ...], *, namespace: str, verb: str, resource: str, name: str
+        self,
+        user: str,
+        groups: tuple[str, ...],
+        *,
+        namespace: str,
+        verb: str,
+        resource: str,
+        name: str,
+        group: str = GROUP,
     ) -> bool:
-        """Whether a user may do that with a resource of our group (SubjectAccessReview).
+        """Whether a user may do that with a resource, also `name/subresource` (SubjectAccessReview). No namespace: in
+        all of them; no name: with any.
 
         Raises KubeError, also where an authorizer could not tell.
         """
@@ -212,13 +229,7 @@ class KubeClient:
             "spec": {
                 "user": user,
                 "groups": list(groups),
-                "resourceAttributes": {
-                    "group": GROUP,
-                    "namespace": namespace,
-                    "verb": verb,
-                    "resource": resource,
-                    "name": name,
-                },
+                "resourceAttributes": _attributes(group, namespace, verb, resource, name),
             },
         }
         answer = await self._call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
@@ -226,13 +237,12 @@ class KubeClient:
             raise KubeError(0, "EvaluationError", f"whether {user} may {verb} {resource}/{name}: {error}")
         return bool(answer["status"].get("allowed", False))
 
-    async def may_i(self, *, namespace: str, verb: str, resource: str, name: str) -> bool:
-        """Whether this account may do that with a resource of our group (SelfSubjectAccessReview). Raises KubeError."""
-        attributes = {"group": GROUP, "namespace": namespace, "verb": verb, "resource": resource, "name": name}
+    async def may_i(self, *, namespace: str, verb: str, resource: str, name: str, group: str = GROUP) -> bool:
+        """Whether this account may do that (SelfSubjectAccessReview); all else as in `may`. Raises KubeError."""
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
+            "spec": {"resourceAttributes": _attributes(group, namespace, verb, resource, name)},
         }
         answer = await self._call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
         return bool(answer["status"].get("allowed", False))
@@ -283,6 +293,11 @@ class KubeClient:
         """Plurals of our group that the API server serves; empty while the CRDs are missing."""
         found = await self._get(f"/apis/{GROUP}/{VERSION}")
         return frozenset(r["name"] for r in found["resources"]) if found else frozenset()
+
+    async def crd(self, kind: type[Resource]) -> Raw | None:
+        """The CustomResourceDefinition of a kind, or None. Raises KubeError."""
+        base = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        return await self._get(f"{base}/{kind.plural}.{GROUP}")
 
     async def selects(self, kind: type[Resource]) -> bool:
         """Whether the CRD of a kind knows all of its selectable fields: one of an older version may not."""
@@ -350,6 +365,13 @@ def _kubeconfig() -> str | None:
 def _path(plural: str, namespace: str | None) -> str:
     scope = f"/namespaces/{namespace}" if namespace else ""
     return f"/apis/{GROUP}/{VERSION}{scope}/{plural}"
+
+
+def _attributes(group: str, namespace: str, verb: str, resource: str, name: str) -> dict[str, str]:
+    """ResourceAttributes (authorization.k8s.io/v1)."""
+    resource, _, subresource = resource.partition("/")
+    asked = {"group": group, "namespace": namespace, "verb": verb, "resource": resource, "name": name}
+    return asked | ({"subresource": subresource} if subresource else {})
 
 
 def _object_path(plural: str, body: Raw) -> str:

@@ -20,7 +20,9 @@ MINUTES = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200
 """Buckets of what takes from a second to a day, in seconds."""
 
 
-def exemplar_of(namespace: str, incident: str) -> dict[str, str] | None:
-    """What leads from a measured value to the incident behind it; None where its name is too long for that."""
-    label = {"incident": f"{namespace}/{incident}"}
-    return label if sum(len(name) + len(value) for name, value in label.items()) <= MOST_CHARACTERS else None
+def exemplar_of(namespace: str, incident: str, trace_id: str) -> dict[str, str]:
+    """What leads from a measured value to the incident behind it and to its trace; to the trace alone where the name of
+    the incident is too long for both."""
+    labels = {"incident": f"{namespace}/{incident}", "trace_id": trace_id}
+    fits = sum(len(name) + len(value) for name, value in labels.items()) <= MOST_CHARACTERS
+    return labels if fits else {"trace_id": trace_id}

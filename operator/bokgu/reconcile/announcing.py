@@ -40,14 +40,14 @@ async def announce_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanS
     if block := announce_block(plan.status, new):
         if block.reason == BLOCKED:
             PLANS_BLOCKED.labels(next(g.name for g in new.gates if not g.passed and g.name != APPROVED)).inc()
-        await _announce(context, plan, block)
+        await _announce(context, plan, block, logged=True)
 
 
 async def announce_timeline(context: Context, incident: Incident, new: IncidentStatus) -> None:
     """Tell what has been added to the timeline of an incident from as it was read to its new, stored status: its Events
     read as its timeline does."""
     for announcement in announce_incident(incident.status, new):
-        await _announce(context, incident, announcement, series=True)
+        await _announce(context, incident, announcement, series=True, logged=True)
 
 
 async def announce_reversal(context: Context, namespace: str, reversal: Reversal) -> None:
@@ -80,9 +80,12 @@ async def announce_storm(context: Context, namespace: str, storm: Storm) -> None
         context.storms_told.pop(namespace, None)
 
 
-async def _announce(context: Context, about: Resource, announcement: Announcement, *, series: bool = False) -> bool:
-    """Whether it was told. `series`: the same again is counted on the Event that is there."""
-    write = log.warning if announcement.warning else log.info
+async def _announce(
+    context: Context, about: Resource, announcement: Announcement, *, series: bool = False, logged: bool = False
+) -> bool:
+    """Whether it was told. `series`: the same again is counted on the Event that is there; `logged`: the log says it
+    in words of its own (`reconcile.decisions`)."""
+    write = log.debug if logged else log.warning if announcement.warning else log.info
     write(
         announcement.reason,
         about=f"{about.kind_name}/{about.metadata.name}",

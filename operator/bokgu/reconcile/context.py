@@ -24,6 +24,7 @@ from bokgu.history.interface import History
 from bokgu.kube.client import KubeClient, KubeError, Raw
 from bokgu.reconcile.alerting_memory import AlertingMemory
 from bokgu.reconcile.scope_memory import ScopeMemory
+from bokgu.reconcile.tracing import Tracing
 
 Key = tuple[str, str, str]
 """(plural, namespace, name)"""
@@ -82,7 +83,7 @@ class Context:
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
     was seen so; `claims` by namespace the plans that are about to take the lock of their services; `storms_told` when
     the storm began that people were told of last, and `surveys` what was seen of a namespace last; `alerting` which
-    alerts wait for whom. Losing any of it costs a delay, never safety.
+    alerts wait for whom; `tracing` where traces go, None: nowhere. Losing any of it costs a delay, never safety.
     """
 
     kube: KubeClient
@@ -106,6 +107,7 @@ class Context:
     storms_told: dict[str, datetime] = field(default_factory=dict)
     surveys: dict[str, Survey] = field(default_factory=dict)
     alerting: AlertingMemory = field(default_factory=AlertingMemory)
+    tracing: Tracing | None = None
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
 
     def on_behalf_of(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> Self:
@@ -172,6 +174,8 @@ class Context:
         self.looks.pop(key, None)
         self.memories.pop(key, None)
         self.alerting.forget(key)
+        if self.tracing is not None:
+            self.tracing.forget(key)
 
     def find_related(self, kind: type[R], namespace: str, name: str) -> list[R]:
         """Objects of a kind that refer to that name, from the store."""

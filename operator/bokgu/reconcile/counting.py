@@ -5,6 +5,7 @@ from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import IncidentPhase, IncidentType, OperationPhase
 from bokgu.core.finding import Finding
 from bokgu.core.stages import Passage, measure_detection, measure_incident, measure_plan, measure_whole
+from bokgu.core.traces import trace_of
 from bokgu.metrics.incidents import INCIDENT_SECONDS, INCIDENTS_ENDED, INCIDENTS_OPENED, STAGE_SECONDS
 from bokgu.metrics.plans import PLANS_FINISHED, STEPS_FINISHED
 from bokgu.metrics.registry import exemplar_of
@@ -13,19 +14,20 @@ from bokgu.reconcile.context import Context
 _OVER = frozenset({OperationPhase.COMPLETED, OperationPhase.FAILED, OperationPhase.SKIPPED})
 _ENDS = frozenset({IncidentPhase.RESOLVED, IncidentPhase.ESCALATED})
 
-Exemplar = dict[str, str] | None
+Exemplar = dict[str, str]
 
 
-def count_opened(context: Context, finding: Finding, name: str, environment: str) -> None:
-    """An incident of that name was opened."""
-    exemplar = exemplar_of(finding.namespace, name)
+def count_opened(context: Context, finding: Finding, name: str, uid: str, environment: str) -> None:
+    """An incident of that name and uid was opened."""
+    exemplar = exemplar_of(finding.namespace, name, trace_of(uid))
     INCIDENTS_OPENED.labels(finding.type, finding.severity, environment, finding.source.kind).inc(exemplar=exemplar)
     _observe(measure_detection(finding.begun or finding.at, context.clock()), finding.type, exemplar)
 
 
 def count_incident(context: Context, incident: Incident, new: IncidentStatus, plan: RecoveryPlan | None) -> None:
     """The incident as it was read has that status now; `plan` is its current one."""
-    type_, exemplar = incident.spec.type, exemplar_of(incident.metadata.namespace, incident.metadata.name)
+    type_, meta = incident.spec.type, incident.metadata
+    exemplar = exemplar_of(meta.namespace, meta.name, trace_of(meta.uid))
     if new.phase in _ENDS - {incident.status.phase}:
         INCIDENTS_ENDED.labels(type_, new.phase).inc(exemplar=exemplar)
     for passage in measure_incident(incident, new, plan, context.clock()):
@@ -37,7 +39,7 @@ def count_incident(context: Context, incident: Incident, new: IncidentStatus, pl
 def count_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanStatus) -> None:
     """The plan as it was read has that status now."""
     old, name = plan.status, plan.spec.incident_ref.name
-    exemplar = exemplar_of(plan.metadata.namespace, name)
+    exemplar = exemplar_of(plan.metadata.namespace, name, trace_of(plan.spec.incident_ref.uid))
     if new.phase.terminal and not old.phase.terminal:
         PLANS_FINISHED.labels(new.phase).inc(exemplar=exemplar)
     _count_steps(plan, new, exemplar)

@@ -30,6 +30,7 @@ from bokgu.reconcile.announcing import announce_storm, announce_timeline
 from bokgu.reconcile.approvals import read_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.counting import count_incident
+from bokgu.reconcile.decisions import log_incident
 from bokgu.reconcile.evidence import gather_evidence
 from bokgu.reconcile.history import fetch_similar, history_key
 from bokgu.reconcile.planning import fetch_plan, plan_incident
@@ -74,6 +75,8 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     incident = context.parse(Incident, raw)
     if is_over(incident):
+        if context.tracing is not None:
+            context.tracing.tell_incident(incident, None, _known_plan(context, incident))
         context.enqueue(history_key(key))
         await settle_outbox(context, raw, incident)
         return None
@@ -87,7 +90,10 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     outbox_stored(context, incident, status.outbox)
     if written:
         count_incident(context, incident, status, standing.plan)
+        log_incident(incident, status)
         await announce_timeline(context, incident, status)
+    if context.tracing is not None:
+        context.tracing.tell_incident(incident, status, standing.plan)
     if status.phase is IncidentPhase.ESCALATED:
         context.enqueue(history_key(key))  # Corrupted data is recorded while it is open.
     known, plan, said = incident.model_copy(update={"status": status}), standing.plan, standing.detection
@@ -273,6 +279,16 @@ def _find_suppression(context: Context, incident: Incident) -> Suppression | Non
     others = (o for o in context.find_all(Incident, namespace) if not is_over(o))
     services = context.find_all(ProtectedService, namespace)
     return find_leader(incident, others, {s.metadata.name: s.spec.depends_on for s in services})
+
+
+def _known_plan(context: Context, incident: Incident) -> RecoveryPlan | None:
+    """The last plan of the incident, as far as the store has it."""
+    if not incident.status.plans:
+        return None
+    current = incident.status.plans[-1]
+    raw = context.objects.get((RecoveryPlan.plural, incident.metadata.namespace, current.name))
+    plans = context.readable(RecoveryPlan, [raw] if raw else [])
+    return next((plan for plan in plans if plan.metadata.uid == current.uid), None)
 
 
 async def _current_plan(context: Context, incident: Incident) -> RecoveryPlan | None:

@@ -1,12 +1,17 @@
 """Opens incidents: every door ends here, so that the same trouble seen through several is one Incident."""
 
+import structlog
+
 from bokgu.api.incident import Incident
 from bokgu.api.protected_service import ProtectedService
 from bokgu.core.finding import Finding, build_incident
 from bokgu.core.lifecycle import is_over
+from bokgu.core.traces import trace_of
 from bokgu.kube.client import KubeError
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.counting import count_opened
+
+log = structlog.get_logger()
 
 
 async def open_incident(context: Context, finding: Finding) -> Incident:
@@ -40,9 +45,22 @@ async def open_incident(context: Context, finding: Finding) -> Incident:
             raise
         return found
     protected = context.find(ProtectedService, finding.namespace, finding.service)
-    count_opened(context, finding, incident.metadata.name, protected.spec.environment if protected else "")
+    environment, uid = protected.spec.environment if protected else "", created["metadata"]["uid"]
+    count_opened(context, finding, incident.metadata.name, uid, environment)
+    log.info("incident opened", **_describe(finding, incident.metadata.name), trace_id=trace_of(uid))
     context.take_in(Incident.plural, created)
     return Incident.model_validate(created)
+
+
+def _describe(finding: Finding, name: str) -> dict[str, str]:
+    return {
+        "namespace": finding.namespace,
+        "incident": name,
+        "service": finding.service,
+        "type": str(finding.type),
+        "severity": str(finding.severity),
+        "source": str(finding.source.kind),
+    }
 
 
 async def _raise_severity(context: Context, incident: Incident, finding: Finding) -> Incident:

@@ -32,6 +32,7 @@ from bokgu.kube.client import Raw
 from bokgu.reconcile.announcing import announce_plan
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.counting import count_plan
+from bokgu.reconcile.decisions import log_plan, log_sent, log_unanswered
 from bokgu.reconcile.plan_facts import SEND_WITHIN, gather_facts
 from bokgu.reconcile.surroundings import look_around_plan
 
@@ -43,6 +44,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     plan = RecoveryPlan.model_validate(raw)
     if plan.status.phase.terminal:
+        _trace(context, plan)
         await _let_go(context, raw, plan)
         return None
     facts = await gather_facts(context, raw, plan)
@@ -65,18 +67,31 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
             return timedelta()
         case Send() as send:
             status = await _send(context, outcome.status, send, facts)
-            await context.write_status(RecoveryPlan, raw, status)
+            if await context.write_status(RecoveryPlan, raw, status):
+                log_plan(plan, status)
+            _trace(context, plan, status)
             await announce_plan(context, plan, status)
             return context.settings.step_poll
     if await context.write_status(RecoveryPlan, raw, outcome.status):
         for token in _tokens(outcome.status) - _tokens(plan.status):
             context.unsent[token] = time.monotonic()
         count_plan(context, plan, outcome.status)
+        log_plan(plan, outcome.status)
         if (outcome.status.started_at, outcome.status.finished_at) != (plan.status.started_at, plan.status.finished_at):
             context.surveys.pop(plan.metadata.namespace, None)  # A failure may have opened the breaker.
             context.enqueue((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))  # Its budget has changed.
         await announce_plan(context, plan, outcome.status)
+    _trace(context, plan, outcome.status)
     return timedelta() if outcome.status.phase.terminal else outcome.requeue_after
+
+
+def _trace(context: Context, plan: RecoveryPlan, new: RecoveryPlanStatus | None = None) -> None:
+    """Tell of what is over, to whom traces go."""
+    if context.tracing is not None:
+        raw = context.objects.get((Incident.plural, plan.metadata.namespace, plan.spec.incident_ref.name))
+        incidents = context.readable(Incident, [raw] if raw else [])
+        bound = next((i for i in incidents if i.metadata.uid == plan.spec.incident_ref.uid), None)
+        context.tracing.tell_plan(plan, new, bound)
 
 
 async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
@@ -166,14 +181,17 @@ async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts:
     now = context.clock()
     fresh_until = time.monotonic() + (FRESH - (now - facts.service.read_at)).total_seconds()
     deadline = min(stored + SEND_WITHIN, fresh_until)
+    log_sent(send)
     try:
         accepted = await send_request(
             context.aws, _target(status, status.target, send.token), send.request, f"bokgu-{send.token}", deadline
         )
     except AwsError as error:
         if error.code in PASSING and not error.sent:
+            log_unanswered(send, error.code, sent=False)
             return forget_intent(status, send.token)
         if error.sent:
+            log_unanswered(send, error.code, sent=True)
             return status  # It may have happened: the next pass looks for its effect.
         answer = Answer(at=now, result="Refused", message=bounded(f"{error.code}: {error.message}"))
         return record_answer(status, send.token, answer)

@@ -24,6 +24,7 @@ from bokgu.reconcile import (
     scope,
 )
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.decisions import name_pass
 from bokgu.reconcile.role_grants import act_for
 from bokgu.runtime.queue import Key, Queue
 
@@ -70,6 +71,11 @@ async def work(context: Context, queue: Queue) -> None:
 
 
 async def _pass(context: Context, queue: Queue, key: Key) -> None:
+    with structlog.contextvars.bound_contextvars(**name_pass(context.objects, key)):
+        await _guarded_pass(context, queue, key)
+
+
+async def _guarded_pass(context: Context, queue: Queue, key: Key) -> None:
     plural, namespace, name = key
     begun = time.monotonic()
     if plural != scope.PLURAL and context.objects.get(key) is None:

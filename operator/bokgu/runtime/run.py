@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import kopf
 import structlog
@@ -12,14 +13,16 @@ from bokgu import __version__
 from bokgu.api.crds import KINDS
 from bokgu.aws.client import AwsClient
 from bokgu.config import HistoryBackend, Settings
-from bokgu.core.approval.admission import APPROVAL_POLICY, find_gap
+from bokgu.core.approval.admission import APPROVAL_POLICY, STATUS_POLICY, find_gap
 from bokgu.history.opening import open_history
 from bokgu.history.patience import PatientHistory
 from bokgu.kube.client import KubeClient, KubeError
 from bokgu.metrics.registry import BUILD, REGISTRY
+from bokgu.metrics.traces import TRACE_SPANS
 from bokgu.reconcile import history
 from bokgu.reconcile.approvals import read_fence
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.tracing import Tracing
 from bokgu.runtime.alert_sender import sending_alerts
 from bokgu.runtime.controller import PASSES, work
 from bokgu.runtime.doors import open_doors
@@ -31,8 +34,8 @@ from bokgu.runtime.resync import resync, resync_forever
 from bokgu.runtime.state_metrics import StateCollector, collected
 from bokgu.runtime.store import Raw, Store
 
-STATUS_POLICY = "bokgu-status"
-"""Name of the ValidatingAdmissionPolicy that keeps everybody else from writing status (S13)."""
+if TYPE_CHECKING:
+    from bokgu.traces.otlp import OtlpSender
 
 WAIT_FOR_CLUSTER = 2.0
 """Seconds between looks for what is missing at the start."""
@@ -124,6 +127,9 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
         enqueue=enqueue,
         started_at=datetime.now(UTC),
     )
+    traces = _open_traces(settings)
+    if traces is not None:
+        context.tracing = Tracing(traces, context.started_at)
     workers: list[asyncio.Task[None]] = []
     resync = asyncio.create_task(resync_forever(kube, store, announce, settings.resync))
     watching = asyncio.create_task(_watch_fence(context))
@@ -151,7 +157,20 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await _finish(workers)
+        if traces is not None:
+            await asyncio.to_thread(traces.stop)
         log.info("stopped")
+
+
+def _open_traces(settings: Settings) -> "OtlpSender | None":
+    """Where traces go. OpenTelemetry is loaded only where it is asked for."""
+    if settings.traces_endpoint is None:
+        return None
+    for result in ("sent", "failed", "dropped"):
+        TRACE_SPANS.labels(result)  # From zero on: Prometheus sees no increase in a first 1.
+    from bokgu.traces.otlp import OtlpSender  # noqa: PLC0415 - as above
+
+    return OtlpSender(settings.traces_endpoint, version=__version__, instance=settings.holder)
 
 
 async def _watch_fence(context: Context) -> None:

@@ -13,6 +13,12 @@ from bokgu.core.approval.judgement import AdmissionFence
 APPROVAL_POLICY = "bokgu-plan-approvals"
 """Name of the policy, and of its binding."""
 
+STATUS_POLICY = "bokgu-status"
+"""Name of the policy that keeps everybody else from writing status (S13), and of its binding."""
+
+HISTORY_POLICY = "bokgu-history"
+"""Name of the policy that keeps the operator to the ConfigMaps of its history, and of its binding."""
+
 APPROVAL_POLICY_SPEC: dict[str, Any] = {
     "failurePolicy": "Fail",
     "matchConstraints": {

@@ -36,7 +36,7 @@ _WHILE_DEPLOYING = frozenset({Action.ROLLBACK})
 """Actions that may change a service while ECS is deploying it."""
 
 
-_ONLY_WHERE_IT_HELPS = frozenset({Action.STOP_UNHEALTHY_TASKS})
+ONLY_WHERE_IT_HELPS = frozenset({Action.STOP_UNHEALTHY_TASKS})
 """Actions that nobody is asked to allow where they cannot be done anyway."""
 
 
@@ -45,7 +45,7 @@ def build_step(step: RunbookStep, facts: PlanningFacts) -> tuple[Step, ...] | No
     spec = facts.protected_service.spec
     if unsupported := find_unsupported(facts.service, step.action, opted_in=spec.rollback.code_deploy is not None):
         return NoPlan("ServiceUnsupported", unsupported.message, wait=False)
-    if step.action in _ONLY_WHERE_IT_HELPS and isinstance(built := _BUILDERS[step.action](step, facts), NoPlan):
+    if step.action in ONLY_WHERE_IT_HELPS and isinstance(built := _BUILDERS[step.action](step, facts), NoPlan):
         return built
     if step.action.writes and spec.mode.runs and step.action not in spec.allowed_actions:
         return NoPlan(

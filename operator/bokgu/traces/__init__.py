@@ -1,0 +1,1 @@
+"""Traces, sent to an OpenTelemetry collector. `otlp` alone knows OpenTelemetry's SDK."""
