@@ -3,12 +3,14 @@
 import argparse
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from tests.controlplane import ProgramsError, StartError
 from tests.controlplane.programs import cache_folder
 from tests.world.demo import play
-from tests.world.manifests import CLUSTER, NORMAL_LOAD, SERVICE, SURGE_LOAD, detector, protected_service
+from tests.world.manifests import CLUSTER, NORMAL_LOAD, SERVICE, SURGE_LOAD
+from tests.world.scene import QUIET, Scene
 from tests.world.screen import NotReached
 from tests.world.shell import write_environment
 from tests.world.world import World
@@ -84,9 +86,9 @@ def _up(_: argparse.Namespace) -> None:
         world.stop()
         raise
     if world.get("protectedservices", SERVICE) is None:
-        print(f"ECS service {SERVICE}, protected and watched")
-        world.create_service()
-        world.apply(protected_service(), detector())
+        print(f"ECS service {SERVICE}, protected and watched, and a few minutes of its quiet day")
+        Scene(world, SERVICE).begin()
+        time.sleep(QUIET)
     print(TRY.format(environment=write_environment(world), directory=world.directory))
 
 

@@ -17,7 +17,7 @@ from tests.world.manifests import (
     protected_service,
 )
 from tests.world.people import Person
-from tests.world.scene import Scene
+from tests.world.scene import QUIET, Scene
 from tests.world.screen import NotReached, Screen
 from tests.world.world import World
 
@@ -72,7 +72,7 @@ class Story:
         self.world.apply(protected_service(), detector())
         self.wait("the operator sees 3/3 tasks and knows a good revision", self.scene.knows_good_revision, 30)
         self.wait("error_rate is Clear", lambda: self.scene.detector_says("Clear"), 15)
-        time.sleep(4)  # Some datapoints of a quiet day: what a surge is compared with.
+        time.sleep(QUIET)
 
     def surge(self) -> None:
         """Traffic doubles; two people approve; scaling out cures it."""

@@ -5,6 +5,9 @@ from typing import Any
 from tests.world.manifests import CLUSTER, SURGE_LOAD, detector, protected_service
 from tests.world.world import Raw, World, wait_for
 
+QUIET = 4.0
+"""Seconds, some datapoints, of a quiet day: what trouble is compared with. Without them its cause is not known."""
+
 
 class Scene:
     """A service by its name. Several scenes live in one world and do not disturb each other."""
