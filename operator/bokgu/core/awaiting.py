@@ -23,7 +23,7 @@ SETTLED_BY_PEOPLE = frozenset(
         "CodeDeployUnread", "TaskDefinitionInactive", "AccessDenied", "AccessDeniedException",
         "InvalidClientTokenId", "UnrecognizedClientException",
     }
-)  # fmt: skip
+)  # fmt: skip  # a list of words, which one a line would make a page of
 """Reasons of an incident without a plan that do not go away by themselves."""
 
 
