@@ -10,7 +10,7 @@ import pytest
 from bokgu.api.crds import KINDS
 from bokgu.commands.doctor import SOMETHING_FAILED
 from tests.integration.test_command_line import environment
-from tests.world.manifests import NAMESPACE
+from tests.world.manifests import NAMESPACE, detector, protected_service
 from tests.world.scene import Scene
 from tests.world.world import OPERATOR_SETTINGS, World
 
@@ -56,7 +56,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def looked(world: World) -> tuple[Scene, Checks]:
     """A service of its own, and what an administrator is told."""
     scene = Scene(world, "examined")
-    scene.begin(detection={"relapseWatch": "2s", "presets": ["ecs-cpu"], "period": "1s"})
+    world.create_service(scene.service)
+    detection = {"relapseWatch": "2s", "presets": ["ecs-cpu"], "period": "1s"}
+    world.apply(protected_service(scene.service, detection=detection), detector(scene.service))
+    scene.wait("the detector sees it", lambda: scene.detector_says("Clear"), 60)
     answer = doctor(world, "-o", "json")
     assert answer.returncode in {0, SOMETHING_FAILED}, answer.stderr
     return scene, checks(answer)
