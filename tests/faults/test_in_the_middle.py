@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from bokgu.runbooks import read_documents
 from tests.faults.cases import CASES, SAMPLED, Case
 from tests.faults.lane import SHIFTED_CLOCK, Lane
 from tests.faults.play import PATIENCE, Play
@@ -18,6 +19,7 @@ from tests.faults.strikes import AfterFirstWrite, ApiServerDies, EtcdStops, Stri
 from tests.faults.tally import FAULTS
 from tests.faults.trial import END, try_all
 from tests.world.manifests import CLUSTER
+from tests.world.world import Raw
 
 pytestmark = pytest.mark.timeout(600)
 Record = Callable[[str, object], None]
@@ -166,12 +168,24 @@ CLOCKS = (30.0, -30.0, 0.0)
 
 @pytest.fixture(scope="module")
 def patient_lanes(lanes: list[Lane]) -> Iterator[list[Lane]]:
-    """Lanes whose operators wait longer for what ECS may not show yet than their clocks differ, as they do by default:
-    five minutes and half a minute."""
+    """Lanes whose operators wait longer than their clocks differ, as they do by default: five minutes for what ECS may
+    not show yet, and ten for the proof that a step has helped."""
     with ExitStack() as stack:
         names = [f"patient-{number}" for number in range(len(CLOCKS) if WHOLE else 1)]
         settings = {"BOKGU_CONSISTENCY_DELAY": "60s"}
-        yield [stack.enter_context(Lane(lanes[0].world, name, settings)) for name in names]
+        patient = [stack.enter_context(Lane(lanes[0].world, name, settings)) for name in names]
+        for lane in patient:
+            lane.kube.put(_patient_runbook(lane.name))
+        yield patient
+
+
+def _patient_runbook(namespace: str) -> Raw:
+    """The built-in one against surges, which waits for the proof for as long as persons' steps may take."""
+    (built_in,) = (found for found in read_documents() if found["metadata"]["name"] == "traffic-surge")
+    health_check, scale_out = built_in["spec"]["steps"]
+    steps = [health_check, {**scale_out, "validation": {"timeout": "60s"}}]
+    spec = {**built_in["spec"], "priority": 0, "steps": steps}
+    return {**built_in, "metadata": {"name": "patient-surge", "namespace": namespace}, "spec": spec}
 
 
 @pytest.mark.parametrize("case", draw(SAMPLED, 1, "cases with two operators"), ids=lambda case: case.name)

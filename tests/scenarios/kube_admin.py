@@ -15,6 +15,7 @@ KINDS = {
     "RecoveryPlan": "recoveryplans",
     "RecoveryPolicy": "recoverypolicies",
     "RoleBinding": "rolebindings",
+    "Runbook": "runbooks",
 }
 
 
