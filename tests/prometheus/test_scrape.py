@@ -11,6 +11,7 @@ import pytest
 
 from bokgu.api.outbox import Addressee, Alert, Outbox
 from bokgu.api.vocabulary import AlertKind, Language
+from bokgu.core.traces import trace_of
 from bokgu.metrics.aws import AWS_THROTTLES
 from bokgu.metrics.passes import EVENTS_FAILED, RECONCILE_ERRORS
 from bokgu.metrics.registry import BUILD
@@ -21,7 +22,7 @@ from tests.prometheus import Prometheus, run_promtool
 from tests.prometheus.dashboard import as_prometheus_sees, list_expressions
 from tests.prometheus.rules import hurry, list_alerts, read_groups
 from tests.prometheus.serving import serving
-from tests.unit.facts import MINUTE, incident, plan, protected_service
+from tests.unit.facts import INCIDENT_UID, MINUTE, incident, plan, protected_service
 from tests.unit.test_plan_incident import Past, context
 from tests.world.world import free_port, wait_for
 
@@ -144,8 +145,8 @@ def test_every_alert_fires_in_a_real_prometheus(tmp_path: Path) -> None:
                 (*place, "Escalated", "api", "high", "Detector", "high_error_rate"): 1,
                 (*place, "Detected", "api", "high", "Detector", "high_error_rate"): 5,
             }
-            told = [labels["incident"] for labels in prometheus.exemplars("bokgu_plans_finished_total")]
-            assert "shop/incident-1" in told
+            exemplar = {"incident": "shop/incident-1", "trace_id": trace_of(INCIDENT_UID)}
+            assert exemplar in prometheus.exemplars("bokgu_plans_finished_total")
             assert "BokguGone" not in seen
             # None is an error, such as two series where one is wanted.
             shown = {name: prometheus.query(as_prometheus_sees(e)) for name, e in list_expressions()}
