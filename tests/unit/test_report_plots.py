@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bokgu.api.observed import AwsError, LogMetric, Metric, Series
@@ -263,6 +263,8 @@ def test_times_are_round_and_few(length: timedelta, since: datetime) -> None:
     st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-HIGHEST, max_value=HIGHEST), max_size=30),
     st.none() | st.floats(-HIGHEST, HIGHEST),
 )
+@example([], 5e-324)
+@example([-5e-324, 0.0], None)
 def test_every_curve_can_be_drawn_within_its_picture(values: list[float], threshold: float | None) -> None:
     svg = parse(curve(*values, threshold=threshold))
     numbers = re.findall(r'[xy][12]?="(-?[\d.]+)"', ElementTree.tostring(svg, encoding="unicode"))

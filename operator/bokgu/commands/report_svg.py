@@ -18,6 +18,8 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 12, 20, 34
 """Margins of the axes, in the same units as the size."""
 MOST_POINTS = 600
 """More than that are not seen on a curve of this width."""
+SMALLEST_RANGE = 1e-9
+"""Values that differ by less are drawn as one: no metric is that fine, and marks between them would be rounded away."""
 
 _TIME_STEPS = (
     *(1, 2, 5, 10, 15, 30),
@@ -76,7 +78,7 @@ def _bounds(points: Points, threshold: float | None) -> tuple[float, float]:
     """From 0 or what is below, to a little above what is there."""
     values = [value for _, value in points] + ([threshold] if threshold is not None else [])
     low, high = min(0.0, *values) if values else 0.0, max(0.0, *values) if values else 1.0
-    if low == high:
+    if high - low < SMALLEST_RANGE:
         return low, high + 1.0
     room = (high - low) / 20
     return (low - room if low < 0 else low), high + room
@@ -137,7 +139,7 @@ def _draw_run(area: _Area, run: Points) -> Iterator[Markup]:
 
 
 def value_marks(low: float, high: float) -> list[float]:
-    """About four round values between the two."""
+    """About four round values between the two, which are SMALLEST_RANGE apart or more."""
     rough = (high - low) / 4
     magnitude = 10.0 ** floor(log10(rough))
     step = next((n * magnitude for n in (1, 2, 2.5, 5) if n * magnitude >= rough), 10 * magnitude)
