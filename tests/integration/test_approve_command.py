@@ -18,9 +18,10 @@ from bokgu.api.plan_approval import PlanApproval
 from bokgu.core.approval.statement import signed_statement
 from tests.unit.test_approve_command import read_until
 from tests.world.approving import approve_through_git, run_approve
+from tests.world.command import bokgu_command, person_environment
 from tests.world.manifests import CLUSTER, NAMESPACE, protected_service
 from tests.world.scene import Scene
-from tests.world.world import ROOT, World
+from tests.world.world import World
 
 
 @pytest.fixture(scope="module")
@@ -236,18 +237,11 @@ def test_at_a_terminal_it_asks_before_it_signs(
     untouched: Scene, tmp_path: Path, answer: bytes, code: int, files: int
 ) -> None:
     world, plan = untouched.world, untouched.plan()
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "PYTHONPATH": str(ROOT / "operator"),
-        "KUBECONFIG": str(world.control_plane.kubeconfig_for_user(world.alice.name)),
-        "GIT_CONFIG_GLOBAL": str(world.alice.git_config),
-        "TERM": "xterm",
-    }
     options = ["--role", "system_admin", "--sign", str(world.alice.key), "--out", str(tmp_path)]
-    command = [sys.executable, "-m", "bokgu", "approve", plan["metadata"]["name"], "-n", NAMESPACE, *options]
+    command = bokgu_command("approve", plan["metadata"]["name"], "-n", NAMESPACE, *options)
     child, terminal = pty.fork()
     if child == 0:
-        os.execve(sys.executable, command, environment)
+        os.execve(sys.executable, command, person_environment(world, person=world.alice))
     said = read_until(terminal, b"[y/N]")
     assert b"\x1b[1m" in said
     assert b"Approve as system_admin? " in said

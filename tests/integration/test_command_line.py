@@ -19,11 +19,10 @@ import yaml
 from bokgu.api.incident import Incident
 from bokgu.kube.client import KubeClient
 from tests.unit.test_approve_command import read_until
+from tests.world.command import Answer, bokgu_command, person_environment, run_bokgu
 from tests.world.manifests import NAMESPACE, protected_service
 from tests.world.scene import Scene
-from tests.world.world import ROOT, World, wait_for
-
-Answer = subprocess.CompletedProcess[str]
+from tests.world.world import World, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -49,23 +48,6 @@ def alice(world: World) -> Path:
     return world.control_plane.kubeconfig_for_user(world.alice.name)
 
 
-def environment(world: World, user: Path | None) -> dict[str, str]:
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(world.directory),
-        "PYTHONPATH": str(ROOT / "operator"),
-        "KUBECONFIG": str(user or world.control_plane.admin_kubeconfig),
-        "TERM": "xterm",
-    }
-
-
-def bokgu(world: World, *words: str, user: Path | None = None, stdin: str = "") -> Answer:
-    command = [sys.executable, "-m", "bokgu", *words]
-    return subprocess.run(
-        command, env=environment(world, user), input=stdin, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 def told(answer: Answer) -> Any:
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
@@ -74,7 +56,7 @@ def told(answer: Answer) -> Any:
 def entry(scene: Scene, *, user: Path | None = None) -> dict[str, Any]:
     """What `bokgu status` says of the scene's newest incident; empty where that is not open."""
     name = scene.incident()["metadata"]["name"]
-    found = told(bokgu(scene.world, "status", "-n", NAMESPACE, "-o", "json", user=user))["incidents"]
+    found = told(run_bokgu(scene.world, "status", "-n", NAMESPACE, "-o", "json", user=user))["incidents"]
     return next((one for one in found if one["name"] == name), {})
 
 
@@ -89,19 +71,19 @@ def test_status_says_what_waits_for_whom_and_until_when(waiting: Scene, bystande
     assert one["waitsFor"]["until"] == plan["spec"]["expiresAt"]
     assert plan["spec"]["ifNothingIsDone"] in one["waitsFor"]["then"]
     for words in (("-n", NAMESPACE), ("-A",)):
-        text = bokgu(waiting.world, "status", *words).stdout
+        text = run_bokgu(waiting.world, "status", *words).stdout
         (row,) = [line for line in text.splitlines() if f"{NAMESPACE}/{incident}" in line]
         assert re.search(r"system_admin, service_owner: approval of plan \S+, \d+[hm]", row)
-    assert yaml.safe_load(bokgu(waiting.world, "status", "-n", NAMESPACE, "-o", "yaml").stdout)["incidents"]
+    assert yaml.safe_load(run_bokgu(waiting.world, "status", "-n", NAMESPACE, "-o", "yaml").stdout)["incidents"]
 
 
 def test_a_namespace_in_which_all_is_well_says_so(world: World) -> None:
-    assert bokgu(world, "status", "-n", "kube-public").stdout == "no open incidents\n"
+    assert run_bokgu(world, "status", "-n", "kube-public").stdout == "no open incidents\n"
 
 
 def test_who_may_not_read_is_told_what_to_ask_for(world: World) -> None:
     nobody = world.control_plane.kubeconfig_for_user("nobody@example.com")
-    answer = bokgu(world, "status", "-n", NAMESPACE, user=nobody)
+    answer = run_bokgu(world, "status", "-n", NAMESPACE, user=nobody)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert "ClusterRole bokgu-approver" in answer.stderr
 
@@ -109,19 +91,19 @@ def test_who_may_not_read_is_told_what_to_ask_for(world: World) -> None:
 def test_explain_tells_cause_plan_and_what_to_do(waiting: Scene, bystander: Path) -> None:
     incident, plan = waiting.incident(), waiting.plan()
     name = incident["metadata"]["name"]
-    found = told(bokgu(waiting.world, "explain", name, "-n", NAMESPACE, "-o", "json", user=bystander))
+    found = told(run_bokgu(waiting.world, "explain", name, "-n", NAMESPACE, "-o", "json", user=bystander))
     assert found["classification"]["evidence"] == incident["status"]["classification"]["evidence"]
     assert found["plan"]["because"] == plan["spec"]["chosenBecause"]
     assert [step["phase"] for step in found["plan"]["steps"]] == ["Pending"] * len(plan["spec"]["steps"])
     assert found["notes"] == []
-    text = " ".join(bokgu(waiting.world, "explain", name, "-n", NAMESPACE).stdout.split())
+    text = " ".join(run_bokgu(waiting.world, "explain", name, "-n", NAMESPACE).stdout.split())
     for item in incident["status"]["classification"]["evidence"]:
         assert f"{item['source']}: {' '.join(item['fact'].split())}" in text
     assert f"bokgu approve {plan['metadata']['name']} -n {NAMESPACE} --role system_admin --apply" in text
 
 
 def test_an_incident_that_is_not_there_is_told_and_where_to_look(world: World) -> None:
-    answer = bokgu(world, "explain", "api-9", "-n", NAMESPACE)
+    answer = run_bokgu(world, "explain", "api-9", "-n", NAMESPACE)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert f"there is no Incident api-9 in namespace {NAMESPACE}: `bokgu status -A`" in answer.stderr
 
@@ -147,7 +129,7 @@ def plugin(world: World, tmp_path: Path) -> Callable[..., Answer]:
         program.chmod(0o755)
 
     def kubectl(*words: str) -> Answer:
-        env = environment(world, None)
+        env = person_environment(world)
         env["PATH"] = f"{tmp_path}{os.pathsep}{env['PATH']}"
         command = [str(world.control_plane.programs.kubectl), *words]
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -172,9 +154,9 @@ def test_kubectl_finds_bokgu_and_completes_it(waiting: Scene, plugin: Callable[.
 def test_watch_prints_a_line_for_every_change_until_ctrl_c(new_scene: Callable[..., Scene], tmp_path: Path) -> None:
     scene = new_scene()
     log = tmp_path / "changes"
-    command = [sys.executable, "-m", "bokgu", "watch", "-n", NAMESPACE, "--every", "1s"]
+    command = bokgu_command("watch", "-n", NAMESPACE, "--every", "1s")
     with log.open("w") as out:
-        child = subprocess.Popen(command, env=environment(scene.world, None), stdout=out, stderr=subprocess.PIPE)
+        child = subprocess.Popen(command, env=person_environment(scene.world), stdout=out, stderr=subprocess.PIPE)
     try:
         scene.surge()
         name = scene.incident()["metadata"]["name"]
@@ -200,8 +182,8 @@ def test_watch_on_a_terminal_is_live_and_gives_it_back(waiting: Scene) -> None:
     name = waiting.incident()["metadata"]["name"]
     child, terminal = pty.fork()
     if child == 0:
-        command = [sys.executable, "-m", "bokgu", "watch", "-n", NAMESPACE]
-        os.execve(sys.executable, command, {**environment(waiting.world, None), "COLUMNS": "200", "LINES": "50"})
+        command = bokgu_command("watch", "-n", NAMESPACE)
+        os.execve(sys.executable, command, {**person_environment(waiting.world), "COLUMNS": "200", "LINES": "50"})
     try:
         said = read_until(terminal, b"Ctrl-C ends")
         assert name.encode() in said
@@ -231,14 +213,14 @@ def test_reject_ends_a_plan_as_the_role_that_is_held(new_scene: Callable[..., Sc
     plan = scene.surge()["metadata"]["name"]
     words = ("reject", plan, "-n", NAMESPACE, "--reason", "the sale ends at noon", "--apply", "--yes")
     bob = scene.world.control_plane.kubeconfig_for_user(scene.world.bob.name)
-    answer = bokgu(scene.world, *words, user=bob)
+    answer = run_bokgu(scene.world, *words, user=bob)
     assert answer.returncode == 0, answer.stderr
     assert "Reject as service_owner, in the name of bob@example.com" in answer.stdout
     scene.wait("rejected", lambda: scene.plan_is("Rejected"), 15)
     assert scene.updates() == []
     scene.wait("it is a person's", lambda: scene.incident_is("Escalated"), 15)
     assert entry(scene)["waitsFor"]["whom"] == ["a person"]
-    again = bokgu(scene.world, *words, user=bob)
+    again = run_bokgu(scene.world, *words, user=bob)
     assert (again.returncode, "the plan is over (Rejected)" in again.stderr) == (1, True)
 
 
@@ -246,7 +228,9 @@ def test_a_reject_is_signed_as_an_approval_is(waiting: Scene, tmp_path: Path) ->
     world = waiting.world
     plan = waiting.plan()["metadata"]["name"]
     sign = ("--role", "system_admin", "--sign", str(world.alice.key), "--as", world.alice.name)
-    answer = bokgu(world, "reject", plan, "-n", NAMESPACE, *sign, "--out", str(tmp_path), "--yes", user=alice(world))
+    answer = run_bokgu(
+        world, "reject", plan, "-n", NAMESPACE, *sign, "--out", str(tmp_path), "--yes", user=alice(world)
+    )
     assert answer.returncode == 0, answer.stderr
     (file,) = tmp_path.glob("*.yaml")
     spec = yaml.safe_load(file.read_text())["spec"]
@@ -259,7 +243,9 @@ def test_cancel_stops_a_plan_in_the_middle_of_a_step(new_scene: Callable[..., Sc
     plan = scene.surge()
     scene.approve(plan)
     scene.wait("it is sent", lambda: bool(scene.updates()), 30)
-    answer = bokgu(scene.world, "cancel", plan["metadata"]["name"], "-n", NAMESPACE, "--yes", user=alice(scene.world))
+    answer = run_bokgu(
+        scene.world, "cancel", plan["metadata"]["name"], "-n", NAMESPACE, "--yes", user=alice(scene.world)
+    )
     assert answer.returncode == 0, answer.stderr
     assert "the plan runs: a Reject stops it, and undoes what can be undone" in " ".join(answer.stdout.split())
     assert "created PlanApproval" in answer.stderr
@@ -272,10 +258,10 @@ def test_cancel_stops_a_plan_in_the_middle_of_a_step(new_scene: Callable[..., Sc
 
 def test_who_holds_no_role_cancels_nothing(waiting: Scene, bystander: Path) -> None:
     plan = waiting.plan()["metadata"]["name"]
-    answer = bokgu(waiting.world, "cancel", plan, "-n", NAMESPACE, "--yes", user=bystander)
+    answer = run_bokgu(waiting.world, "cancel", plan, "-n", NAMESPACE, "--yes", user=bystander)
     assert answer.returncode == 1
     assert "you hold none of the roles of the plan (system_admin, service_owner)" in answer.stderr
-    held = bokgu(waiting.world, "cancel", plan, "-n", NAMESPACE, "--hold", "--yes", user=bystander)
+    held = run_bokgu(waiting.world, "cancel", plan, "-n", NAMESPACE, "--hold", "--yes", user=bystander)
     assert (held.returncode, "403 Forbidden" in held.stderr) == (1, True)
     assert waiting.plan_is("AwaitingApproval")
 
@@ -283,7 +269,7 @@ def test_who_holds_no_role_cancels_nothing(waiting: Scene, bystander: Path) -> N
 def test_nothing_is_cancelled_without_a_yes(waiting: Scene) -> None:
     plan = waiting.plan()["metadata"]["name"]
     for words in (("cancel", plan), ("cancel", plan, "--hold")):
-        answer = bokgu(waiting.world, *words, "-n", NAMESPACE, stdin="y\n")
+        answer = run_bokgu(waiting.world, *words, "-n", NAMESPACE, stdin="y\n")
         assert (answer.returncode, "add --yes" in answer.stderr) == (1, True)
     assert waiting.plan_is("AwaitingApproval")
     assert "suspend" not in waiting.plan()["spec"]
@@ -293,18 +279,18 @@ def test_a_plan_that_is_held_goes_on_when_it_is_released(new_scene: Callable[...
     scene = new_scene()
     world, plan = scene.world, scene.surge()
     name = plan["metadata"]["name"]
-    answer = bokgu(world, "cancel", name, "-n", NAMESPACE, "--hold", "--yes")
+    answer = run_bokgu(world, "cancel", name, "-n", NAMESPACE, "--hold", "--yes")
     assert answer.returncode == 0, answer.stderr
     assert "does not begin while it is held" in answer.stdout
-    assert "already: nothing to do" in bokgu(world, "cancel", name, "-n", NAMESPACE, "--hold", "--yes").stdout
+    assert "already: nothing to do" in run_bokgu(world, "cancel", name, "-n", NAMESPACE, "--hold", "--yes").stdout
     scene.approve(plan)
     scene.wait("approved, and held", lambda: scene.plan()["status"].get("reason") == "Suspended", 20)
     waits = entry(scene)["waitsFor"]
     assert (waits["whom"], waits["what"]) == (["a person"], f"plan {name}, held by spec.suspend of the plan")
     assert scene.updates() == []
-    assert bokgu(world, "cancel", name, "-n", NAMESPACE, "--release", "--yes").returncode == 0
+    assert run_bokgu(world, "cancel", name, "-n", NAMESPACE, "--release", "--yes").returncode == 0
     scene.wait("completed", lambda: scene.plan_is("Completed"), 40)
-    over = bokgu(world, "cancel", name, "-n", NAMESPACE, "--hold", "--yes")
+    over = run_bokgu(world, "cancel", name, "-n", NAMESPACE, "--hold", "--yes")
     assert (over.returncode, "the plan is over (Completed)" in over.stderr) == (1, True)
 
 
@@ -314,7 +300,7 @@ def test_a_plan_that_is_held_goes_on_when_it_is_released(new_scene: Callable[...
 def replayed(scene: Scene, *, user: Path | None = None) -> dict[str, Any]:
     """What `bokgu replay` says of the one incident of the scene; empty where it says nothing."""
     words = ("replay", "-n", NAMESPACE, "--service", scene.service, "--since", "1d", "-o", "json")
-    found = told(bokgu(scene.world, *words, user=user))
+    found = told(run_bokgu(scene.world, *words, user=user))
     assert found["summary"]["incidents"] == len(found["incidents"])
     return {**next(iter(found["incidents"]), {}), "notes": found["notes"]}
 
@@ -337,7 +323,7 @@ def test_replay_tells_then_and_now_from_the_cluster_and_from_the_history(
     world.apply(protected_service(scene.service, allowedActions=["rollback_to_previous_version"]))
     changed = replayed(scene)
     assert (changed["verdict"], changed["now"]["noPlan"]["reason"]) == ("Worse", "ActionNotAllowed")
-    text = bokgu(world, "replay", "-n", NAMESPACE, "--service", scene.service).stdout
+    text = run_bokgu(world, "replay", "-n", NAMESPACE, "--service", scene.service).stdout
     assert f"worse       {NAMESPACE}/{name}" in text
 
     def recorded() -> bool:

@@ -1,16 +1,15 @@
 """`bokgu doctor` on the real API server and the AWS simulator, as people and as the operator run it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from bokgu.api.crds import KINDS
 from bokgu.commands.doctor import SOMETHING_FAILED
-from tests.integration.test_command_line import environment
-from tests.world.manifests import NAMESPACE, detector, protected_service
+from tests.world.command import Answer, run_bokgu
+from tests.world.manifests import NAMESPACE
 from tests.world.scene import Scene
 from tests.world.world import OPERATOR_SETTINGS, World
 
@@ -29,14 +28,11 @@ def settings(world: World, **more: str) -> dict[str, str]:
     }
 
 
-def doctor(world: World, *words: str, kubeconfig: str | None = None, **more: str) -> "subprocess.CompletedProcess[str]":
-    env = environment(world, None) | settings(world, **more)
-    command = [sys.executable, "-m", "bokgu", "doctor", "-n", NAMESPACE, *words]
-    env["KUBECONFIG"] = kubeconfig or env["KUBECONFIG"]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=110, check=False)
+def doctor(world: World, *words: str, user: Path | None = None, **more: str) -> Answer:
+    return run_bokgu(world, "doctor", "-n", NAMESPACE, *words, user=user, settings=settings(world, **more))
 
 
-def checks(answer: "subprocess.CompletedProcess[str]") -> Checks:
+def checks(answer: Answer) -> Checks:
     assert answer.stdout, answer.stderr
     return {(one["check"], one["subject"]): one for one in json.loads(answer.stdout)["checks"]}
 
@@ -56,9 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def looked(world: World) -> tuple[Scene, Checks]:
     """A service of its own, and what an administrator is told."""
     scene = Scene(world, "examined")
-    world.create_service(scene.service)
-    detection = {"relapseWatch": "2s", "presets": ["ecs-cpu"], "period": "1s"}
-    world.apply(protected_service(scene.service, detection=detection), detector(scene.service))
+    scene.protect(detection={"relapseWatch": "2s", "presets": ["ecs-cpu"], "period": "1s"})
     scene.wait("the detector sees it", lambda: scene.detector_says("Clear"), 60)
     answer = doctor(world, "-o", "json")
     assert answer.returncode in {0, SOMETHING_FAILED}, answer.stderr
@@ -122,7 +116,7 @@ def test_what_a_person_may_not_read_is_no_failure(looked: tuple[Scene, Checks]) 
     binding = ("rolebinding", "dora-reads", "-n", NAMESPACE)
     world.control_plane.kubectl("create", *binding, "--clusterrole=bokgu-approver", "--user=dora@example.com")
     try:
-        found = checks(doctor(world, "-o", "json", kubeconfig=str(reader)))
+        found = checks(doctor(world, "-o", "json", user=reader))
     finally:
         world.control_plane.kubectl("delete", *binding)
     for check in ("rights", "admission"):
@@ -133,8 +127,8 @@ def test_what_a_person_may_not_read_is_no_failure(looked: tuple[Scene, Checks]) 
 
 def test_the_operators_own_account_asks_about_itself(looked: tuple[Scene, Checks]) -> None:
     scene, _ = looked
-    own = str(scene.world.operator_kubeconfig())
-    found = checks(doctor(scene.world, "-o", "json", kubeconfig=own))
+    own = scene.world.operator_kubeconfig()
+    found = checks(doctor(scene.world, "-o", "json", user=own))
     assert levels(found, "rights") == {"ok"}
     assert found["history", f"ConfigMaps of {NAMESPACE}"]["level"] == "ok"
 

@@ -1,17 +1,15 @@
 """Budgets, storm and breaker on the real control plane."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tests.world.command import run_bokgu
 from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD, roomy_policy
 from tests.world.scene import Scene
-from tests.world.world import ROOT, Raw, World, wait_for
+from tests.world.world import Raw, World, wait_for
 
 OVER = {"Completed", "Failed", "Cancelled", "Expired", "RolledBack"}
 
@@ -92,17 +90,15 @@ def test_s7_a_failed_recovery_opens_the_breaker_until_a_person_resets_it_across_
     assert scene.incident()["status"]["phase"] == "Escalated"
     assert not scene.incident()["status"].get("plans")
 
-    admin = str(world.control_plane.admin_kubeconfig)
-    environment = {**os.environ, "KUBECONFIG": admin, "PYTHONPATH": str(ROOT / "operator")}
-    command = [sys.executable, "-m", "bokgu", "reset", scene.service, "-n", NAMESPACE]
-    asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    words = ("reset", scene.service, "-n", NAMESPACE)
+    asked = run_bokgu(world, *words)
     assert (asked.returncode, "add --yes" in asked.stderr) == (1, True)
-    done = subprocess.run([*command, "--yes"], env=environment, capture_output=True, text=True, check=False)
+    done = run_bokgu(world, *words, "--yes")
     assert done.returncode == 0, done.stderr
     scene.wait("the breaker is closed", lambda: "breaker" not in protected(), 10)
     scene.wait("what waited is not replayed", lambda: _reason(scene) == "MadeBeforeReset", 20)
     assert not scene.incident()["status"].get("plans")
-    again = subprocess.run([*command, "--yes"], env=environment, capture_output=True, text=True, check=False)
+    again = run_bokgu(world, *words, "--yes")
     assert "is closed: nothing to do" in again.stdout
 
 

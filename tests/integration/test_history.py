@@ -1,9 +1,6 @@
 """Incidents that are over, on the real control plane: recorded first, gone later, and never lost or taken from Git."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -13,9 +10,10 @@ import pytest
 import yaml
 
 from tests.simulator.control import RecordedCall
+from tests.world.command import Answer, run_bokgu
 from tests.world.manifests import NAMESPACE, REGION, incident
 from tests.world.scene import Scene
-from tests.world.world import ROOT, Raw, World, wait_for
+from tests.world.world import Raw, World, wait_for
 
 RETENTION = 4
 """Seconds."""
@@ -179,17 +177,14 @@ def test_the_account_makes_config_maps_of_the_history_only(world: World) -> None
 # In DynamoDB
 
 
-def bokgu(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "PYTHONPATH": str(ROOT / "operator"),
+def history(world: World, *words: str) -> Answer:
+    settings = {
         "AWS_ACCESS_KEY_ID": "person",
         "AWS_SECRET_ACCESS_KEY": "simulated",
         "BOKGU_AWS_ENDPOINT_URL": world.aws_url,
         **TABLES,
     }
-    command = [sys.executable, "-m", "bokgu", "history", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return run_bokgu(world, "history", *words, settings=settings)
 
 
 def puts(world: World) -> list[RecordedCall]:
@@ -204,7 +199,7 @@ def test_nothing_is_lost_while_the_history_is_away_and_the_operator_dies(quiet: 
     assert "bokgu history init --environment production" in recorded(world, "unlucky")["message"]
 
     world.simulator.add_fault("PutItem", kind="throttling", count=10_000)
-    made = bokgu(world, "init")
+    made = history(world, "init")
     assert made.returncode == 0, made.stderr
     until(world, "throttled", lambda: recorded(world, "unlucky").get("reason") == "Throttled")
     world.kill_operator()
@@ -240,7 +235,7 @@ def test_a_restart_writes_history_for_the_environment_of_the_service(quiet: Scen
         until(world, "no table", lambda: recorded(world, "restarted").get("reason") == "TableMissing")
         world.kill_operator()
         for name in ("production", "staging"):
-            assert bokgu(world, "init", "--environment", name).returncode == 0
+            assert history(world, "init", "--environment", name).returncode == 0
         restart(world, BOKGU_RETENTION="1h", **TABLES)
         until(world, "recorded", lambda: recorded(world, "restarted").get("status") == "True", 60)
     finally:

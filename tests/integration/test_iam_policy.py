@@ -2,16 +2,14 @@
 identity."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from bokgu.core.iam.permissions import NEEDS_NO_PERMISSION, PERMISSIONS
 from tests.iam import Made, allows, list_needs
-from tests.integration.test_command_line import environment
 from tests.integration.test_doctor import settings
 from tests.simulator.control import RecordedCall
+from tests.world.command import run_bokgu
 from tests.world.manifests import NAMESPACE
 from tests.world.roles import USUAL
 from tests.world.scene import Scene
@@ -20,9 +18,8 @@ from tests.world.world import World
 
 def policy(world: World, *words: str) -> dict[str, Any]:
     """The operator's own, as the command prints it."""
-    env = environment(world, None) | settings(world, BOKGU_EVENT_QUEUES=world.events.url)
-    command = [sys.executable, "-m", "bokgu", "iam-policy", "-n", NAMESPACE, "--for", "own", "--account", USUAL, *words]
-    answer = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    words = ("iam-policy", "-n", NAMESPACE, "--for", "own", "--account", USUAL, *words)
+    answer = run_bokgu(world, *words, settings=settings(world, BOKGU_EVENT_QUEUES=world.events.url))
     assert answer.returncode == 0, answer.stderr
     found: dict[str, Any] = json.loads(answer.stdout)
     return found

@@ -1,9 +1,6 @@
 """`bokgu report` of incidents of the real world: as a person runs it, on the real API server and the simulated AWS."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,28 +9,23 @@ import pytest
 from tests.chromium import Browser, PackageError
 from tests.integration.test_history import RETENTION, until
 from tests.unit.test_report_formats import Page, rendered
+from tests.world.command import Answer, run_bokgu
 from tests.world.manifests import NAMESPACE
 from tests.world.scene import Scene
-from tests.world.world import OPERATOR_SETTINGS, ROOT, World
+from tests.world.world import OPERATOR_SETTINGS, World
 
 pytestmark = pytest.mark.timeout(180)
-Answer = subprocess.CompletedProcess[str]
 
 
-def report(world: World, *words: str, user: Path | None = None, **settings: str) -> Answer:
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(world.directory),
-        "PYTHONPATH": str(ROOT / "operator"),
-        "KUBECONFIG": str(user or world.control_plane.admin_kubeconfig),
+def report(world: World, *words: str, user: Path | None = None, **more: str) -> Answer:
+    settings = {
         "AWS_ACCESS_KEY_ID": "reader",
         "AWS_SECRET_ACCESS_KEY": "simulated",
         "BOKGU_AWS_ENDPOINT_URL": world.aws_url,
         "BOKGU_MINUTE": OPERATOR_SETTINGS["BOKGU_MINUTE"],
-        **settings,
+        **more,
     }
-    command = [sys.executable, "-m", "bokgu", "report", "-n", NAMESPACE, *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return run_bokgu(world, "report", "-n", NAMESPACE, *words, user=user, settings=settings)
 
 
 @pytest.fixture(scope="module")

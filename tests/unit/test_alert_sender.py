@@ -203,6 +203,25 @@ def test_a_receiver_that_the_secret_does_not_have_is_named_and_found_once_it_is_
         assert len(hook.received) == 3
 
 
+def test_receivers_that_nobody_names_any_more_cost_nothing() -> None:
+    cluster = Cluster({}, to="made-up")
+
+    async def rename() -> None:
+        operator = cluster.operator()
+        memory, uid = operator.alerting, cluster.raw["metadata"]["uid"]
+        async with sending_alerts(operator):
+            await _wait(lambda: bool(cluster.error("made-up")), 5)
+            assert len(memory.bells) == 2, "the sender and one lane"
+            cluster.secret_data, cluster.passes = {"team": hook.url}, False
+            memory.forget(cluster.key)
+            memory.stored(cluster.key, uid, Cluster({}, to="team").outbox())
+            await _wait(lambda: len(hook.received) == 3, 5)
+            assert len(memory.bells) == 2, "the sender and the lane of the other"
+
+    with Webhook() as hook:
+        asyncio.run(rename())
+
+
 def test_a_secret_that_cannot_be_read_is_said_to_be() -> None:
     cluster = Cluster(None)
     run(cluster, lambda: "Forbidden" in (cluster.error("team") or ""))

@@ -12,7 +12,9 @@ from bokgu.api.vocabulary import AlertKind, Language
 from bokgu.core.alerts.outbox import (
     Delivery,
     Notice,
+    Undelivered,
     alert_key,
+    find_undelivered,
     next_alert,
     post_notices,
     record_deliveries,
@@ -54,6 +56,19 @@ def test_what_is_so_is_told_once_and_in_order() -> None:
     assert next_alert(outbox, GOOD) is None
     assert set(waiting_receivers(outbox)) == set()
     assert post(outbox, first, second) == outbox
+
+
+def test_who_did_not_take_an_alert_is_known_with_all_that_waits_for_them() -> None:
+    def missed(outbox: Outbox, error: str) -> Outbox:
+        return record_deliveries(outbox, [Delivery(DEAD, 1, NOW, attempts=4, error=error)])
+
+    late = Notice("c", DETECTED, NOW - timedelta(hours=1))
+    both = missed(post(Outbox(), notice("a"), notice("b", STARTED), receivers=(GOOD, DEAD)), "403 Forbidden")
+    old = missed(post(Outbox(), late, receivers=(DEAD,)), "no answer within 60 s")
+    assert find_undelivered([both]) == (Undelivered(DEAD, 2, NOW, "403 Forbidden"),)
+    assert find_undelivered([both, old]) == (Undelivered(DEAD, 3, late.at, "no answer within 60 s"),)
+    assert find_undelivered([deliver(both, DEAD)[0]]) == ()
+    assert find_undelivered([post(Outbox(), notice("a"))]) == ()
 
 
 def test_what_is_for_nobody_is_told_when_there_is_somebody() -> None:

@@ -9,11 +9,13 @@ import yaml
 from rich.console import Console
 
 from bokgu.api.incident import Incident
+from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.commands.data import format_data
 from bokgu.commands.live import LiveTable, build_table
 from bokgu.commands.overview import Configuration, Entry, Overview, build_overview, describe_overview
 from bokgu.commands.overview_text import format_overview, list_changes, list_gone
 from bokgu.commands.watch import Lines, _interval
+from bokgu.core.alerts.outbox import Undelivered
 from bokgu.core.awaiting import Wait
 from bokgu.core.holds import Hold
 from bokgu.kube.client import KubeError
@@ -21,6 +23,7 @@ from tests.unit.facts import DIGEST, MINUTE, NOW, PLAN_UID, incident, metadata, 
 
 NONE = Configuration((), ())
 HOLD = Hold("shop", "namespace", "Paused", "nothing new begins", "take it out")
+MISSED = Undelivered("pager", 2, NOW - 4 * MINUTE, "the receiver answers 403")
 AWAY = KubeError(0, "Unreachable", "no route")
 
 
@@ -63,6 +66,19 @@ def test_the_relapse_watch_is_that_of_the_service() -> None:
     assert found.entries[0].wait.until == NOW + 9 * MINUTE
 
 
+def test_who_is_told_in_vain_is_known_from_incidents_and_policies() -> None:
+    outbox = {
+        "last": 1,
+        "alerts": [{"number": 1, "kind": "Storm", "at": NOW, "to": [{"receiver": "pager", "language": "en"}]}],
+        "receivers": [{"name": "pager", "attempts": 2, "lastError": "the receiver answers 403"}],
+    }
+    told = named("one", status={"phase": "Detected", "outbox": outbox})
+    body = {"metadata": metadata("default", "policy"), "spec": {}, "status": {"outbox": outbox}}
+    policy = RecoveryPolicy.model_validate(body)
+    around = Configuration((policy,), ())
+    assert build_overview([told], [], around, NOW).undelivered == (replace(MISSED, since=NOW),)
+
+
 # For people
 
 
@@ -88,6 +104,15 @@ def test_where_nothing_is_open_that_is_said_and_what_is_held_too() -> None:
     ]
 
 
+def test_a_receiver_that_takes_nothing_is_told_beneath() -> None:
+    text = format_overview(replace(overview(), undelivered=(MISSED,)), colour=False)
+    assert text.splitlines()[1:] == [
+        "",
+        "alerts not delivered",
+        "  receiver pager: 2 alerts, for 4m: the receiver answers 403",
+    ]
+
+
 def test_colours_are_shown_only_where_they_are_wanted() -> None:
     one = overview(entry(wait=Wait("a look", ("a person",)), severity="critical"))
     assert "\x1b[31mcritical" in format_overview(one, colour=True)
@@ -97,7 +122,8 @@ def test_colours_are_shown_only_where_they_are_wanted() -> None:
 def test_nothing_that_is_quoted_moves_the_cursor() -> None:
     evil = Wait("\x1b[2J\u202eapproved", ("a person",))
     hold = replace(HOLD, message="\x1b[2J")
-    one = replace(overview(entry(wait=evil), notes=("\x1b[2J",)), holds=(hold,))
+    missed = replace(MISSED, error="\x1b[2J")
+    one = replace(overview(entry(wait=evil), notes=("\x1b[2J",)), holds=(hold,), undelivered=(missed,))
     shown = [format_overview(one, colour=False), format_data(describe_overview(one), "yaml")]
     shown.append(format_data(describe_overview(one), "json"))
     for text in [*shown, drawn(one)]:
@@ -110,7 +136,7 @@ def test_nothing_that_is_quoted_moves_the_cursor() -> None:
 
 def test_data_hold_all_that_the_text_says() -> None:
     wait = Wait("approval", ("system_admin",), until=NOW, then="it expires", advice=("bokgu approve plan-1",))
-    one = replace(overview(entry(wait=wait)), holds=(HOLD,))
+    one = replace(overview(entry(wait=wait)), holds=(HOLD,), undelivered=(MISSED,))
     told = describe_overview(one)
     for data in (json.loads(format_data(told, "json")), yaml.safe_load(format_data(told, "yaml"))):
         (found,) = data["incidents"]
@@ -125,6 +151,9 @@ def test_data_hold_all_that_the_text_says() -> None:
             "advice": ["bokgu approve plan-1"],
         }
         assert data["holds"][0]["reason"] == "Paused"
+        assert data["undelivered"] == [
+            {"receiver": "pager", "waiting": 2, "since": "2026-11-24T07:56:00Z", "error": "the receiver answers 403"}
+        ]
 
 
 # What changes
@@ -204,9 +233,14 @@ def test_the_live_table_says_where_it_is_from_and_when_it_is_not_of_now() -> Non
     with table.live:
         table.show(overview(), [])
         table.show(overview(entry()), [])
-        table.show(overview(), [(entry(), "Resolved (Cleared)")])
+        table.show(replace(overview(), undelivered=(MISSED,)), [(entry(), "Resolved (Cleared)")])
         table.tell_trouble(AWAY)
     text = output.getvalue()
     assert "shop/one: Resolved (Cleared)" in text
-    for said in ("no open incidents", "shop at 2026-11-24T08:00:00Z, every 2s; Ctrl-C ends", "does not answer"):
+    for said in (
+        "no open incidents",
+        "shop at 2026-11-24T08:00:00Z, every 2s; Ctrl-C ends",
+        "receiver pager",
+        "does not answer",
+    ):
         assert said in text

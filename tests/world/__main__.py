@@ -80,15 +80,21 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _up(_: argparse.Namespace) -> None:
     world = World(_folder(), detached=True, tell=print)
+    if not world.runs("simulator") and (_folder() / "controlplane").exists():
+        print("an earlier world that ended is removed: its cluster remembers what the simulated AWS has forgotten")
+        world.stop()
+        shutil.rmtree(_folder())
+        world = World(_folder(), detached=True, tell=print)
     try:
         world.start()
+        if world.get("protectedservices", SERVICE) is None:
+            print(f"ECS service {SERVICE}, protected and watched, and a few minutes of its quiet day")
+            Scene(world, SERVICE).begin()
+            time.sleep(QUIET)
     except BaseException:
+        print(f"stopped; its logs are in {world.directory}, and `make up` begins anew", file=sys.stderr)
         world.stop()
         raise
-    if world.get("protectedservices", SERVICE) is None:
-        print(f"ECS service {SERVICE}, protected and watched, and a few minutes of its quiet day")
-        Scene(world, SERVICE).begin()
-        time.sleep(QUIET)
     print(TRY.format(environment=write_environment(world), directory=world.directory))
 
 

@@ -1,17 +1,15 @@
 """People who approve as the documentation says: with `bokgu approve`, and a signed commit."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.world.command import Answer, run_bokgu
 from tests.world.manifests import NAMESPACE
 from tests.world.people import Person
-from tests.world.world import ROOT, Raw, World
+from tests.world.world import Raw, World
 
 
 def run_approve(
@@ -20,28 +18,11 @@ def run_approve(
     plan: Raw,
     *options: str | Path,
     user: Path | None = None,
-    stdin: str | None = None,
-) -> subprocess.CompletedProcess[str]:
+    stdin: str = "",
+) -> Answer:
     """`bokgu approve` as the person runs it: with their own kubeconfig (or another one) and their own Git settings."""
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(world.directory),
-        "PYTHONPATH": str(ROOT / "operator"),
-        "KUBECONFIG": str(user or world.control_plane.kubeconfig_for_user(person.name)),
-        "GIT_CONFIG_GLOBAL": str(person.git_config),
-        "GIT_CONFIG_SYSTEM": os.devnull,
-    }
-    command = [sys.executable, "-m", "bokgu", "approve", plan["metadata"]["name"], "-n", NAMESPACE, *options]
-    return subprocess.run(
-        command,
-        env=environment,
-        cwd=world.repository.work,
-        input=stdin or "",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = ("approve", plan["metadata"]["name"], "-n", NAMESPACE, *options)
+    return run_bokgu(world, *words, user=user, person=person, stdin=stdin, folder=world.repository.work)
 
 
 @dataclass(frozen=True)
@@ -60,7 +41,7 @@ def approve_through_git(world: World, plan: Raw, people: Mapping[Person, str | N
     """
     repository = world.repository
 
-    def approve(person: Person) -> subprocess.CompletedProcess[str]:
+    def approve(person: Person) -> Answer:
         role = people[person]
         asked = ("--role", role) if role else ()
         out = repository.work / "approvals"

@@ -13,8 +13,6 @@ from tests.world.manifests import (
     NORMAL_LOAD,
     SERVICE,
     SURGE_LOAD,
-    detector,
-    protected_service,
 )
 from tests.world.people import Person
 from tests.world.scene import QUIET, Scene
@@ -68,8 +66,7 @@ class Story:
     def begin(self) -> None:
         """A healthy service, protected and watched."""
         self.screen.say("ECS service api: 3 tasks, 300 requests a second, behind a load balancer")
-        self.world.create_service()
-        self.world.apply(protected_service(), detector())
+        self.scene.protect()
         self.wait("the operator sees 3/3 tasks and knows a good revision", self.scene.knows_good_revision, 30)
         self.wait("error_rate is Clear", lambda: self.scene.detector_says("Clear"), 15)
         time.sleep(QUIET)

@@ -62,10 +62,14 @@ class Scene:
 
     # What is done
 
-    def begin(self, **spec: Any) -> None:
-        """A healthy service, protected and watched, with a short quiet past. `spec` changes the ProtectedService."""
+    def protect(self, **spec: Any) -> None:
+        """Create a healthy service, have it protected and watched. `spec` changes the ProtectedService."""
         self.world.create_service(self.service)
         self.world.apply(protected_service(self.service, **spec), detector(self.service))
+
+    def begin(self, **spec: Any) -> None:
+        """Protect it, and wait until the operator has seen it run well."""
+        self.protect(**spec)
         self.wait("the detector sees it", lambda: self.detector_says("Clear"), 20)
         self.wait("a good revision is known", self.knows_good_revision, 20)
 

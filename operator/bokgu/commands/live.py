@@ -11,7 +11,7 @@ from rich.text import Text
 from bokgu.api.fields import format_duration, format_timestamp
 from bokgu.api.vocabulary import Severity
 from bokgu.commands.overview import Entry, Overview
-from bokgu.commands.overview_text import HEADINGS, NOTHING_OPEN, build_row, format_hold
+from bokgu.commands.overview_text import HEADINGS, NOTHING_OPEN, build_row, format_hold, format_undelivered
 from bokgu.commands.page import plain
 from bokgu.kube.client import KubeError
 
@@ -49,6 +49,9 @@ class LiveTable:
         if self._overview is not None:
             parts.append(build_table(self._overview) if self._overview.entries else Text(NOTHING_OPEN, style="green"))
             parts += [Text(f"held: {format_hold(hold)}", style="yellow") for hold in self._overview.holds]
+            for one in self._overview.undelivered:
+                line = format_undelivered(one, self._overview.now)
+                parts.append(Text(f"alerts not delivered: {line}", style="yellow"))
             parts += [Text(f"note: {plain(note)}", style="dim") for note in self._overview.notes]
             at = format_timestamp(self._overview.now)
             parts.append(Text(f"{self._where} at {at}, every {self._every}; Ctrl-C ends", style="dim"))

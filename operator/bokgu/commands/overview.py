@@ -14,6 +14,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
+from bokgu.core.alerts.outbox import Undelivered, find_undelivered
 from bokgu.core.awaiting import Wait, find_wait
 from bokgu.core.holds import Hold, find_holds
 from bokgu.kube.client import BAD_REQUEST, KubeClient, KubeError
@@ -55,12 +56,13 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Overview:
-    """What is open, the worst and oldest first, and what is held, by the API server's clock. `notes` say what could not
-    be read."""
+    """What is open, the worst and oldest first, what is held, and who is told of these in vain, by the API server's
+    clock. `notes` say what could not be read."""
 
     entries: tuple[Entry, ...]
     holds: tuple[Hold, ...]
     now: datetime
+    undelivered: tuple[Undelivered, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -100,15 +102,23 @@ def build_overview(
         watch = watches.get((incident.metadata.namespace, incident.spec.service_ref.name))
         entries.append(Entry(incident, plan, find_wait(incident, plan, watch)))
     entries.sort(key=lambda e: (-e.incident.spec.severity.rank, e.begun_at or now, e.incident.metadata.name))
-    return Overview(tuple(entries), find_holds(around.policies, around.services), now, (*around.notes, *notes))
+    told = [entry.incident.status.outbox for entry in entries] + [policy.status.outbox for policy in around.policies]
+    return Overview(
+        entries=tuple(entries),
+        holds=find_holds(around.policies, around.services),
+        now=now,
+        undelivered=find_undelivered(outbox for outbox in told if outbox),
+        notes=(*around.notes, *notes),
+    )
 
 
 def describe_overview(overview: Overview) -> dict[str, Any]:
-    """The overview as plain data: now, incidents, holds, notes."""
+    """The overview as plain data: now, incidents, holds, undelivered, notes."""
     return {
         "now": format_timestamp(overview.now),
         "incidents": [describe_entry(entry) for entry in overview.entries],
         "holds": [{name: value for name, value in vars(hold).items() if value} for hold in overview.holds],
+        "undelivered": [{**vars(one), "since": format_timestamp(one.since)} for one in overview.undelivered],
         "notes": list(overview.notes),
     }
 

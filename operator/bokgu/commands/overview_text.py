@@ -6,6 +6,7 @@ from datetime import datetime
 from bokgu.api.vocabulary import Severity
 from bokgu.commands.overview import Entry, Overview
 from bokgu.commands.page import BOLD, DIM, RED, YELLOW, format_length, paint, plain
+from bokgu.core.alerts.outbox import Undelivered
 from bokgu.core.awaiting import Wait
 from bokgu.core.holds import Hold
 
@@ -16,11 +17,15 @@ SEVERITY_STYLES: Mapping[Severity, str] = {Severity.CRITICAL: RED, Severity.HIGH
 
 
 def format_overview(overview: Overview, *, colour: bool) -> str:
-    """The overview as text: a table of what is open, then what is held, then notes."""
+    """The overview as text: a table of what is open, then what is held and who is told in vain, then notes."""
     lines = list(_table(overview, colour)) if overview.entries else [NOTHING_OPEN]
-    if overview.holds:
-        lines += ["", paint("held", BOLD) if colour else "held"]
-        lines += [f"  {line}" for line in map(format_hold, overview.holds)]
+    under = {
+        "held": [format_hold(hold) for hold in overview.holds],
+        "alerts not delivered": [format_undelivered(one, overview.now) for one in overview.undelivered],
+    }
+    for heading, told in under.items():
+        if told:
+            lines += ["", paint(heading, BOLD) if colour else heading, *(f"  {line}" for line in told)]
     lines += [f"note: {plain(note)}" for note in overview.notes]
     return "\n".join(lines) + "\n"
 
@@ -56,6 +61,12 @@ def format_hold(hold: Hold) -> str:
     """What is held, why, and what to do."""
     advice = f". To end it: {hold.advice}" if hold.advice else ""
     return plain(f"{hold.namespace} {hold.what}: {hold.reason}: {hold.message}{advice}")
+
+
+def format_undelivered(one: Undelivered, now: datetime) -> str:
+    """Who is told in vain, since when, and why."""
+    alerts = "1 alert" if one.waiting == 1 else f"{one.waiting} alerts"
+    return plain(f"receiver {one.receiver}: {alerts}, for {format_length(now - one.since)}: {one.error}")
 
 
 def list_changes(before: Iterable[Entry], after: Iterable[Entry]) -> list[Entry]:

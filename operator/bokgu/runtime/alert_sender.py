@@ -97,14 +97,25 @@ class AlertSender:
                 self._bell.clear()
                 waiting = {name for _, box in self._memory.waiting.values() for name in waiting_receivers(box)}
                 for name in sorted(waiting - self._lanes.keys()):
-                    lane = Lane(name)
-                    self._memory.bells.append(lane.bell)
-                    lane.bell.set()
-                    self._lanes[name] = (lane, asyncio.create_task(self._serve(lane)))
+                    self._open(name)
+                for name in self._lanes.keys() - waiting - self._urls.keys():
+                    self._close(name)
         finally:
             for _, task in self._lanes.values():
                 task.cancel()
             await asyncio.gather(*(task for _, task in self._lanes.values()), return_exceptions=True)
+
+    def _open(self, name: str) -> None:
+        lane = Lane(name)
+        self._memory.bells.append(lane.bell)
+        lane.bell.set()
+        self._lanes[name] = (lane, asyncio.create_task(self._serve(lane)))
+
+    def _close(self, name: str) -> None:
+        """Nobody names that receiver any more. Anybody who can write a route can make up names."""
+        lane, task = self._lanes.pop(name)
+        self._memory.bells.remove(lane.bell)
+        task.cancel()
 
     async def refresh_forever(self) -> None:
         """Read receivers and templates anew every minute: a changed Secret counts without a restart."""

@@ -5,7 +5,7 @@ and not yet marked is sent again after a crash, under the same key, and one neve
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bokgu.api.fields import bounded
@@ -53,6 +53,16 @@ class Delivery:
         return self.error is None
 
 
+@dataclass(frozen=True)
+class Undelivered:
+    """How many alerts wait for a receiver that was tried in vain, since when the oldest, and why."""
+
+    receiver: str
+    waiting: int
+    since: datetime
+    error: str
+
+
 def alert_key(uid: str, alert: Alert) -> str:
     """What names the alert to receivers, the same each time it is sent; `uid` is that of the object."""
     return f"{uid}-{alert.number}"
@@ -89,6 +99,23 @@ def waiting_receivers(outbox: Outbox) -> dict[str, datetime]:
         for to in _waits_for(outbox, alert):
             found[to.receiver] = min(alert.at, found.get(to.receiver, alert.at))
     return found
+
+
+def find_undelivered(outboxes: Iterable[Outbox]) -> tuple[Undelivered, ...]:
+    """The receivers that did not take what was sent to them, by name; why is what the longest waiting alert met."""
+    found: dict[str, Undelivered] = {}
+    for outbox in outboxes:
+        for name, since in waiting_receivers(outbox).items():
+            error = _status(outbox, name).last_error
+            if error is None:
+                continue
+            number = sum(any(to.receiver == name for to in _waits_for(outbox, alert)) for alert in outbox.alerts)
+            one, known = Undelivered(name, number, since, error), found.get(name)
+            if known:
+                oldest = min(one, known, key=lambda u: u.since)
+                one = replace(oldest, waiting=one.waiting + known.waiting)
+            found[name] = one
+    return tuple(found[name] for name in sorted(found))
 
 
 def record_deliveries(outbox: Outbox, deliveries: Iterable[Delivery]) -> Outbox:
