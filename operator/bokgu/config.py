@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from bokgu.api.fields import NAMESPACE, parse_duration
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota, parse_quotas
 from bokgu.api.role_grants import AssumableRoles, RoleGrant, parse_assumable_roles, parse_role_arn
+from bokgu.api.shards import DEFAULT_SHARD
 from bokgu.api.vocabulary import Language, Role
 
 
@@ -144,6 +146,24 @@ def _http_url(text: str) -> str:
     return text
 
 
+_LIFE = secrets.token_hex(3)
+"""Tells this process from one of the same name before it."""
+
+_LEASE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?")
+
+
+def _lease_name(text: str) -> str | None:
+    if not _LEASE_NAME.fullmatch(text):
+        raise ValueError("must be the name of an object, such as bokgu, or none")
+    return None if text == "none" else text
+
+
+def _shard(text: str) -> str:
+    if not NAMESPACE.fullmatch(text):
+        raise ValueError("a shard has small letters, digits and - only, and at most 63 of them")
+    return text
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every field is set by the environment variable named in its metadata."""
@@ -179,6 +199,30 @@ class Settings:
     )
     """Full URL that traces are POSTed to; default: what `find_traces_endpoint` makes of OTEL_EXPORTER_OTLP_ENDPOINT.
     None: no traces, and nothing of OpenTelemetry is loaded."""
+
+    lease_name: str | None = field(default="bokgu", metadata={"env": "BOKGU_LEASE_NAME", "parse": _lease_name})
+    """Lease in the operator's namespace that one process of a shard holds at a time; that of a shard other than the
+    default one has the shard's name after it. None: there is no election, and this process acts whatever others do."""
+
+    lease_duration: timedelta = field(
+        default=timedelta(seconds=15), metadata={"env": "BOKGU_LEASE_DURATION", "parse": _positive_duration}
+    )
+    """How long others wait for a sign of life of the leader until one of them takes over (the default of Kubernetes'
+    own components, as are the two below)."""
+
+    lease_renew_deadline: timedelta = field(
+        default=timedelta(seconds=10), metadata={"env": "BOKGU_LEASE_RENEW_DEADLINE", "parse": _positive_duration}
+    )
+    """After how long without a renewal the leader ends."""
+
+    lease_retry: timedelta = field(
+        default=timedelta(seconds=2), metadata={"env": "BOKGU_LEASE_RETRY", "parse": _positive_duration}
+    )
+    """How often the leader renews its lease, and others look at it."""
+
+    shard: str = field(default=DEFAULT_SHARD, metadata={"env": "BOKGU_SHARD", "parse": _shard})
+    """The services that this process acts for: those whose label `bokgu.dev/shard` has this value. Those without the
+    label are the default shard's."""
 
     workers: int = field(default=8, metadata={"env": "BOKGU_WORKERS", "parse": _positive})
     """Objects of one kind reconciled at the same time."""
@@ -298,8 +342,16 @@ class Settings:
         """How long an hour is, as `minute`."""
         return 60 * self.minute
 
-    holder: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}-{os.getpid()}")
-    """Name of this process in intents."""
+    holder: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}-{os.getpid()}-{_LIFE}")
+    """Name of this process in intents and leases. A container that is started again has host name and process id of the
+    one before, and is another process."""
+
+    @property
+    def lease(self) -> str | None:
+        """Name of the Lease of this shard; None without election."""
+        if self.lease_name is None or self.shard == DEFAULT_SHARD:
+            return self.lease_name
+        return f"{self.lease_name}-{self.shard}"
 
     @property
     def own_grant(self) -> RoleGrant:
@@ -330,6 +382,22 @@ class BadSetting(ValueError):
     """An environment variable cannot be read; the text names it."""
 
 
+def _check_lease(settings: Settings) -> None:
+    """A leader must know that it has lost its lease before others take it, and have several tries to renew it. Raises
+    BadSetting."""
+    duration, deadline, retry = settings.lease_duration, settings.lease_renew_deadline, settings.lease_retry
+    if 3 * deadline > 2 * duration:
+        raise BadSetting(
+            f"BOKGU_LEASE_RENEW_DEADLINE={deadline.total_seconds():g}s: must be at most two thirds of"
+            f" BOKGU_LEASE_DURATION ({duration.total_seconds():g}s)"
+        )
+    if 2 * retry > deadline:
+        raise BadSetting(
+            f"BOKGU_LEASE_RETRY={retry.total_seconds():g}s: must be at most half of"
+            f" BOKGU_LEASE_RENEW_DEADLINE ({deadline.total_seconds():g}s)"
+        )
+
+
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Settings from environment variables; unset ones keep their defaults. Raises BadSetting."""
     values: dict[str, Any] = {}
@@ -350,6 +418,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:
         raise BadSetting("BOKGU_HISTORY=dynamodb: set BOKGU_HISTORY_REGION or AWS_REGION")
+    _check_lease(settings)
     as_fast_as_ours = settings.minute >= timedelta(minutes=1)
     if as_fast_as_ours and settings.retention is not None and settings.retention < SHORTEST_RETENTION:
         raise BadSetting(f"BOKGU_RETENTION={environment['BOKGU_RETENTION']}: must be at least 24h, or never")

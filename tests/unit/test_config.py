@@ -23,6 +23,11 @@ def test_every_setting_has_its_variable() -> None:
             "BOKGU_AWS_ENDPOINT_URL": "http://localhost:1",
             "BOKGU_LISTEN_HOST": "0.0.0.0",
             "BOKGU_LISTEN_PORT": "1",
+            "BOKGU_LEASE_NAME": "recovery",
+            "BOKGU_LEASE_DURATION": "30s",
+            "BOKGU_LEASE_RENEW_DEADLINE": "20s",
+            "BOKGU_LEASE_RETRY": "3s",
+            "BOKGU_SHARD": "eu",
             "BOKGU_WORKERS": "2",
             "BOKGU_AWS_THREADS": "3",
             "BOKGU_AWS_QUOTAS": "ecs=7",
@@ -53,6 +58,11 @@ def test_every_setting_has_its_variable() -> None:
         aws_endpoint_url="http://localhost:1",
         listen_host="0.0.0.0",
         listen_port=1,
+        lease_name="recovery",
+        lease_duration=timedelta(seconds=30),
+        lease_renew_deadline=timedelta(seconds=20),
+        lease_retry=timedelta(seconds=3),
+        shard="eu",
         workers=2,
         aws_threads=3,
         aws_quotas={**DEFAULT_QUOTAS, "ecs": Quota(7, 7)},
@@ -100,11 +110,30 @@ def test_every_setting_has_its_variable() -> None:
         ("BOKGU_AUTO_NAMESPACES", "shop,,pay"),
         ("BOKGU_EMERGENCY_ROLE", "Commander"),
         ("BOKGU_EMERGENCY_ROLE", "system_admin"),
+        ("BOKGU_LEASE_NAME", "Bokgu"),
+        ("BOKGU_LEASE_DURATION", "0s"),
+        ("BOKGU_LEASE_RENEW_DEADLINE", "11s"),
+        ("BOKGU_LEASE_RETRY", "6s"),
+        ("BOKGU_SHARD", "EU"),
     ],
 )
 def test_s12_a_bad_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(BadSetting, match=f"{name}={value}"):
         read_settings({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "shard", "lease"),
+    [
+        ("", "", "bokgu"),
+        ("", "default", "bokgu"),
+        ("", "eu", "bokgu-eu"),
+        ("recovery", "eu", "recovery-eu"),
+        ("none", "eu", None),
+    ],
+)
+def test_each_shard_has_a_lease_of_its_own_or_there_is_no_election(name: str, shard: str, lease: str | None) -> None:
+    assert read_settings({"BOKGU_LEASE_NAME": name, "BOKGU_SHARD": shard}).lease == lease
 
 
 def test_the_holder_fits_into_an_intent() -> None:

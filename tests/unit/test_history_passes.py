@@ -213,16 +213,18 @@ def test_no_pass_is_made_before_everything_is_listed(monkeypatch: pytest.MonkeyP
     async def no_doors(_: Context) -> AsyncIterator[None]:
         yield
 
-    async def informer(**_: Any) -> None:
-        await asyncio.sleep(0.3)
+    @contextlib.asynccontextmanager
+    async def informed(process: run.Process, _: Any) -> AsyncIterator[None]:
+        asyncio.get_running_loop().call_later(0.3, process.stopping.set)
+        yield
 
     monkeypatch.setattr(run, "open_history", lambda *_: kept)
     monkeypatch.setattr(run, "open_doors", no_doors)
-    monkeypatch.setattr("bokgu.runtime.run.kopf.operator", informer)
+    monkeypatch.setattr(run, "_informed", informed)
     unasked = cast(Any, UnaskedAws())
 
     async def serve() -> None:
-        await run._serve(Settings(), cast(Any, world.kube), unasked, asyncio.Event())
+        await run._serve(run.Process(Settings(lease_name=None), cast(Any, world.kube), unasked))
 
     asyncio.run(serve())
     (stored,) = kept.stored

@@ -460,6 +460,11 @@ class Intent(ApiModel):
     )
     before: Before = Field(description="The service just before the call.")
     holder: Word = Field(description="The operator process that sends it.")
+    lease_transitions: int | None = Field(
+        default=None,
+        ge=0,
+        description="leaseTransitions of the Lease that it held; absent where there is no election of a leader.",
+    )
     written_at: Timestamp = Field(description="When it was stored.")
 
 

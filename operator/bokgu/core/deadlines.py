@@ -27,9 +27,9 @@ def effect_by(operation: OperationStatus, timeout: timedelta, grace: timedelta, 
 
 
 def settled_by(intent: Intent, facts: PlanFacts) -> datetime:
-    """Until when the effect of an intent without an answer may still show (S3): a new process counts from when it could
-    first see."""
-    return max(intent.written_at, facts.known_since) + facts.timing.consistency_delay
+    """Until when the effect of an intent without an answer may still show (S3): a process that did not store it counts
+    from when it first saw it, and gives the one that did the time to send it (S5)."""
+    return max(intent.written_at, facts.known_since) + max(facts.timing.consistency_delay, facts.timing.hand_over)
 
 
 def verified_by(step: Step, operation: OperationStatus, facts: PlanFacts, *, thin: bool) -> datetime:

@@ -189,13 +189,24 @@ def _record(step: StepStatus, token: str, answer: Answer) -> StepStatus:
     return step
 
 
-def forget_intent(status: RecoveryPlanStatus, token: str) -> RecoveryPlanStatus:
+LEASE_NOT_HELD = "LeaseNotHeld"
+"""Reason of an operation that was not sent because its process was about to lose its lease, or had (S5)."""
+
+
+def hold_unsent(status: RecoveryPlanStatus, token: str, reason: str) -> RecoveryPlanStatus:
+    """Take back an intent that was not sent, and say why: no failure, whoever acts next asks everything again."""
+    status = forget_intent(status, token, reason)
+    return status if status.phase is PlanPhase.ROLLING_BACK else status.model_copy(update={"reason": reason})
+
+
+def forget_intent(status: RecoveryPlanStatus, token: str, reason: str | None = None) -> RecoveryPlanStatus:
     """Take back an intent that AWS refused before acting, such as a throttled call: everything is asked again."""
 
     def forget(operation: Op) -> Op:
         if operation.intent is None or operation.intent.token != token:
             return operation
-        return operation.model_copy(update={"intent": None, "answer": None, "phase": OperationPhase.PENDING})
+        pending = {"intent": None, "answer": None, "phase": OperationPhase.PENDING, "reason": reason}
+        return operation.model_copy(update=pending)
 
     steps = (forget(step) for step in status.steps)
     return status.model_copy(

@@ -28,12 +28,14 @@ from bokgu.core.surroundings import Surroundings
 class Timing:
     """Delays that configuration sets. `hour` is how long an hour is, in which recoveries are counted and which a
     verification goes on at most while there is too little traffic to tell; `minute` is how long a minute of ECS is:
-    both are shorter only in a world that runs faster."""
+    both are shorter only in a world that runs faster. `hand_over` is for how long a process that led before may still
+    have a call under way: its lease, and the time that a call may take (S5)."""
 
     consistency_delay: timedelta
     poll: timedelta
     hour: timedelta = timedelta(hours=1)
     minute: timedelta = timedelta(minutes=1)
+    hand_over: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class PlanFacts:
     `incident` is None unless the incident with the bound uid exists. `live` is None where it was not read, or could not
     be: `problem` says why. `elder`, `role_refused`, `at_work`, `policies`, `around` and `troubled` are as in
     GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since` is when
-    this process could first have seen the plan: doubt about an intent counts from there (S5). `clock_ahead` is how far
-    the API server's clock is ahead of `now`. `dry_run` says what asks that nothing be sent.
+    this process first saw the intent that has no answer: doubt about it counts from there (S5). `clock_ahead` is how
+    far the API server's clock is ahead of `now`. `dry_run` says what asks that nothing be sent.
     """
 
     now: datetime
@@ -83,6 +85,7 @@ class PlanFacts:
     known_since: datetime
     holder: str
     timing: Timing
+    lease_transitions: int | None = None
     frozen_by: Freeze | None = None
     around: Surroundings = field(default_factory=Surroundings)
     clock_ahead: timedelta = timedelta()

@@ -234,6 +234,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
         restores=asked.restores,
         before=observe_before(live),
         holder=facts.holder,
+        lease_transitions=facts.lease_transitions,
         written_at=facts.now,
     )
     operation = operation.model_copy(
@@ -243,6 +244,7 @@ def _write_intent(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fa
             "intent": intent,
             "attempt": attempt,
             "answer": None,
+            "reason": None,
         }
     )
     status = status.model_copy(update={"phase": PlanPhase.IN_PROGRESS, "reason": None})

@@ -100,11 +100,18 @@ def _write_undo_intent(
             "restores": asked.restores,
             "before": observe_before(live),
             "holder": facts.holder,
+            "lease_transitions": facts.lease_transitions,
             "written_at": facts.now,
         }
     )
     return undo.model_copy(
-        update={"phase": OperationPhase.IN_PROGRESS, "started_at": started, "attempt": attempt, "intent": again}
+        update={
+            "phase": OperationPhase.IN_PROGRESS,
+            "started_at": started,
+            "attempt": attempt,
+            "intent": again,
+            "reason": None,
+        }
     )
 
 

@@ -278,6 +278,19 @@ class KubeClient:
             return await self._call("PUT", f"{path}/{metadata['name']}", body=body)
         return await self._call("POST", path, body=body)
 
+    async def lease(self, namespace: str, name: str) -> Raw | None:
+        """A Lease (coordination.k8s.io/v1), or None."""
+        return await self._get(f"{_leases(namespace)}/{name}")
+
+    async def put_lease(self, body: Raw) -> Raw:
+        """PUT a Lease that was read, or POST a new one. Raises KubeError (`conflict`, `exists`, `gone`) where somebody
+        else was faster."""
+        metadata = body["metadata"]
+        path = _leases(metadata["namespace"])
+        if "resourceVersion" in metadata:
+            return await self._call("PUT", f"{path}/{metadata['name']}", body=body)
+        return await self._call("POST", path, body=body)
+
     async def cluster_id(self) -> str:
         """uid of the kube-system namespace: it names the cluster."""
         answer = await self._call("GET", "/api/v1/namespaces/kube-system")
@@ -365,6 +378,10 @@ def _kubeconfig() -> str | None:
 def _path(plural: str, namespace: str | None) -> str:
     scope = f"/namespaces/{namespace}" if namespace else ""
     return f"/apis/{GROUP}/{VERSION}{scope}/{plural}"
+
+
+def _leases(namespace: str) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 
 def _attributes(group: str, namespace: str, verb: str, resource: str, name: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What every pass is given."""
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,6 +35,17 @@ RELABELLED = 5
 """Conflicts with writers of labels until the pass is done again."""
 
 log = structlog.get_logger()
+
+
+class Lease(Protocol):
+    """What makes this process the one that acts."""
+
+    @property
+    def transitions(self) -> int | None:
+        """How often it has changed hands."""
+
+    def send_by(self) -> float:
+        """Until when (monotonic) something may be sent to AWS."""
 
 
 class Objects(Protocol):
@@ -83,7 +95,9 @@ class Context:
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
     was seen so; `claims` by namespace the plans that are about to take the lock of their services; `storms_told` when
     the storm began that people were told of last, and `surveys` what was seen of a namespace last; `alerting` which
-    alerts wait for whom; `tracing` where traces go, None: nowhere. Losing any of it costs a delay, never safety.
+    alerts wait for whom; `tracing` where traces go, None: nowhere; `lease` is what makes this process the
+    one that acts, None: there is no election; `doubts` holds of plans the token of the intent that has no answer, and
+    when this process first saw it. Losing any of it costs a delay, never safety.
     """
 
     kube: KubeClient
@@ -108,7 +122,13 @@ class Context:
     surveys: dict[str, Survey] = field(default_factory=dict)
     alerting: AlertingMemory = field(default_factory=AlertingMemory)
     tracing: Tracing | None = None
+    lease: Lease | None = None
+    doubts: dict[Key, tuple[str, datetime]] = field(default_factory=dict)
     _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
+
+    def send_by(self) -> float:
+        """Until when (monotonic) this process may send something to AWS, by its lease (S5)."""
+        return math.inf if self.lease is None else self.lease.send_by()
 
     def on_behalf_of(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> Self:
         """The same context, all that it remembers shared, whose AWS calls are made for a namespace: with the roles that
@@ -174,6 +194,7 @@ class Context:
         self.looks.pop(key, None)
         self.memories.pop(key, None)
         self.alerting.forget(key)
+        self.doubts.pop(key, None)
         if self.tracing is not None:
             self.tracing.forget(key)
 

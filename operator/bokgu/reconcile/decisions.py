@@ -8,6 +8,7 @@ import structlog
 from bokgu.api.incident import Incident, IncidentStatus
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus
 from bokgu.core.changes import Change, find_incident_changes, find_plan_changes
+from bokgu.core.operation import LEASE_NOT_HELD
 from bokgu.core.plan_facts import Send
 from bokgu.core.traces import trace_of
 from bokgu.reconcile.context import Key, Objects
@@ -89,6 +90,11 @@ def log_unanswered(send: Send, code: str, *, sent: bool) -> None:
     """AWS gave no answer that says whether the request had an effect, or it was not sent and is made again."""
     result = "Unknown" if sent else "NotSent"
     log.warning("aws write answered", operation=send.request.operation, token=send.token, result=result, code=code)
+
+
+def log_not_held(tokens: Iterable[str]) -> None:
+    """Nothing was intended after all: this process was about to lose its lease, or had lost it."""
+    log.warning("aws write held", tokens=sorted(tokens), reason=LEASE_NOT_HELD)
 
 
 def _write(changes: Iterable[Change]) -> None:

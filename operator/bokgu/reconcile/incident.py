@@ -36,6 +36,7 @@ from bokgu.reconcile.history import fetch_similar, history_key
 from bokgu.reconcile.planning import fetch_plan, plan_incident
 from bokgu.reconcile.runbook import find_runbooks
 from bokgu.reconcile.scope import scope_key
+from bokgu.reconcile.sharding import inherit_labels
 from bokgu.reconcile.surroundings import look_around_plan
 from bokgu.reconcile.watches import Measured, find_measured
 
@@ -305,7 +306,9 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
     """
     made_by_operator = True
     try:
-        raw = await context.kube.create(RecoveryPlan.plural, plan_manifest(plan))
+        body = plan_manifest(plan)
+        body["metadata"] |= inherit_labels(context, plan.metadata.namespace, plan.spec.service_ref.name)
+        raw = await context.kube.create(RecoveryPlan.plural, body)
         PLANS_CREATED.labels(plan.spec.preconditions.root_cause).inc()
     except KubeError as error:
         if not error.exists:

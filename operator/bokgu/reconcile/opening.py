@@ -10,6 +10,7 @@ from bokgu.core.traces import trace_of
 from bokgu.kube.client import KubeError
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.counting import count_opened
+from bokgu.reconcile.sharding import inherit_labels
 
 log = structlog.get_logger()
 
@@ -29,10 +30,11 @@ async def open_incident(context: Context, finding: Finding) -> Incident:
     if still_open is not None:
         return await _raise_severity(context, still_open, finding)
     incident = build_incident(finding, same[-1].metadata.uid if same else "")
+    labels = inherit_labels(context, finding.namespace, finding.service)
     body = {
         "apiVersion": incident.api_version,
         "kind": incident.kind,
-        "metadata": {"name": incident.metadata.name, "namespace": incident.metadata.namespace},
+        "metadata": {"name": incident.metadata.name, "namespace": incident.metadata.namespace, **labels},
         "spec": incident.spec.to_dict(),
     }
     try:

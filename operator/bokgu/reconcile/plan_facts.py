@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,6 +16,7 @@ from bokgu.api.observed import (
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, Validation
 from bokgu.api.vocabulary import PlanPhase, ValidationType
+from bokgu.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from bokgu.aws.series import fetch_series
 from bokgu.core.allow_lists import find_named_role
 from bokgu.core.approval.digest import plan_digest
@@ -40,6 +41,9 @@ from bokgu.reconcile.targets import find_at_work, find_elder
 from bokgu.reconcile.watches import find_measured
 
 log = structlog.get_logger()
+
+CALL_TIMEOUT = timedelta(seconds=CONNECT_TIMEOUT + READ_TIMEOUT)
+"""How long a write may be under way."""
 
 SEND_WITHIN = 10.0
 """Seconds after storing an intent in which this process may send it. A process that slept longer (SIGSTOP, swap) treats
@@ -118,13 +122,15 @@ async def _judge(
         at_work=find_at_work(context, plan, target),
         policies=policies,
         unsent=_sendable(context),
-        known_since=context.started_at,
+        known_since=_known_since(context, plan),
         holder=context.settings.holder,
+        lease_transitions=context.lease.transitions if context.lease else None,
         timing=Timing(
             context.settings.consistency_delay,
             context.settings.step_poll,
             context.settings.hour,
             context.settings.minute,
+            context.settings.lease_duration + CALL_TIMEOUT if context.lease else timedelta(),
         ),
         clock_ahead=context.kube.clock_ahead,
         around=look_around_plan(context, namespace, protected, policies.own.found, plan=plan.metadata.name)
@@ -136,6 +142,20 @@ async def _judge(
         dry_run=find_dry_run(protected, policies.own.found),
         troubled=find_troubles(context, plan),
     )
+
+
+def _known_since(context: Context, plan: RecoveryPlan) -> datetime:
+    """When this process first saw the intent of the plan that has no answer: since it was stored, since this process
+    leads, or since the plan has come into its shard."""
+    operations = [o for step in plan.status.steps for o in (step, step.rollback) if o]
+    token = next((o.intent.token for o in operations if o.intent and o.answer is None), None)
+    if token is None:
+        context.doubts.pop(plan.key, None)
+        return context.started_at
+    known = context.doubts.get(plan.key)
+    if known is None or known[0] != token:
+        known = context.doubts[plan.key] = (token, context.clock())
+    return max(context.started_at, known[1])
 
 
 def _refused(context: Context, plan: RecoveryPlan, target: Target) -> str | None:

@@ -16,7 +16,7 @@ from bokgu.aws.sending import send_request
 from bokgu.core.approval.auto import enter_start
 from bokgu.core.execution import decide
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
-from bokgu.core.operation import FRESH, forget_intent, record_answer
+from bokgu.core.operation import FRESH, LEASE_NOT_HELD, forget_intent, hold_unsent, record_answer
 from bokgu.core.plan_facts import (
     ClaimAuto,
     ClaimIncident,
@@ -32,7 +32,7 @@ from bokgu.kube.client import Raw
 from bokgu.reconcile.announcing import announce_plan
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.counting import count_plan
-from bokgu.reconcile.decisions import log_plan, log_sent, log_unanswered
+from bokgu.reconcile.decisions import log_not_held, log_plan, log_sent, log_unanswered
 from bokgu.reconcile.plan_facts import SEND_WITHIN, gather_facts
 from bokgu.reconcile.surroundings import look_around_plan
 
@@ -72,8 +72,12 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
             _trace(context, plan, status)
             await announce_plan(context, plan, status)
             return context.settings.step_poll
+    intended = _tokens(outcome.status) - _tokens(plan.status)
+    if intended and time.monotonic() >= context.send_by():
+        log_not_held(intended)
+        return context.settings.step_poll
     if await context.write_status(RecoveryPlan, raw, outcome.status):
-        for token in _tokens(outcome.status) - _tokens(plan.status):
+        for token in intended:
             context.unsent[token] = time.monotonic()
         count_plan(context, plan, outcome.status)
         log_plan(plan, outcome.status)
@@ -172,15 +176,19 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
 async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts: PlanFacts) -> RecoveryPlanStatus:
     """Make the one AWS write of a stored intent. The token is spent before the call: it is never sent twice.
 
-    The call itself must begin before the live read is too old (S4) and the intent is in doubt (S5), wherever the time
-    went meanwhile.
+    The call itself must begin before the live read is too old (S4), the intent is in doubt and the lease near its end
+    (S5), wherever the time went meanwhile.
     """
     stored = context.unsent.pop(send.token, None)
     if stored is None or facts.service is None or status.target is None:
         return status
     now = context.clock()
     fresh_until = time.monotonic() + (FRESH - (now - facts.service.read_at)).total_seconds()
-    deadline = min(stored + SEND_WITHIN, fresh_until)
+    lease_until = context.send_by()
+    if time.monotonic() >= lease_until:
+        log_unanswered(send, LEASE_NOT_HELD, sent=False)
+        return hold_unsent(status, send.token, LEASE_NOT_HELD)
+    deadline = min(stored + SEND_WITHIN, fresh_until, lease_until)
     log_sent(send)
     try:
         accepted = await send_request(
@@ -188,6 +196,9 @@ async def _send(context: Context, status: RecoveryPlanStatus, send: Send, facts:
         )
     except AwsError as error:
         if error.code in PASSING and not error.sent:
+            if error.code == "TooLate" and time.monotonic() >= lease_until:
+                log_unanswered(send, LEASE_NOT_HELD, sent=False)
+                return hold_unsent(status, send.token, LEASE_NOT_HELD)
             log_unanswered(send, error.code, sent=False)
             return forget_intent(status, send.token)
         if error.sent:

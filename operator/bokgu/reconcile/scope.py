@@ -19,6 +19,7 @@ from bokgu.metrics.detection import CYCLE_CALLS, DETECTION_LAG
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.looking import Scope, begin_looks, look_closer, measure
 from bokgu.reconcile.scope_memory import ScopeMemory
+from bokgu.reconcile.sharding import is_ours
 
 PLURAL = "scopes"
 """What stands for a kind in the key of a scope; no such objects exist."""
@@ -149,6 +150,8 @@ def _find_due(context: Context, scope: Key, memory: ScopeMemory) -> Due | None:
 def _list_watched(context: Context) -> Iterator[tuple[Key, ProtectedService | Detector, timedelta]]:
     """All that is looked at, with its scope and how often."""
     for protected in context.readable(ProtectedService, context.objects.all(ProtectedService.plural)):
+        if not is_ours(context, protected.key):
+            continue
         scope, detection = scope_key(protected), protected.spec.detection
         interval = parse_duration(detection.interval) if detection.presets else context.settings.service_poll
         yield scope, protected, interval

@@ -26,6 +26,7 @@ from bokgu.reconcile import (
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.decisions import name_pass
 from bokgu.reconcile.role_grants import act_for
+from bokgu.reconcile.sharding import carry_shard, is_ours
 from bokgu.runtime.queue import Key, Queue
 
 Reconcile = Callable[[Context, Key], Awaitable[timedelta | None]]
@@ -78,9 +79,14 @@ async def _pass(context: Context, queue: Queue, key: Key) -> None:
 async def _guarded_pass(context: Context, queue: Queue, key: Key) -> None:
     plural, namespace, name = key
     begun = time.monotonic()
+    if not is_ours(context, key):
+        context.forget(key)
+        queue.done(key, None)
+        return
     if plural != scope.PLURAL and context.objects.get(key) is None:
         context.forget(key)
     try:
+        await carry_shard(context, key)
         requeue_after = await PASSES[plural](act_for(context, key), key)
     except KubeError as error:
         delay = queue.failed(key, conflict=error.conflict)

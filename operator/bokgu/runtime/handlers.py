@@ -12,6 +12,7 @@ import kopf
 
 from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
+from bokgu.api.shards import read_shard
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.reconcile.scope import name_scope
 from bokgu.runtime.store import Key, Store, key_of
@@ -112,13 +113,15 @@ def build_announcer(
 ) -> Callable[[str, dict[str, Any], bool], None]:
     """A function that queues all objects that depend on one that has changed; itself not, if the change is its own.
 
-    Scopes are queued for new specs only: a scope writes status of a thousand objects, and must not wake itself. So are
-    incidents that wait for a Runbook, and what heeds a RecoveryPolicy, and when one is deleted.
+    Scopes are queued for new specs, and for services that come into another shard, only: a scope writes status of a
+    thousand objects, and must not wake itself. So are incidents that wait for a Runbook, and what heeds a
+    RecoveryPolicy, and when one is deleted.
     """
-    specs: dict[Key, tuple[str, int]] = {}
+    specs: dict[Key, tuple[str, int, str]] = {}
 
     def announce(plural: str, body: dict[str, Any], own: bool) -> None:
-        own_key, spec = key_of(plural, body), (body["metadata"]["uid"], body["metadata"].get("generation", 0))
+        metadata = body["metadata"]
+        own_key, spec = key_of(plural, body), (metadata["uid"], metadata.get("generation", 0), read_shard(body))
         gone = store.get(own_key) is None
         if gone:
             specs.pop(own_key, None)

@@ -9,10 +9,17 @@ from bokgu.metrics.registry import REGISTRY
 
 
 class HealthServer:
-    """A small HTTP server. `check_ready` returns None when ready, else what is missing."""
+    """A small HTTP server. `check_ready` returns None when ready, else what is missing; `describe` what is said when
+    nothing is."""
 
-    def __init__(self, host: str, port: int, check_ready: Callable[[], Awaitable[str | None]]) -> None:
-        self._host, self._port, self._check_ready = host, port, check_ready
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        check_ready: Callable[[], Awaitable[str | None]],
+        describe: Callable[[], str] = lambda: "ok",
+    ) -> None:
+        self._host, self._port, self._check_ready, self._describe = host, port, check_ready, describe
         app = web.Application()
         app.add_routes(
             [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)]
@@ -33,7 +40,9 @@ class HealthServer:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         missing = await self._check_ready()
-        return web.Response(text="ok\n") if missing is None else web.Response(status=503, text=f"{missing}\n")
+        if missing is not None:
+            return web.Response(status=503, text=f"{missing}\n")
+        return web.Response(text=f"{self._describe()}\n")
 
     async def _metrics(self, request: web.Request) -> web.Response:
         """In the format that is asked for: OpenMetrics has exemplars, the text format does not."""

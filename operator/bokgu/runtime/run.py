@@ -1,8 +1,16 @@
-"""Starts and stops everything in one event loop."""
+"""Starts and stops everything in one event loop.
+
+Every process lists and watches, so that it knows all. One of a shard leads: only that one makes passes, opens doors and
+sends alerts. For the others everything that happens piles up in their queues, each object once; whoever becomes the
+leader begins with a pass over all there is.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +25,7 @@ from bokgu.core.approval.admission import APPROVAL_POLICY, STATUS_POLICY, find_g
 from bokgu.history.opening import open_history
 from bokgu.history.patience import PatientHistory
 from bokgu.kube.client import KubeClient, KubeError
+from bokgu.metrics.leadership import LEADER
 from bokgu.metrics.registry import BUILD, REGISTRY
 from bokgu.metrics.traces import TRACE_SPANS
 from bokgu.reconcile import history
@@ -29,6 +38,7 @@ from bokgu.runtime.doors import open_doors
 from bokgu.runtime.handlers import build_announcer, build_registry, build_settings
 from bokgu.runtime.health import HealthServer
 from bokgu.runtime.heartbeat import beat_forever
+from bokgu.runtime.leadership import Leadership
 from bokgu.runtime.queue import Key, Queue
 from bokgu.runtime.resync import resync, resync_forever
 from bokgu.runtime.state_metrics import StateCollector, collected
@@ -43,23 +53,43 @@ WAIT_FOR_CLUSTER = 2.0
 log = structlog.get_logger()
 
 
+LOST = 1
+"""Exit code of a leader that has lost its lease."""
+
+
+class Process:
+    """The operator: what it is made of, and whether it is ready and leads."""
+
+    def __init__(self, settings: Settings, kube: KubeClient, aws: AwsClient) -> None:
+        self.settings, self.kube, self.aws = settings, kube, aws
+        self.ready = asyncio.Event()
+        self.stopping = asyncio.Event()
+        self.leadership = Leadership(kube, settings, settings.lease) if settings.lease is not None else None
+
+    async def check_ready(self) -> str | None:
+        """What is missing; None when everything was listed. Who stands by is as ready as who leads."""
+        missing = await find_missing(self.kube) or (self.leadership.problem if self.leadership else None)
+        return missing or (None if self.ready.is_set() else "the first list is not complete")
+
+    def describe(self) -> str:
+        """One line for who asks whether it is ready."""
+        if self.leadership is None or self.leadership.leads:
+            return "ok"
+        return f"ok: standby, {self.leadership.leader or 'nobody'} leads"
+
+
 async def run_operator(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises KubeError without access to a cluster, OSError where the port is taken."""
     BUILD.info({"version": __version__})
+    structlog.contextvars.bind_contextvars(shard=settings.shard)
     kube = await KubeClient.connect()
-    ready = asyncio.Event()
-
-    async def check_ready() -> str | None:
-        missing = await find_missing(kube)
-        return missing or (None if ready.is_set() else "the first list is not complete")
-
-    health = HealthServer(settings.listen_host, settings.listen_port, check_ready)
-    await health.start()
     aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+    process = Process(settings, kube, aws)
+    health = HealthServer(settings.listen_host, settings.listen_port, process.check_ready, process.describe)
+    await health.start()
     try:
         await _wait_for_cluster(kube)
-        async with _beating(settings, check_ready):
-            await _serve(settings, kube, aws, ready)
+        await _serve(process)
     finally:
         await health.stop()
         await kube.close()
@@ -67,12 +97,13 @@ async def run_operator(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _beating(settings: Settings, check_ready: Callable[[], Awaitable[str | None]]) -> AsyncIterator[None]:
+async def _beating(process: Process) -> AsyncIterator[None]:
     """A heartbeat, where there is somebody to hear it."""
-    if settings.heartbeat_url is None:
+    url, minute = process.settings.heartbeat_url, process.settings.minute
+    if url is None:
         yield
         return
-    beating = asyncio.create_task(beat_forever(settings.heartbeat_url, settings.minute, check_ready))
+    beating = asyncio.create_task(beat_forever(url, minute, process.check_ready))
     try:
         yield
     finally:
@@ -107,7 +138,8 @@ async def _wait_for_cluster(kube: KubeClient) -> None:
         await asyncio.sleep(WAIT_FOR_CLUSTER)
 
 
-async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: asyncio.Event) -> None:
+async def _serve(process: Process) -> None:
+    settings, kube, leadership = process.settings, process.kube, process.leadership
     # A history that fails is asked again ever later, whatever happens to its incidents meanwhile.
     store, queues = Store(), {plural: Queue(patient=plural == history.PLURAL) for plural in PASSES}
 
@@ -117,8 +149,10 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
     announce = build_announcer(store, enqueue, settings.namespace)
     context = Context(
         kube=kube,
-        aws=aws,
-        history=PatientHistory(open_history(settings, kube, aws), shared=settings.history is HistoryBackend.DYNAMODB),
+        aws=process.aws,
+        history=PatientHistory(
+            open_history(settings, kube, process.aws), shared=settings.history is HistoryBackend.DYNAMODB
+        ),
         objects=store,
         settings=settings,
         cluster_id=await kube.cluster_id(),
@@ -126,40 +160,112 @@ async def _serve(settings: Settings, kube: KubeClient, aws: AwsClient, ready: as
         announce=announce,
         enqueue=enqueue,
         started_at=datetime.now(UTC),
+        lease=leadership,
     )
     traces = _open_traces(settings)
-    if traces is not None:
-        context.tracing = Tracing(traces, context.started_at)
-    workers: list[asyncio.Task[None]] = []
-    resync = asyncio.create_task(resync_forever(kube, store, announce, settings.resync))
-    watching = asyncio.create_task(_watch_fence(context))
+    beside = [
+        asyncio.create_task(resync_forever(kube, store, announce, settings.resync)),
+        asyncio.create_task(_watch_fence(context)),
+    ]
     log.info("started", version=__version__, holder=settings.holder)
     try:
         await _fill(kube, store, announce)
-        # Not earlier: what is not listed yet is not gone. Workers of their own for each kind: incidents that wait for
-        # an AWS that hangs must not keep plans waiting.
-        workers += [asyncio.create_task(work(context, q)) for q in queues.values() for _ in range(settings.workers)]
-        # What is not listed yet would be told as being none.
-        with collected(REGISTRY, StateCollector(context, queues)):
-            async with sending_alerts(context), open_doors(context):
-                await kopf.operator(
-                    registry=build_registry(store, announce),
-                    settings=build_settings(),
-                    standalone=True,
-                    clusterwide=True,
-                    ready_flag=ready,
-                )
+        # Not earlier: what is not listed yet is not gone, and would be told as being none.
+        LEADER.labels(settings.shard).set(0)
+        async with _informed(process, build_registry(store, announce)):
+            await _take_part(process, context, queues, traces)
     finally:
-        for queue in queues.values():
-            queue.close()
-        for task in (resync, watching):
+        for task in beside:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await _finish(workers)
+        await asyncio.gather(*beside, return_exceptions=True)
         if traces is not None:
             await asyncio.to_thread(traces.stop)
         log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _informed(process: Process, registry: kopf.OperatorRegistry) -> AsyncIterator[None]:
+    """kopf watches until the block ends. SIGTERM and SIGINT set `process.stopping`: kopf's own handlers would end the
+    watches first, and whatever a pass awaits with them."""
+    mine = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry, settings=build_settings(), standalone=True, clusterwide=True, ready_flag=process.ready
+    )
+    watching = asyncio.create_task(kopf.run_tasks(tasks, ignored=mine))
+    watching.add_done_callback(lambda _: process.stopping.set())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, process.stopping.set)
+    try:
+        yield
+        if watching.done():
+            await watching  # It ended by itself: that is why.
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _take_part(
+    process: Process, context: Context, queues: Mapping[str, Queue], traces: "OtlpSender | None"
+) -> None:
+    """Stand by, lead, and stop when `process.stopping` is set. A leader that loses its lease ends the process."""
+    stopping, leadership = asyncio.create_task(process.stopping.wait()), process.leadership
+    keeping: asyncio.Task[None] | None = None
+    try:
+        if leadership is not None:
+            standing_by = asyncio.create_task(leadership.acquire())
+            await asyncio.wait({standing_by, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not standing_by.done():
+                standing_by.cancel()
+                return
+            await standing_by
+            keeping = asyncio.create_task(leadership.keep())
+            keeping.add_done_callback(_end_if_lost)
+        # Whoever led before may have stored an intent just now: what it did is looked for from here on (S5).
+        context.started_at = context.clock()
+        if traces is not None:
+            context.tracing = Tracing(traces, context.started_at)
+        log.info("leads", holder=process.settings.holder)
+        await _lead(process, context, queues)
+    finally:
+        for task in (stopping, keeping):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+    if leadership is not None:
+        await leadership.release()
+
+
+def _end_if_lost(keeping: "asyncio.Task[None]") -> None:
+    """End at once, as if killed: no pass goes on, no call to AWS that waits for its turn is made, nothing is tidied up.
+
+    What a killed process leaves behind is what every start is made for, and whoever starts it again gives it a memory
+    that is not older than its lease. To stand by again in the same process would be a second way back, tried by nobody.
+    """
+    error = None if keeping.cancelled() else keeping.exception()
+    if error is None:
+        return
+    log.error("lease lost: this process ends, to be started again", error=str(error) or repr(error))
+    sys.stderr.flush()
+    os._exit(LOST)
+
+
+async def _lead(process: Process, context: Context, queues: Mapping[str, Queue]) -> None:
+    """Do everything until `process.stopping` is set, and finish what is under way."""
+    leader = LEADER.labels(process.settings.shard)
+    # Workers of their own for each kind: incidents that wait for an AWS that hangs must not keep plans waiting.
+    count = process.settings.workers
+    workers = [asyncio.create_task(work(context, queue)) for queue in queues.values() for _ in range(count)]
+    leader.set(1)
+    try:
+        with collected(REGISTRY, StateCollector(context, queues)):
+            async with _beating(process), sending_alerts(context), open_doors(context):
+                await process.stopping.wait()
+    finally:
+        for queue in queues.values():
+            queue.close()
+        await _finish(workers)
+        leader.set(0)
 
 
 def _open_traces(settings: Settings) -> "OtlpSender | None":

@@ -160,6 +160,10 @@ def _services(state: State) -> Values:
     return _count((s.metadata.namespace, s.spec.mode, ready(s)) for s in state.services.values())
 
 
+def _shard_services(state: State) -> Values:
+    return {(shard,): count for shard, count in state.shards.items()}
+
+
 def _detections(state: State) -> Values:
     found: dict[Labels, float] = {(name, said): 0 for name, _ in state.services for said in DetectionState}
     of_presets = ((s.metadata.namespace, s.status.detections) for s in state.services.values())
@@ -237,6 +241,12 @@ STATE_METRICS = (
         "ProtectedServices by mode, and by whether they can be watched: the condition Ready.",
         ("namespace", "mode", "ready"),
         _services,
+    ),
+    StateMetric(
+        "bokgu_shard_services",
+        "ProtectedServices of each shard, also of those that other processes act for.",
+        ("shard",),
+        _shard_services,
     ),
     StateMetric(
         "bokgu_detections",
