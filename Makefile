@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-gitops test-fidelity lint type crds docs pictures verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-ha test-gitops test-fidelity lint type crds docs pictures verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ test-unit: $(LOCKED) ## run the tests of the pure core, which need nothing else
 
 test-faults: controlplane ## kill the operator at every write and let everything fail once (docs/faults.md); about an hour on 2 cores
 	@BOKGU_TEST_FAULTS=1 $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/faults tests/unit/test_execution_histories.py --timeout 3600
+
+test-ha: controlplane ## kill, stop and replace leaders at every write, and move services between shards; about half an hour
+	@BOKGU_TEST_HA=1 $(PY) -m pytest tests/ha tests/unit/test_lease.py tests/unit/test_sharding.py tests/unit/test_sending.py
 
 test-gitops: controlplane ## run Flux's kustomize-controller on what docs/gitops.md shows; builds it once, about 4 minutes
 	@$(PY) -m tests.gitops >/dev/null

@@ -328,6 +328,6 @@ def test_it_is_asked_only_while_it_is_registered() -> None:
 
 def test_names_of_objects_are_labels_of_what_is_bounded_only() -> None:
     allowed = {"namespace", "service", "environment", "type", "severity", "source", "phase"} | {
-        "gate", "kind", "mode", "ready", "state", "region", "resource", "receiver",
+        "gate", "kind", "mode", "ready", "state", "region", "resource", "receiver", "shard",
     }  # fmt: skip
     assert {label for metric in STATE_METRICS for label in metric.labels} <= allowed

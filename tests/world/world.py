@@ -1,7 +1,9 @@
 """Starts the whole world in one folder, and stops it."""
 
+import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -46,6 +48,8 @@ TOKEN_LIFETIME = timedelta(hours=24)
 
 OPERATOR_SETTINGS = {
     "BOKGU_ASSUMABLE_ROLES": ASSUMABLE_ROLES,
+    # One operator acts, and one that was killed is not waited for. tests/ha has elections.
+    "BOKGU_LEASE_NAME": "none",
     "BOKGU_MINUTE": "1s",
     "BOKGU_AWS_QUOTAS": "ecs=1200,UpdateService=60,GetMetricData=3000,FilterLogEvents=300,elbv2=600",
     "BOKGU_SERVICE_POLL": "1s",
@@ -165,6 +169,23 @@ class World:
         process = self._processes.pop(name)
         process.stop(timeout=30)
         return process.exit_code
+
+    def process(self, name: str) -> Process:
+        """The process of that name; KeyError where none was started."""
+        return self._processes[name]
+
+    def signal_operator(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to an operator."""
+        self._processes[name].send_signal(number)
+
+    def readiness(self, name: str) -> str:
+        """What an operator answers to /readyz; "" where it does not, or is not ready."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[name]}/readyz", timeout=2) as answer:
+                said: str = answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            return ""
+        return said
 
     @property
     def operator_pid(self) -> int:
@@ -436,9 +457,18 @@ class World:
 
     def scrape(self) -> dict[str, float]:
         """The operator's own counters, as Prometheus would read them."""
-        lines = self.scrape_text().splitlines()
-        samples = (line.rsplit(" ", 1) for line in lines if line.startswith("bokgu_"))
-        return {name: float(value) for name, value in samples}
+        return _read_samples(self.scrape_text())
+
+    def scrape_of(self, name: str) -> dict[str, float]:
+        """The same of another operator."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[name]}/metrics", timeout=5) as answer:
+            return _read_samples(answer.read().decode())
+
+
+def _read_samples(text: str) -> dict[str, float]:
+    lines = text.splitlines()
+    samples = (line.rsplit(" ", 1) for line in lines if line.startswith("bokgu_"))
+    return {name: float(value) for name, value in samples}
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, explain: Callable[[], str]) -> Any:
