@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 BEGIN, END = "<!-- metrics: written by make docs -->\n", "<!-- end of metrics -->"
 STAGES_BEGIN, STAGES_END = "<!-- stages: written by make docs -->\n", "<!-- end of stages -->"
 
-ORDER = ("incidents", "plans", "detection", "doors", "alerts", "traces", "aws", "passes", "registry")
+ORDER = ("incidents", "plans", "detection", "doors", "alerts", "traces", "aws", "passes", "leadership", "registry")
 
 _SAMPLES = {
     "counter": ("_total",),

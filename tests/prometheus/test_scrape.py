@@ -13,6 +13,7 @@ from bokgu.api.outbox import Addressee, Alert, Outbox
 from bokgu.api.vocabulary import AlertKind, Language
 from bokgu.core.traces import trace_of
 from bokgu.metrics.aws import AWS_THROTTLES
+from bokgu.metrics.leadership import LEADER
 from bokgu.metrics.passes import EVENTS_FAILED, RECONCILE_ERRORS
 from bokgu.metrics.registry import BUILD
 from bokgu.reconcile.context import Context
@@ -66,8 +67,9 @@ def fail(one: Context) -> None:
 
 
 def start_at_zero() -> None:
-    """As an operator that has run for a while: it has a version, and these have been counted before."""
+    """As an operator that has run for a while: it has a version, these have been counted before, and nobody leads."""
     BUILD.info({"version": "1"})
+    LEADER.labels("default").set(0)
     AWS_THROTTLES.labels("ecs", "DescribeServices")
     RECONCILE_ERRORS.labels("incidents")
 

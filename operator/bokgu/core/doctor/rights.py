@@ -47,6 +47,7 @@ CLUSTER_RULES: tuple[Rule, ...] = (
 """The ClusterRole bokgu-operator."""
 
 HOME_RULES: tuple[Rule, ...] = (
+    Rule("coordination.k8s.io", ("leases",), ("get", "create", "update")),
     Rule("", ("configmaps",), ("get",), ("bokgu-signers",)),
     Rule("", ("secrets",), ("get",), ("bokgu-alerts",)),
     Rule("", ("configmaps",), ("get",), ("bokgu-alert-templates",)),
