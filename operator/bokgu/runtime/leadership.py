@@ -84,10 +84,11 @@ class Leadership:
             if decision.action is Action.LOST or self._own.renewed is None:
                 raise LeaseLost(self._describe_loss(now))
             if decision.action is Action.RENEW:
-                left = self._own.renewed + self._timing.renew_deadline - now
-                patience = min(left, self._timing.renew_deadline / 2)
-                if not await self._store(patience):
-                    await self._look(patience)
+                over = self._own.renewed + self._timing.renew_deadline
+                if not await self._store(min(over - now, self._timing.renew_deadline / 2)):
+                    left = over - time.monotonic()
+                    if left > 0:  # Else it is lost, and nothing is awaited before that is said.
+                        await self._look(min(left, self._timing.renew_deadline / 2))
             else:
                 await asyncio.sleep(decision.wait)
 

@@ -232,8 +232,8 @@ async def _take_part(
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-    if leadership is not None:
-        await leadership.release()
+        if leadership is not None and keeping is not None:
+            await leadership.release()
 
 
 def _end_if_lost(keeping: "asyncio.Task[None]") -> None:
