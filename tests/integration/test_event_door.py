@@ -1,5 +1,6 @@
 """The queue of events: alarms and ECS's own events become incidents, and are deleted only then."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bokgu.api.redaction import redact_quote
+from tests.secrets_in_text import SECRETS, find_secrets
 from tests.world import events
 from tests.world.event_queue import DEAD_LETTERS, MAX_RECEIVE_COUNT
 from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, TARGET_GROUP, TASK_CAPACITY, protected_service
@@ -378,3 +381,23 @@ def test_a_task_that_ran_out_of_memory_is_kept(world: World, protect: Callable[.
     assert (kept["stopCode"], kept["exitCode"]) == ("EssentialContainerExited", 137)
     assert kept["containerReason"].startswith("OutOfMemoryError")
     assert kept["zone"].startswith("us-east-1")
+
+
+def test_s12_no_secret_comes_in(world: World, protect: Callable[..., Subject]) -> None:
+    """Not into incidents, and not into what is kept of tasks that ended."""
+    subject, said = protect(real=True), f"exec of {'; '.join(SECRETS)} failed"
+    alarm = cpu_alarm(subject)
+    alarm["detail"]["state"]["reason"] = said
+    container = {"name": "app", "exitCode": 1, "reason": said}
+    ended = events.stopped_task(
+        subject.name, stoppedReason=said, stoppedAt=datetime.now(UTC).isoformat(), containers=[container]
+    )
+    world.events.send(alarm, ended)
+    subject.wait(lambda: subject.stops() and any(i.get("status", {}).get("timeline") for i in subject.incidents()))
+    subject.wait_emptied()
+    (kept,) = subject.stops()
+    assert (kept["reason"], kept["containerReason"]) == (redact_quote(said), redact_quote(said))
+    found = [subject.incidents(), world.get("protectedservices", subject.name)]
+    assert "exec of [redacted]" in json.dumps(subject.incidents())
+    assert find_secrets(json.dumps(found)) == []
+    assert find_secrets(world.operator_log_tail()) == []

@@ -12,13 +12,13 @@ from bokgu.api.fields import (
     Duration,
     Line,
     ObjectName,
-    Text,
     Timestamp,
     Uid,
     Word,
 )
 from bokgu.api.meta import Conditions, Gate, NameReference, Resource, TimelineEntry, UidReference
 from bokgu.api.outbox import Outbox
+from bokgu.api.redaction import Foreign
 from bokgu.api.vocabulary import (
     Confidence,
     DetectionState,
@@ -74,7 +74,10 @@ class IncidentSpec(ApiModel):
     type: IncidentType = Field(description="What kind of trouble it is.")
     severity: Severity = Field(description="How bad it is. It may only rise.")
     service_ref: NameReference = Field(description="The ProtectedService that is in trouble.")
-    description: Text = Field(default="", description="What was seen, for people.")
+    description: Foreign = Field(
+        default="",
+        description="What was seen, for people. Whatever is made of it has it redacted and cut to 300 characters.",
+    )
     metrics: Annotated[tuple[IncidentMetric, ...], Field(max_length=16)] = Field(
         default=(), description="What was measured when the incident was opened."
     )

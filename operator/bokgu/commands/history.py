@@ -129,7 +129,13 @@ def _with_aws(settings: Settings, run: Callable[[Any], Awaitable[T]]) -> T:
     from bokgu.aws.client import AwsClient  # noqa: PLC0415 - boto3 takes most of a second to import
 
     async def open_and_run() -> T:
-        aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+        aws = AwsClient(
+            settings.aws_endpoint_url,
+            settings.aws_threads,
+            settings.aws_quotas,
+            settings.own_grant,
+            settings.own_patterns,
+        )
         try:
             return await run(aws)
         finally:
