@@ -174,10 +174,12 @@ def test_the_scripts_that_kubectl_looks_for_are_installed() -> None:
 
 # What it says meanwhile
 
+PATIENCE = "bokgu.commands.terminal.PATIENCE"
 
-def said_at_a_terminal(patience: float, takes: float) -> str:
+
+def said_at_a_terminal(takes: float) -> str:
     outer, inner = pty.openpty()
-    with open(inner, "w") as terminal, redirect_stderr(terminal), progress("reading the cluster", patience):
+    with open(inner, "w") as terminal, redirect_stderr(terminal), progress("reading the cluster"):
         time.sleep(takes)
     text = b""
     while True:
@@ -193,13 +195,17 @@ def said_at_a_terminal(patience: float, takes: float) -> str:
 
 def test_what_takes_long_is_told_at_a_terminal_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    said = said_at_a_terminal(patience=0.05, takes=0.3)
+    monkeypatch.setattr(PATIENCE, 0.05)
+    said = said_at_a_terminal(takes=0.3)
     assert "reading the cluster …" in said
     assert said.endswith("\r\x1b[K")
 
 
-def test_what_is_quick_or_not_at_a_terminal_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("reading the cluster", 0.01):
+def test_what_is_not_at_a_terminal_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(PATIENCE, 0.01)
+    with progress("reading the cluster"):
         time.sleep(0.1)
     assert capsys.readouterr().err == ""
 
