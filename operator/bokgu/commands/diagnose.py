@@ -8,6 +8,8 @@ from typing import Any
 
 from bokgu.commands.case_file import BadCase, read_case
 from bokgu.commands.data import format_data
+from bokgu.commands.page import plain
+from bokgu.commands.terminal import progress
 from bokgu.core.diagnosis import diagnose
 from bokgu.core.evidence import Evidence
 from bokgu.core.runbooks import choose_runbook, first_write
@@ -64,7 +66,8 @@ def _diagnose(options: argparse.Namespace) -> int:
     failed = False
     for path in options.files:
         try:
-            verdict = {"file": str(path), **build_verdict(read_case(path))}
+            with progress(f"reading {plain(str(path))}"):
+                verdict = {"file": str(path), **build_verdict(read_case(path))}
         except (BadCase, OSError) as error:
             print(f"bokgu: {error}", file=sys.stderr)
             failed = True
