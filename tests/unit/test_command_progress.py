@@ -69,8 +69,8 @@ def objects() -> dict[str, Raw]:
     """What the API server has: a plan that waits, a breaker that is open."""
     soon = datetime.now(UTC).replace(microsecond=0) + 60 * MINUTE
     plans = {}
-    for name, suspend in (("plan-1", {}), ("held", {"suspend": True})):
-        raw = serialised(plan(meta={"name": name}, expiresAt=soon, **suspend))
+    for name, suspend in (("plan-1", None), ("held", True)):
+        raw = serialised(plan(meta={"name": name}, expiresAt=soon, suspend=suspend))
         raw["status"] = {
             "phase": "AwaitingApproval",
             "requiredApprovals": ["system_admin"],
