@@ -72,8 +72,7 @@ docs: $(LOCKED) ## write docs/reference.md, and the tables of execution.md, guar
 	@$(PY) -m tests.iam_page
 
 pictures: controlplane ## make the pictures that the README shows
-	@mkdir -p docs/pictures
-	@$(PY) -m tests.world demo --svg docs/pictures/demo.svg
+	@$(PY) -m tests.world demo --pictures docs/pictures
 
 verify: lint type ## check that all generated files are up to date, after lint and type
 	@$(PY) -m bokgu crds --out $(VENV)/crds >/dev/null

@@ -43,11 +43,11 @@ class Browser:
             asked = _list_requests(log.read_text())
         return Visit(done.stdout, tuple(_CONSOLE.findall(done.stderr)), asked)
 
-    def picture(self, page: Path, picture: Path, *, dark: bool = False) -> bytes:
-        """A screenshot as PNG, for a reader who prefers dark or light."""
+    def picture(self, page: Path, picture: Path, *, dark: bool = False, size: tuple[int, int] = (1000, 3200)) -> bytes:
+        """A screenshot as PNG, for a reader who prefers dark or light, of so many pixels, width and height."""
         scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
         with tempfile.TemporaryDirectory() as folder:
-            self._run(page, folder, f"--screenshot={picture}", "--window-size=1000,3200", scheme)
+            self._run(page, folder, f"--screenshot={picture}", f"--window-size={size[0]},{size[1]}", scheme)
         return picture.read_bytes()
 
     def print(self, page: Path, paper: Path) -> bytes:

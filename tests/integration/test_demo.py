@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -10,10 +12,10 @@ from tests.world.world import ROOT
 
 
 @pytest.mark.timeout(300)
-def test_demo_reaches_every_state_and_ends_with_its_counters() -> None:
+def test_demo_reaches_every_state_ends_with_its_counters_and_makes_pictures(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT}"}
     played = subprocess.run(
-        [sys.executable, "-m", "tests.world", "demo"],
+        [sys.executable, "-m", "tests.world", "demo", "--pictures", str(tmp_path)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -24,3 +26,9 @@ def test_demo_reaches_every_state_and_ends_with_its_counters() -> None:
     assert played.returncode == 0, played.stdout[-8000:] + played.stderr[-2000:]
     assert played.stdout.rstrip().endswith("The demo reached every state that it should.")
     assert 'bokgu_plans_finished_total{phase="RolledBack"} 1' in played.stdout
+    screen = ElementTree.fromstring((tmp_path / "demo.svg").read_text())
+    shown = " ".join(" ".join(screen.itertext()).split())
+    assert "url(http" not in shown
+    for words in ("RollingBack", "Escalated", "Resolved", "bokgu_incidents_opened_total"):
+        assert words in shown, words
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")

@@ -11,9 +11,13 @@ import pytest
 import yaml
 
 from bokgu.__main__ import COMMANDS, build_parser
+from bokgu.api.runbook import Runbook
+from bokgu.api.vocabulary import IncidentType, RootCause
 from bokgu.config import Settings
+from bokgu.core.runbooks import choose_runbook, find_problem, merge_runbooks
 from bokgu.core.ssh.allowed_signers import parse_allowed_signers
 from bokgu.core.ssh.revocation import parse_revoked
+from bokgu.runbooks import load_builtin_runbooks
 from tests.world.people import Person
 from tests.world.world import ROOT, World
 
@@ -36,6 +40,28 @@ def manifests(page: Path) -> list[dict[str, Any]]:
 def test_manifests_are_accepted(world: World, page: Path) -> None:
     text = yaml.safe_dump_all(manifests(page))
     world.control_plane.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=text)
+
+
+RECIPES = [Runbook.model_validate(manifest) for manifest in manifests(ROOT / "docs/cookbook.md")]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: str(recipe.metadata.name))
+def test_a_recipe_is_what_is_chosen_for_its_services_and_for_no_others(recipe: Runbook) -> None:
+    everything, spec = merge_runbooks(load_builtin_runbooks(), RECIPES), recipe.spec
+    assert find_problem(recipe, everything) is None
+    assert spec.service_selector is not None
+    trouble: dict[str, Any] = {
+        "incident_type": (spec.incident_types or (IncidentType.HIGH_ERROR_RATE,))[0],
+        "root_cause": (spec.root_causes or (RootCause.UNKNOWN,))[0],
+        "new_revision_at_fault": spec.new_revision_at_fault,
+        "traits": spec.traits,
+    }
+    labels, environment = spec.service_selector.match_labels or {}, spec.service_selector.environment or "production"
+    chosen = choose_runbook(everything, **trouble, labels=labels, environment=environment)
+    assert chosen == recipe
+    for_others = choose_runbook(everything, **trouble, labels={}, environment="production")
+    assert for_others is not None
+    assert for_others not in RECIPES
 
 
 def test_pages_show_manifests_of_all_configuration() -> None:

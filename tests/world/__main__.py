@@ -49,7 +49,8 @@ def main() -> int:
         ("approve", _approve, "let alice and bob approve every plan that awaits approval"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(run=run)
-    commands.choices["demo"].add_argument("--svg", type=Path, metavar="FILE", help="save a picture of the last screen")
+    pictures = "save pictures of the last screen and of a report there"
+    commands.choices["demo"].add_argument("--pictures", type=Path, metavar="FOLDER", help=pictures)
     options = parser.parse_args()
     try:
         options.run(options)
@@ -74,7 +75,7 @@ def _world() -> World:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    play(options.svg)
+    play(options.pictures)
     print("\nThe demo reached every state that it should.")
 
 

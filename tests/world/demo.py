@@ -15,6 +15,7 @@ from tests.world.manifests import (
     SURGE_LOAD,
 )
 from tests.world.people import Person
+from tests.world.pictures import take_picture_of_report
 from tests.world.scene import QUIET, Scene
 from tests.world.screen import NotReached, Screen
 from tests.world.world import World
@@ -31,9 +32,10 @@ EXPECTED_COUNTERS = {
 """What the operator must have counted when the story ends; without labels, in all."""
 
 
-def play(picture: Path | None = None) -> None:
-    """Play the whole story in a temporary folder, and save a picture of the last screen where one is wanted. Raises
-    NotReached where an expected state does not come."""
+def play(pictures: Path | None = None) -> None:
+    """Play the whole story in a temporary folder, and save pictures of the last screen (`demo.svg`) and of the first
+    incident's report (`report.png`) in a folder where they are wanted. Raises NotReached where an expected state does
+    not come."""
     with (
         tempfile.TemporaryDirectory(prefix="bokgu-demo-") as folder,
         Screen() as screen,
@@ -45,8 +47,11 @@ def play(picture: Path | None = None) -> None:
         except Exception:
             story.explain()
             raise
-        if picture is not None:
-            screen.save_picture(picture)
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+            screen.save_picture(pictures / "demo.svg")
+            first = world.all("incidents")[0]["metadata"]["name"]
+            take_picture_of_report(world, first, pictures / "report.png")
 
 
 class Story:

@@ -1,6 +1,7 @@
 """What the person at the demo sees: a story told line by line, and beneath it what kubectl prints."""
 
 import io
+import re
 import sys
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from rich.text import Text
 
 PICTURE_LINES, PICTURE_WIDTH = 44, 150
 """What a picture of the screen holds, in lines and characters."""
+_FONT = re.compile(r" *@font-face \{.*?\}\n", flags=re.DOTALL)
+"""What a picture would load from elsewhere."""
 
 
 class Screen:
@@ -61,7 +64,8 @@ class Screen:
         for line in self._told:
             console.print(line, no_wrap=True, overflow="ellipsis")
         console.print(Text("\n" + self._table.rstrip("\n")), no_wrap=True, overflow="ellipsis")
-        console.save_svg(str(path), title="make demo")
+        svg = console.export_svg(title="make demo", unique_id="demo")
+        path.write_text(_FONT.sub("", svg))
 
     def wait(self, what: str, condition: Callable[[], object], refresh: Callable[[], str], seconds: float) -> None:
         """Wait until the condition holds, showing the table meanwhile. Raises NotReached after `seconds`."""
