@@ -83,7 +83,9 @@ async def run_operator(settings: Settings) -> None:
     BUILD.info({"version": __version__})
     structlog.contextvars.bind_contextvars(shard=settings.shard)
     kube = await KubeClient.connect()
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+    aws = AwsClient(
+        settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant, settings.own_patterns
+    )
     process = Process(settings, kube, aws)
     health = HealthServer(settings.listen_host, settings.listen_port, process.check_ready, process.describe)
     await health.start()
