@@ -247,7 +247,7 @@ def _end_if_lost(keeping: "asyncio.Task[None]") -> None:
     error = None if keeping.cancelled() else keeping.exception()
     if error is None:
         return
-    log.error("lease lost: this process ends, to be started again", error=str(error) or repr(error))
+    log.error("lease lost", error=str(error) or repr(error), then="this process ends, to be started again")
     sys.stderr.flush()
     os._exit(LOST)
 
