@@ -6,14 +6,15 @@ import pytest
 
 from tests.faults.cases import CASES, Case
 from tests.faults.points import Point
-from tests.faults.proxy import Moment
+from tests.faults.proxy import Call, Moment, Refusal
 from tests.faults.sample import draw
 from tests.faults.tally import POINTS
 from tests.faults.trial import Trial, perform, try_all
 from tests.ha.conftest import WHOLE
-from tests.ha.replicas import LEADS, STANDS_BY, Replicas
-from tests.ha.strikes import LeaderKilled, LeaderStopped, LeaderTerminated, OfLeader
+from tests.ha.replicas import LEADS, SOON, STANDS_BY, Replicas
+from tests.ha.strikes import LOST, LeaderKilled, LeaderStopped, LeaderTerminated, OfLeader
 from tests.ha.tally import HANDED_OVER, TAKEN_OVER
+from tests.world.world import wait_for
 
 Record = Callable[[str, object], None]
 BY_NAME = {case.name: case for case in CASES}
@@ -113,3 +114,25 @@ def test_both_replaced_one_after_the_other_the_plan_comes_to_its_end(pairs: list
     trial = perform(lane, SCALE_OUT, "rolled", Rolled(AFTER_THE_CALL))
     assert trial.hit
     assert not trial.problems
+
+
+@pytest.mark.timeout(300)
+def test_s5_a_leader_that_cannot_renew_its_lease_ends_before_the_next_one_leads(pairs: list[Replicas]) -> None:
+    lane = pairs[0]
+    leader = lane.wait_for_leader()
+    process, other = lane.process(leader), lane.other(leader)
+    name = f"-{process.pid}-"  # It is a part of what the leader calls itself.
+    status = b'{"kind": "Status", "reason": "ServiceUnavailable", "message": "etcd has no leader"}'
+
+    def refuse(call: Call) -> Refusal | None:
+        return Refusal(503, status) if call.writes and "/leases/" in call.path and call.mentions(name) else None
+
+    lane.kube_calls.refuse = refuse
+    try:
+        wait_for(lambda: not process.alive, SOON, lambda: lane.explain(leader))
+        assert lane.world.readiness(other).startswith(STANDS_BY)
+        assert process.exit_code == LOST
+        lane.wait_until_leads(other)
+    finally:
+        lane.kube_calls.refuse = lambda _: None
+        lane.start()
