@@ -617,6 +617,17 @@ def test_the_onset_is_the_first_of_the_last_run(rates: tuple[float | None, ...],
     assert find_onset(watch().conditions[0], points) == expected
 
 
+def test_a_good_period_in_the_middle_of_trouble_that_was_seen_is_no_new_begin_of_it() -> None:
+    rates = (0.0, 0.0, 0.5, 0.6, 0.7, 0.0, 0.8)
+    points = tuple((NOW + i * MINUTE, rate) for i, rate in enumerate(rates))
+    condition = watch().conditions[0]
+    assert find_onset(condition, points) == NOW + 6 * MINUTE
+    for seen_at in (3, 4, 5):
+        assert find_onset(condition, points, NOW + seen_at * MINUTE) == NOW + 2 * MINUTE
+    assert find_onset(condition, points, NOW + 6 * MINUTE) == NOW + 6 * MINUTE, "it had cleared, and came back"
+    assert find_onset(condition, points, NOW + MINUTE) == NOW + 6 * MINUTE, "a clock that is behind"
+
+
 def test_a_look_that_was_overtaken_changes_nothing() -> None:
     """An event looked, and fired, after the look of the schedule had begun, whose Clear comes later."""
     fired = update_detection(None, "deployment", Reading(FIRING, Severity.HIGH), NOW)

@@ -216,7 +216,6 @@ def _plot_condition(
     comparable = ratio is not None or period == usual or not _adds_up(inquiry.asked_as[needed[0]])
     about = f"{ratio.numerator} / {ratio.denominator}" if ratio else _describe(inquiry.asked_as[needed[0]])
     detected = incident.spec.detected_at if incident else None
-    until_then = tuple(point for point in points if detected is None or point[0] <= detected)
     plot = Plot(
         condition.name,
         f"{about}, in periods of {format_duration(period)}; what {watch.name} watches",
@@ -228,7 +227,7 @@ def _plot_condition(
     )
     if not plot.points and not plot.problem:
         plot = replace(plot, problem="CloudWatch has no datapoints of it, or not for these credentials")
-    return plot, find_onset(condition, until_then) if comparable else None
+    return plot, find_onset(condition, points, detected) if comparable else None
 
 
 def _queries(condition: DetectorCondition) -> tuple[str, ...]:

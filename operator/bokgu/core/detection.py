@@ -328,14 +328,19 @@ def describe_breach(
     )
 
 
-def find_onset(condition: DetectorCondition, points: Points) -> datetime | None:
-    """When the present trouble began: the first of the unbroken run of breaching periods that ends last.
+def find_onset(condition: DetectorCondition, points: Points, seen_at: datetime | None = None) -> datetime | None:
+    """When the trouble that was seen then, or is there now, began: the first of the unbroken run of breaching periods
+    that ends last. A period without trouble that came later than it was seen is no new begin of it.
 
-    None where that run is all that is known: it began before the first point, nobody can say when.
+    None where that run is all that is known: it began before the first point, nobody can say when. What was seen
+    before any of the points, as where clocks differ, is sought among all of them.
     """
     low = lowest_threshold(condition.thresholds)
     known = [(t, value) for t, value in points if value is not None]
     bad = [breaches(condition, value, low) for _, value in known]
+    by_then = sum(seen_at is None or t <= seen_at for t, _ in known)
+    if True in bad[:by_then]:
+        known, bad = known[:by_then], bad[:by_then]
     if True not in bad:
         return None
     last = len(bad) - 1 - bad[::-1].index(True)

@@ -291,7 +291,7 @@ def _find_onset(inquiry: _Inquiry, series: dict[Source, Series]) -> datetime | N
     counted = any(isinstance(source, LogMetric) for source in measured.watch.sources.values() if source in series)
     begin = inquiry.begin if counted else inquiry.metrics_begin
     points = measure_condition(measured.watch, measured.condition, by_name, begin, inquiry.now)
-    return find_onset(measured.condition, points)
+    return find_onset(measured.condition, points, inquiry.detected_at)
 
 
 def _find_requests(measured: Measured | None) -> Metric | None:
