@@ -30,7 +30,7 @@ TITLES = [
     "Incident resolved: told",
 ]
 """What Slack is told of a recovery, in order."""
-PHASES = ("AwaitingApproval", "Recovering", "Resolved")
+
 """What kubectl shows while somebody looks; those in between may pass in a blink."""
 
 
