@@ -89,10 +89,13 @@ def cpu_alarm(subject: Subject, value: str = "ALARM", *, at: datetime | None = N
 
 
 def test_alarm_opens_an_incident_and_is_deleted_after_that(world: World, protect: Callable[..., Subject]) -> None:
-    subject = protect()
+    subject, age = protect(), 'bokgu_event_age_seconds_{}{{door="Alarm"}}'
+    before = world.scrape()
     world.events.send(cpu_alarm(subject))
     subject.wait(subject.incidents)
     (found,) = subject.incidents()
+    subject.wait(lambda: world.scrape().get(age.format("count"), 0) > before.get(age.format("count"), 0))
+    assert 0 <= world.scrape()[age.format("sum")] - before.get(age.format("sum"), 0) < 60
     spec = found["spec"]
     assert (spec["type"], spec["severity"]) == ("resource_exhaustion", "high")
     assert spec["source"] == {"kind": "Alarm", "name": "cpu"}

@@ -20,6 +20,7 @@ from bokgu.reconcile.alerting import settle_outbox
 from bokgu.reconcile.context import Context, Key
 from bokgu.runtime.alert_sender import sending_alerts
 from tests.unit.facts import NOW, incident, plan, scale_out
+from tests.unit.test_counting import changes
 from tests.unit.test_plan_incident import Past, context
 from tests.world.pager import Received, Webhook
 
@@ -129,6 +130,17 @@ def test_alerts_arrive_in_order_and_are_marked() -> None:
     assert hook.received[2].message.endswith(hook.received[2].key)
     (status,) = cluster.outbox().receivers
     assert (status.delivered, status.attempts, status.last_error) == (3, 0, None)
+
+
+def test_the_end_of_an_incident_wakes_nobody() -> None:
+    with Webhook() as hook:
+        cluster = Cluster({"team": hook.url})
+        people = (Addressee(receiver="team", language=Language.KO),)
+        end = Notice("IncidentResolved", AlertKind.INCIDENT_RESOLVED, NOW, "Cleared: the trouble went away")
+        cluster.raw["status"]["outbox"] = post_notices(Outbox(), [end], lambda _: people).to_dict()
+        run(cluster, lambda: not waiting_receivers(cluster.outbox()))
+    (one,) = hook.received
+    assert (one.type, one.title) == ("info", "[높음] 인시던트 해결: api")
 
 
 def test_a_dead_receiver_holds_up_nobody_and_its_failure_is_in_status() -> None:
@@ -244,8 +256,9 @@ def test_korean_and_own_templates() -> None:
     with Webhook() as hook:
         cluster = Cluster({"team": hook.url}, language=Language.KO)
         cluster.templates = {"ko.Escalated": "사람이 필요: {service}\n{message}", "ko.RecoveryStarted": "{broken"}
-        run(cluster, lambda: not waiting_receivers(cluster.outbox()))
+        found = changes(lambda: run(cluster, lambda: not waiting_receivers(cluster.outbox())))
     detected, started, escalated = hook.received
+    assert found["bokgu_alert_templates_broken_total"] == 1
     assert "높은 에러율 감지" in detected.title
     assert "복구 시작" in started.title
     assert "template ko.RecoveryStarted is broken" in started.message

@@ -177,7 +177,13 @@ class IncidentStatus(ApiModel):
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")
     phase: IncidentPhase = Field(default=IncidentPhase.DETECTED, description="Summary of the conditions.")
-    reason: Word | None = Field(default=None, description="Why it is blocked or escalated, in one word.")
+    reason: Word | None = Field(
+        default=None, description="Why the phase is what it is, in one word: what it waits for, or how it was resolved."
+    )
+    blocked_by: Word | None = Field(
+        default=None,
+        description="What holds the recovery up: reason of the condition Blocked while that is True; absent otherwise.",
+    )
     fingerprint: Word | None = Field(default=None, description="Same trouble, same fingerprint.")
     classification: Classification | None = Field(default=None, description="What is wrong.")
     plans: Annotated[tuple[IncidentPlan, ...], Field(max_length=16)] = Field(
@@ -220,7 +226,7 @@ class Incident(Resource):
         {"name": "Plan", "type": "string", "jsonPath": ".status.plans[-1:].name"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Priority", "type": "integer", "jsonPath": ".status.classification.priority", "priority": 1},
-        {"name": "Blocked", "type": "string", "jsonPath": ".status.reason", "priority": 1},
+        {"name": "Blocked", "type": "string", "jsonPath": ".status.blockedBy", "priority": 1},
         {"name": "Count", "type": "integer", "jsonPath": ".status.occurrences", "priority": 1},
         {
             "name": "ETA",
