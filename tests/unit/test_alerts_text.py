@@ -65,6 +65,7 @@ def test_both_languages_have_the_same_words() -> None:
 
 def test_the_korean_words() -> None:
     assert "높은 에러율 감지" in write(AlertKind.INCIDENT_DETECTED, Language.KO).title
+    assert "인시던트 해결" in write(AlertKind.INCIDENT_RESOLVED, Language.KO).title
     assert "복구 단계 실패" in write(AlertKind.STEP_FAILED, Language.KO, step="scale").title
     completed = write(AlertKind.RECOVERY_COMPLETED, Language.KO)
     assert "복구 계획 실행 완료" in completed.title
@@ -88,10 +89,44 @@ def test_quoted_lines_are_redacted_and_cut() -> None:
     assert max(len(line) for line in body.splitlines()) <= 300 + len("- GetLogEvents: ")
 
 
+def test_who_has_spoken_is_told_and_nobody_else() -> None:
+    def spoken(name: str, **fields: Any) -> dict[str, Any]:
+        body = {"role": "admin", "approver": name, "decision": "Approve", "at": NOW}
+        return {**body, "ref": name[:3], "uid": name[:3], "reason": "Accepted", **fields}
+
+    counts = spoken("alice@example.com", verifiedBy="Signed")
+    status = {"approvals": [counts, spoken("mallory@example.com")]}
+    message = f"alice@example.com overrides admin: ask bob@example.com or mallory@example.com {SECRET}"
+    body = write(AlertKind.OVERRIDE, of=plan(scale_out(), status=status), message=message).body
+    assert "alice@example.com overrides admin: ask [redacted] or [redacted]" in body
+    assert "hunter2" not in body
+
+
 def test_what_happens_without_an_approval_is_redacted_too() -> None:
     body = write(AlertKind.APPROVAL_NEEDED, of=plan(scale_out(), ifNothingIsDone=f"It stays so. {SECRET}")).body
     assert "It stays so." in body
     assert "hunter2" not in body
+
+
+@pytest.mark.parametrize(
+    ("severity", "impact", "language", "shown"),
+    [
+        ("high", "high", Language.EN, "[HIGH] Incident resolved: api"),
+        ("high", "medium", Language.EN, "[HIGH] Incident resolved: api"),
+        ("high", "critical", Language.EN, "[HIGH, impact CRITICAL] Incident resolved: api"),
+        ("low", "high", Language.KO, "[낮음, 영향 높음] 인시던트 해결: api"),
+    ],
+)
+def test_the_severity_is_that_of_the_incident_and_a_worse_impact_stands_beside_it(
+    severity: str, impact: str, language: Language, shown: str
+) -> None:
+    known = classification(impactLevel=impact).to_dict()
+    about = incident(severity=severity, status={"phase": "Resolved", "classification": known})
+    one = alert(AlertKind.INCIDENT_RESOLVED, message="Cleared: the trouble went away without a plan of ours")
+    values = describe_alert(one, about, None, "production", load_words()[language])
+    letter = write_letter(one, language, values, texts())
+    assert letter.title == shown
+    assert "Cleared: the trouble went away" in letter.body
 
 
 def test_a_line_without_any_value_is_left_out() -> None:
