@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.world.listening import listening
+
 Raw = dict[str, Any]
 
 LONGEST = 5.0
@@ -88,12 +90,8 @@ def slow_server(objects: Mapping[str, Raw], slow: Slow) -> Iterator[str]:
 
     server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, name="slow", daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        slow.told.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(server) as address:
+        try:
+            yield f"http://{address}"
+        finally:
+            slow.told.set()
