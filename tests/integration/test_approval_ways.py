@@ -8,7 +8,7 @@ import yaml
 
 from tests.integration.test_docs import blocks, manifests
 from tests.world.approving import approve_through_git, run_approve
-from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD, roomy_policy
+from tests.world.manifests import CLUSTER, NAMESPACE, SURGE_LOAD
 from tests.world.scene import Scene
 from tests.world.world import ROOT, World
 
@@ -30,17 +30,6 @@ def trusting(world: World) -> Iterator[World]:
     yield world
     world.stop_operator()
     world.start_operator()
-
-
-@pytest.fixture
-def put_policy(world: World) -> Iterator[Callable[..., None]]:
-    """Applies the RecoveryPolicy of the namespace; it goes after the test."""
-
-    def apply(**spec: Any) -> None:
-        world.apply(roomy_policy(**spec))
-
-    yield apply
-    world.apply(roomy_policy())
 
 
 def judged(scene: Scene, name: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from bokgu.metrics.registry import REGISTRY
 from tests.aws_gateway import GRANT, ROLE, TARGET, call
 from tests.secrets_in_text import SECRETS, find_secrets
 from tests.simulator.harness import CLUSTER, SERVICE, Scene
+from tests.world.listening import listening
 from tests.world.world import free_port
 
 SCALE = AwsRequest(
@@ -90,12 +90,8 @@ def page() -> Iterator[str]:
             """Nothing is written."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    thread = Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(server) as address:
+        yield f"http://{address}"
 
 
 @pytest.mark.usefixtures("aws_credentials")

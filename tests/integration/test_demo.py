@@ -29,6 +29,6 @@ def test_demo_reaches_every_state_ends_with_its_counters_and_makes_pictures(tmp_
     screen = ElementTree.fromstring((tmp_path / "demo.svg").read_text())
     shown = " ".join(" ".join(screen.itertext()).split())
     assert "url(http" not in shown
-    for words in ("RollingBack", "Escalated", "Resolved", "bokgu_incidents_opened_total"):
+    for words in ("RolledBack", "Escalated", "Resolved", "bokgu_incidents_opened_total"):
         assert words in shown, words
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")

@@ -1,30 +1,16 @@
 """What comes and goes makes a bounded number of Events: the same again is counted in a series."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import pytest
 
 from tests.integration.test_alert_door import alert, notify, post
-from tests.world.manifests import NAMESPACE, roomy_policy
+from tests.world.manifests import NAMESPACE
 from tests.world.scene import Scene
 from tests.world.world import Raw, World, wait_for
 
 TIMES = 6
 CLOSED = {"name": "freeze", "kind": "Deny", "schedule": "* * * * *", "duration": "168h"}
-
-
-@pytest.fixture
-def put_policy(world: World) -> Iterator[Callable[..., None]]:
-    """Changes the RecoveryPolicy of the namespace; afterwards it is roomy again."""
-
-    def put(**spec: Any) -> None:
-        world.apply(roomy_policy(**spec))
-
-    yield put
-    world.apply(roomy_policy())
 
 
 def list_events(world: World, about: Raw) -> list[Raw]:

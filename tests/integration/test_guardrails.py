@@ -1,30 +1,16 @@
 """Budgets, storm and breaker on the real control plane."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import pytest
 
 from bokgu.api.fields import format_timestamp
 from tests.world.command import run_bokgu
-from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD, roomy_policy
+from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD
 from tests.world.scene import Scene
 from tests.world.world import Raw, World, wait_for
 
 OVER = {"Completed", "Failed", "Cancelled", "Expired", "RolledBack"}
-
-
-@pytest.fixture
-def put_policy(world: World) -> Iterator[Callable[..., None]]:
-    """Changes the RecoveryPolicy of the namespace; afterwards it is roomy again."""
-
-    def put(**spec: Any) -> None:
-        world.apply(roomy_policy(**spec))
-
-    yield put
-    world.apply(roomy_policy())
 
 
 def policy_status(world: World) -> Raw:

@@ -617,8 +617,10 @@ def test_containers_write_to_their_log_stream(scene: Scene) -> None:
 
 
 def test_stop_task_ignores_minimum_healthy_percent(scene: Scene) -> None:
-    """StopTask: all tasks at once, though minimumHealthyPercent is 100."""
-    scene.create_stable()
+    """StopTask: all tasks at once, though minimumHealthyPercent is 100; their replacements take 2 s of wall time."""
+    scene.register(START_SECONDS=1200)
+    scene.create()
+    scene.wait_stable()
     for task in scene.tasks():
         scene.ecs.stop_task(cluster=CLUSTER, task=task["taskArn"])
     scene.wait(lambda service: service["runningCount"] == 0)
@@ -635,7 +637,7 @@ def _run(scene: Scene, **members: Any) -> Json:
     return answer
 
 
-def test_protected_task_outlives_deployments_and_scale_in_but_not_stop_task(scene: Scene) -> None:
+def test_protected_task_outlives_deployments_and_scale_in(scene: Scene) -> None:
     """UpdateTaskProtection: "to protect your task from termination during scale-in events … or deployments"."""
     scene.create_stable(count=2)
     arn = scene.tasks()[0]["taskArn"]
@@ -653,11 +655,19 @@ def test_protected_task_outlives_deployments_and_scale_in_but_not_stop_task(scen
     assert arn not in {task["taskArn"] for task in scene.tasks()}
     stopped = scene.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0]
     assert stopped["stoppingAt"] >= answer["protectedTasks"][0]["expirationDate"]
-    other = scene.tasks()[0]["taskArn"]
-    scene.ecs.update_task_protection(cluster=CLUSTER, tasks=[other], protectionEnabled=True)
-    assert scene.ecs.stop_task(cluster=CLUSTER, task=other)["task"]["desiredStatus"] == "STOPPED"
-    kept = scene.ecs.get_task_protection(cluster=CLUSTER, tasks=[other])["protectedTasks"]
-    assert kept[0]["taskArn"] == other
+
+
+def test_protected_task_does_not_outlive_stop_task(minute_a_second: Scene) -> None:
+    """UpdateTaskProtection guards against scale-in and deployments only; a task that is stopping keeps it."""
+    scene = minute_a_second
+    scene.register(STOP_SECONDS=30)
+    scene.create(count=1)
+    scene.wait_stable()
+    arn = scene.tasks()[0]["taskArn"]
+    scene.ecs.update_task_protection(cluster=CLUSTER, tasks=[arn], protectionEnabled=True)
+    assert scene.ecs.stop_task(cluster=CLUSTER, task=arn)["task"]["desiredStatus"] == "STOPPED"
+    kept = scene.ecs.get_task_protection(cluster=CLUSTER, tasks=[arn])["protectedTasks"]
+    assert kept[0]["taskArn"] == arn
 
 
 def test_stopped_tasks_are_shown_for_an_hour(scene: Scene) -> None:

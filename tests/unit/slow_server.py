@@ -1,12 +1,15 @@
 """An API server, and AWS, that do not answer one request until somebody at a terminal was told what is waited for."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.world.listening import listening
 
 Raw = dict[str, Any]
 
@@ -80,14 +83,15 @@ def slow_server(objects: Mapping[str, Raw], slow: Slow) -> Iterator[str]:
             return 200, {"kind": "List", "metadata": {}, "items": []}
         return 404, {"kind": "Status", "reason": "NotFound", "message": f"no {path}"}
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(sys.exc_info()[1], ConnectionError):  # Who asked may have gone.
+                super().handle_error(request, client_address)
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, name="slow", daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        slow.told.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(server) as address:
+        try:
+            yield f"http://{address}"
+        finally:
+            slow.told.set()

@@ -1,15 +1,15 @@
 """A mail server on loopback, which keeps what it gets."""
 
 import socketserver
-import threading
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Self
+
+from tests.world.listening import Listening
 
 
 @dataclass
-class Mailbox:
+class Mailbox(Listening):
     """Takes mails by SMTP (RFC 5321) on a free port of 127.0.0.1. `refusal` is what it answers to a recipient instead,
     such as `550 no such user`. A context manager."""
 
@@ -17,12 +17,7 @@ class Mailbox:
     mails: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
 
-    @property
-    def address(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
+    def build_server(self) -> socketserver.TCPServer:
         mailbox = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -58,12 +53,4 @@ class Mailbox:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="mail", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return Server(("127.0.0.1", 0), Handler)

@@ -3,18 +3,20 @@
 import json
 import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
-from typing import Self
+from socketserver import TCPServer
+
+from tests.world.listening import Listening
 
 
-class Listener(ABC):
+class Listener(Listening):
     """An HTTP server on a free port of 127.0.0.1."""
 
-    def __enter__(self) -> Self:
+    def build_server(self) -> TCPServer:
         listener = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,20 +33,7 @@ class Listener(ABC):
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing is written."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="pager", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def address(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
     @abstractmethod
     def take(self, headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, str]]:

@@ -6,19 +6,20 @@ hooks.slack.com itself, with a certificate of an authority of its own (REQUESTS_
 
 import json
 import ssl
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from socketserver import TCPServer
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.world.listening import Listening
 
 HOST = "hooks.slack.com"
 RECEIVER = "slack://T00000000/B00000000/abcdefghijklmnopqrstuvwx/#incidents"
@@ -26,7 +27,7 @@ RECEIVER = "slack://T00000000/B00000000/abcdefghijklmnopqrstuvwx/#incidents"
 
 
 @dataclass
-class Slack:
+class Slack(Listening):
     """Takes messages, and keeps them in order. `folder` is for its certificate. A context manager."""
 
     folder: Path
@@ -36,12 +37,12 @@ class Slack:
     def settings(self) -> Mapping[str, str]:
         """Environment variables of a process that is to find it."""
         return {
-            "HTTPS_PROXY": f"http://127.0.0.1:{self._server.server_address[1]}",
+            "HTTPS_PROXY": f"http://{self.address}",
             "NO_PROXY": "127.0.0.1,localhost",
             "REQUESTS_CA_BUNDLE": str(self.folder / "authority.pem"),
         }
 
-    def __enter__(self) -> Self:
+    def build_server(self) -> TCPServer:
         slack, context = self, self._certify()
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,15 +69,7 @@ class Slack:
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing is written."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="slack", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
     def _certify(self) -> ssl.SSLContext:
         """A certificate for the host, signed by its own key: it is the authority too."""

@@ -8,6 +8,7 @@ swordfish") is not recognised.
 
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
@@ -200,6 +201,7 @@ def redact(text: str) -> str:
     return REDACTED
 
 
+@lru_cache(maxsize=2048)  # The same descriptions and messages are read in every pass.
 def redact_quote(text: str) -> str:
     """The text as it may be quoted: redacted, then cut to 300 characters. Of a long one only the begin is looked at, up
     to a space: a cut within a word could leave half a secret that nobody recognises."""
