@@ -114,7 +114,7 @@ class World:
         self._start_simulator()
         self.events.create()
         self._tell("CRDs, admission policies, accounts")
-        self.control_plane.apply(ROOT / "crds", ROOT / "charts/bokgu/templates")
+        self.control_plane.apply(ROOT / "crds", ROOT / "deploy")
         self._install()
         if self._with_operator:
             self._tell("the operator, under its own account")
