@@ -230,6 +230,14 @@ class Settings:
     webhook_token_file: Path | None = field(default=None, metadata={"env": "BOKGU_WEBHOOK_TOKEN_FILE", "parse": Path})
     """File with the bearer token that Alertmanager must show; none: that door is closed."""
 
+    webhook_certificate_file: Path | None = field(
+        default=None, metadata={"env": "BOKGU_WEBHOOK_CERTIFICATE_FILE", "parse": Path}
+    )
+    """PEM file with the webhook's certificate and its chain; none: the webhook does not speak TLS."""
+
+    webhook_key_file: Path | None = field(default=None, metadata={"env": "BOKGU_WEBHOOK_KEY_FILE", "parse": Path})
+    """PEM file with the key of that certificate."""
+
     webhook_port: int = field(default=8081, metadata={"env": "BOKGU_WEBHOOK_PORT", "parse": int})
     """Port of Alertmanager's webhook, on `listen_host`."""
 
@@ -350,6 +358,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:
         raise BadSetting("BOKGU_HISTORY=dynamodb: set BOKGU_HISTORY_REGION or AWS_REGION")
+    if (settings.webhook_certificate_file is None) != (settings.webhook_key_file is None):
+        raise BadSetting("set both of BOKGU_WEBHOOK_CERTIFICATE_FILE and BOKGU_WEBHOOK_KEY_FILE, or none")
     as_fast_as_ours = settings.minute >= timedelta(minutes=1)
     if as_fast_as_ours and settings.retention is not None and settings.retention < SHORTEST_RETENTION:
         raise BadSetting(f"BOKGU_RETENTION={environment['BOKGU_RETENTION']}: must be at least 24h, or never")

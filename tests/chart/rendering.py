@@ -12,6 +12,8 @@ from tests.world.world import ROOT
 
 CHART = ROOT / "charts/bokgu"
 DEPLOY = ROOT / "deploy"
+CASES = Path(__file__).with_name("cases")
+SNAPSHOTS = Path(__file__).with_name("snapshots")
 HOME = "bokgu-system"
 
 HEAD = "# Written by `make deploy` from charts/bokgu, with its defaults.\n"
@@ -42,7 +44,7 @@ def find(objects: list[Raw], kind: str, name: str | None = None) -> Raw:
 
 
 def write_deploy() -> dict[str, str]:
-    """What is in `deploy/`, by file: the templates with the chart's defaults, without the kinds, which are in `crds/`."""
+    """What is in `deploy/`, by file: the chart with its defaults, without the kinds, which are in `crds/`."""
     with tempfile.TemporaryDirectory() as folder:
         without = {"crds": {"install": False}}
         run_helm("template", "bokgu", CHART, "--namespace", HOME, "--output-dir", folder, values=without)
@@ -55,3 +57,25 @@ def _write(file: Path) -> str:
     text = "\n".join(line for line in lines if line).removeprefix("---\n") + "\n"
     # kubectl applies a folder in the order of its names: the first one brings the namespace.
     return HEAD + (NAMESPACE if file.name == "account.yaml" else "") + text
+
+
+def read_case(name: str) -> Raw:
+    """The values of `cases/<name>.yaml`."""
+    values: Raw = yaml.safe_load((CASES / f"{name}.yaml").read_text())
+    return values
+
+
+def list_cases() -> list[str]:
+    """Names of all cases."""
+    return sorted(path.stem for path in CASES.glob("*.yaml"))
+
+
+def write_snapshot(case: str) -> str:
+    """What a case renders, without what is taken from files, which other tests compare: kinds, dashboard, alerts."""
+    objects = [o for o in render(read_case(case)) if o["kind"] != "CustomResourceDefinition"]
+    for one in objects:
+        if one["kind"] == "PrometheusRule":
+            one["spec"] = "…"
+        if one["metadata"]["name"] == "bokgu-dashboard":
+            one["data"] = "…"
+    return yaml.safe_dump_all(objects, sort_keys=False, allow_unicode=True, width=120)

@@ -15,8 +15,10 @@ Every variable of extraEnv takes the place of the one of that name.
 {{- define "bokgu.settings" -}}
 {{- $values := .root.Values -}}
 - {name: BOKGU_NAMESPACE, value: {{ .root.Release.Namespace | quote }}}
-- {name: BOKGU_LEASE_NAME, value: {{ printf "%s%s" $values.lease.name (include "bokgu.suffix" .shard) | quote }}}
+- {name: BOKGU_LEASE_NAME, value: {{ $values.lease.name | quote }}}
 - {name: BOKGU_LEASE_DURATION, value: {{ $values.lease.duration | quote }}}
+- {name: BOKGU_LEASE_RENEW_DEADLINE, value: {{ $values.lease.renewDeadline | quote }}}
+- {name: BOKGU_LEASE_RETRY, value: {{ $values.lease.retry | quote }}}
 {{- with .shard }}
 - {name: BOKGU_SHARD, value: {{ . | quote }}}
 {{- end }}
@@ -45,7 +47,7 @@ Every variable of extraEnv takes the place of the one of that name.
 {{- end }}
 {{- with $values.eventQueues }}
 {{- $queues := list }}
-{{- range . }}{{ $queues = append $queues (.region | ternary (printf "%s=%s" (.region | default "") .url) .url) }}{{ end }}
+{{- range . }}{{ $queues = append $queues (empty .region | ternary .url (printf "%s=%s" (.region | default "") .url)) }}{{ end }}
 - {name: BOKGU_EVENT_QUEUES, value: {{ join "," $queues | quote }}}
 {{- end }}
 {{- if $values.webhook.enabled }}

@@ -48,6 +48,8 @@ CLUSTER_RULES: tuple[Rule, ...] = (
 
 HOME_RULES: tuple[Rule, ...] = (
     Rule("", ("configmaps",), ("get",), ("bokgu-signers",)),
+    Rule("coordination.k8s.io", ("leases",), ("get", "update"), ("bokgu",)),
+    Rule("coordination.k8s.io", ("leases",), ("create",)),
     Rule("", ("secrets",), ("get",), ("bokgu-alerts",)),
     Rule("", ("configmaps",), ("get",), ("bokgu-alert-templates",)),
 )
