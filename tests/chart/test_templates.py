@@ -2,10 +2,13 @@
 
 import json
 import re
+from copy import deepcopy
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -215,3 +218,40 @@ def test_a_value_that_is_wrong_is_refused_by_name(values: dict[str, Any], named:
 def test_an_older_cluster_is_refused() -> None:
     with pytest.raises(HelmError, match=r"chart requires kubeVersion: >=1\.32"):
         run_helm("template", "bokgu", CHART, "--kube-version", "1.31.0")
+
+
+SUPPORTED = ("1.32", "1.33", "1.34", "1.35", "1.36")
+"""Versions of Kubernetes whose own words are asked; the real API server of the tests is the newest of them."""
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("case", ["", *list_cases()])
+def test_each_supported_version_of_kubernetes_knows_every_field(case: str, version: str) -> None:
+    known = 0
+    for one in rendered(case):
+        if one["apiVersion"].split("/")[0] in {"monitoring.coreos.com", "cert-manager.io"}:
+            continue
+        kubernetes_validate.validate(one, version, strict=True)
+        known += 1
+    assert known > 10
+
+
+def test_the_oldest_supported_version_is_the_charts() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert about["kubeVersion"] == f">={SUPPORTED[0]}.0-0"
+
+
+def test_a_field_that_a_version_does_not_know_would_be_seen() -> None:
+    deployment = find(rendered(""), "Deployment")
+    deployment["spec"]["template"]["spec"]["containers"][0]["lifecycles"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="lifecycles"):
+        kubernetes_validate.validate(deployment, SUPPORTED[0], strict=True)
+
+
+def rendered(case: str) -> list[Raw]:
+    return deepcopy(_render(case))
+
+
+@lru_cache
+def _render(case: str) -> list[Raw]:
+    return render(read_case(case) if case else {})
