@@ -11,7 +11,9 @@ from tests.faults import tally as faults
 from tests.scenarios import tally
 from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
+from tests.world import rights_tally
 from tests.world.account import Account
+from tests.world.rights import OPERATOR, read_requests
 from tests.world.roles import FIRST_ACCOUNT
 from tests.world.scene import Scene
 from tests.world.world import World
@@ -22,12 +24,21 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     tally.pytest_terminal_summary(terminalreporter)
     corpus.pytest_terminal_summary(terminalreporter)
     faults.pytest_terminal_summary(terminalreporter)
+    rights_tally.pytest_terminal_summary(terminalreporter)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A hook of xdist, in the process that sums up."""
+    rights_tally.pytest_testnodedown(node)
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("world")) as running:
+def world(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("world"), audit=(OPERATOR,)) as running:
         yield running
+    with running.control_plane.audit_log.open() as log:
+        rights_tally.keep(pytestconfig, *read_requests(log))
 
 
 @pytest.fixture(scope="session")

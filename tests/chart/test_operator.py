@@ -8,6 +8,7 @@ import pytest
 from tests.chart.program import run_helm
 from tests.chart.rendering import CHART, HOME, Raw
 from tests.world.demo import Story
+from tests.world.rights import OPERATOR, Right, read_requests
 from tests.world.screen import Screen
 from tests.world.world import OPERATOR_SETTINGS, World, free_port
 
@@ -42,7 +43,8 @@ def test_the_demo_on_a_release(tmp_path: Path) -> None:
         arguments = ("install", "bokgu", CHART, "--namespace", HOME, "--create-namespace")
         run_helm(*arguments, values=build_values(world, port), kubeconfig=world.control_plane.admin_kubeconfig)
 
-    with World(tmp_path, operator=False, install=install) as world, Screen() as screen:
+    operator = (OPERATOR,)
+    with World(tmp_path, operator=False, install=install, audit=operator) as world, Screen() as screen:
         found = world.control_plane.kubectl("get", "deployment", "bokgu", "-n", HOME, "-o", "json").stdout
         (container,) = json.loads(found)["spec"]["template"]["spec"]["containers"]
         settings = {variable["name"]: variable["value"] for variable in container["env"]}
@@ -51,3 +53,8 @@ def test_the_demo_on_a_release(tmp_path: Path) -> None:
         world._ports["operator"] = port
         world.start_operator({**settings, "BOKGU_ASSUMABLE_ROLES": ""})
         Story(world, screen).tell()
+        with world.control_plane.audit_log.open() as log:
+            allowed, forbidden = read_requests(log)
+        assert forbidden == set(), "the chart lacks a right"
+        assert Right("bokgu.dev", "recoveryplans/status", "update") in allowed
+        assert len(allowed) > 30

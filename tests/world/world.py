@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -74,18 +74,20 @@ class World:
         programs: Programs | None = None,
         operator: bool = True,
         install: "Callable[[World], None] | None" = None,
-        audit: bool = False,
+        audit: Sequence[str] = (),
         start_program: Callable[..., Process] = Process.start,
     ) -> None:
         """Without `operator` none starts with the world. `install` puts in what the operator needs of the cluster;
-        None: what the chart renders. `audit` has the API server note every request. `start_program` starts operators as
-        Process.start does."""
+        None: what the chart renders. `audit` names users whose every request the API server notes. `start_program`
+        starts operators as Process.start does."""
         self.directory = directory
         self._detached, self._tell, self._with_operator = detached, tell, operator
         self._start_program = start_program
         self._install_operator = install or _apply_chart
         directory.mkdir(parents=True, exist_ok=True)
-        self.control_plane = ControlPlane(directory / "controlplane", detached=detached, programs=programs, audit=audit)
+        self.control_plane = ControlPlane(
+            directory / "controlplane", detached=detached, programs=programs, audit=bool(audit), audit_users=audit
+        )
         self._state_path = directory / "world.json"
         self._processes: dict[str, Process] = {}
         self._ports: dict[str, int] = {}

@@ -1,0 +1,40 @@
+"""The audit log tells which rights were used, and which were missing."""
+
+import json
+
+from tests.world.rights import OPERATOR, Right, describe, list_rights, read_requests
+
+
+def event(verb: str, resource: str, decision: str = "allow", user: str = OPERATOR, **what: str) -> str:
+    return json.dumps(
+        {
+            "verb": verb,
+            "user": {"username": user},
+            "objectRef": {"resource": resource, **what},
+            "annotations": {"authorization.k8s.io/decision": decision},
+        }
+    )
+
+
+def test_only_what_the_operator_did_is_read() -> None:
+    allowed, forbidden = read_requests(
+        [
+            event("list", "incidents", apiGroup="bokgu.dev"),
+            event("update", "incidents", apiGroup="bokgu.dev", subresource="status"),
+            event("get", "secrets", "forbid"),
+            event("delete", "secrets", user="admin"),
+            json.dumps({"verb": "get", "user": {"username": OPERATOR}, "requestURI": "/readyz"}),
+        ]
+    )
+    assert allowed == {Right("bokgu.dev", "incidents", "list"), Right("bokgu.dev", "incidents/status", "update")}
+    assert forbidden == {Right("", "secrets", "get")}
+
+
+def test_what_nobody_used_and_what_is_missing_is_named() -> None:
+    rights = list_rights()
+    assert len(rights) > 40
+    signers = Right("", "configmaps", "get")
+    said = describe(rights - {signers}, {signers, Right("", "pods", "list"), Right("bokgu.dev", "incidents", "list")})
+    assert "not used: get configmaps" in said
+    assert said.endswith("MISSING: get configmaps, list pods")
+    assert "MISSING" not in describe(rights, {signers})
