@@ -13,7 +13,7 @@ from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
 from tests.world import rights_tally
 from tests.world.account import Account
-from tests.world.rights import OPERATOR, read_requests
+from tests.world.rights import OPERATOR, read_audit, read_requests
 from tests.world.roles import FIRST_ACCOUNT
 from tests.world.scene import Scene
 from tests.world.world import World
@@ -37,8 +37,7 @@ def pytest_testnodedown(node: Any) -> None:
 def world(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[World]:
     with World(tmp_path_factory.mktemp("world"), audit=(OPERATOR,)) as running:
         yield running
-    with running.control_plane.audit_log.open() as log:
-        rights_tally.keep(pytestconfig, *read_requests(log))
+    rights_tally.keep(pytestconfig, *read_requests(read_audit(running.control_plane.audit_log)))
 
 
 @pytest.fixture(scope="session")

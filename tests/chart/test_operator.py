@@ -8,7 +8,7 @@ import pytest
 from tests.chart.program import run_helm
 from tests.chart.rendering import CHART, HOME, Raw
 from tests.world.demo import Story
-from tests.world.rights import OPERATOR, Right, read_requests
+from tests.world.rights import OPERATOR, Right, read_audit, read_requests
 from tests.world.screen import Screen
 from tests.world.world import OPERATOR_SETTINGS, World, free_port
 
@@ -53,8 +53,7 @@ def test_the_demo_on_a_release(tmp_path: Path) -> None:
         world._ports["operator"] = port
         world.start_operator({**settings, "BOKGU_ASSUMABLE_ROLES": ""})
         Story(world, screen).tell()
-        with world.control_plane.audit_log.open() as log:
-            allowed, forbidden = read_requests(log)
+        allowed, forbidden = read_requests(read_audit(world.control_plane.audit_log))
         assert forbidden == set(), "the chart lacks a right"
         assert Right("bokgu.dev", "recoveryplans/status", "update") in allowed
         assert len(allowed) > 30

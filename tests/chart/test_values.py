@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
+from bokgu import __version__
 from tests import values_page
 from tests.chart.rendering import CHART
 from tests.values_page import list_values, read_schema
@@ -38,6 +40,11 @@ def test_a_value_that_nobody_described_would_be_seen() -> None:
     described["properties"]["new"] = {"description": "A new one.", "type": "string", "default": "x"}
     assert "\n# A new one.\nnew: x\n" in values_page.write_values(described)
     assert '| `new` | `"x"` | A new one. |' in values_page.tabulate(described)
+
+
+def test_the_chart_is_of_this_version() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (about["version"], about["appVersion"]) == (__version__, __version__)
 
 
 def test_the_kinds_of_the_chart_are_those_of_the_models() -> None:

@@ -1,8 +1,9 @@
 """The audit log tells which rights were used, and which were missing."""
 
 import json
+from pathlib import Path
 
-from tests.world.rights import OPERATOR, Right, describe, list_rights, read_requests
+from tests.world.rights import OPERATOR, Right, describe, list_rights, read_audit, read_requests
 
 
 def event(verb: str, resource: str, decision: str = "allow", user: str = OPERATOR, **what: str) -> str:
@@ -28,6 +29,14 @@ def test_only_what_the_operator_did_is_read() -> None:
     )
     assert allowed == {Right("bokgu.dev", "incidents", "list"), Right("bokgu.dev", "incidents/status", "update")}
     assert forbidden == {Right("", "secrets", "get")}
+
+
+def test_logs_that_were_put_aside_are_read_too(tmp_path: Path) -> None:
+    (tmp_path / "audit-2026-01-01T00-00-00.000.log").write_text("first\n")
+    (tmp_path / "audit-2026-01-01T00-00-01.000.log").write_text("second\n")
+    (tmp_path / "audit.log").write_text("third\n")
+    (tmp_path / "audit-policy.json").write_text("{}\n")
+    assert list(read_audit(tmp_path / "audit.log")) == ["first\n", "second\n", "third\n"]
 
 
 def test_what_nobody_used_and_what_is_missing_is_named() -> None:

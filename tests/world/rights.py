@@ -4,7 +4,7 @@ An audit event names verb, resource and the authorizer's decision (Kubernetes do
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,6 +60,13 @@ def read_requests(lines: Iterable[str], user: str = OPERATOR) -> tuple[set[Right
         asked = Right(what.get("apiGroup", ""), resource, event["verb"])
         (allowed if decision == "allow" else forbidden).add(asked)
     return allowed, forbidden
+
+
+def read_audit(log: Path) -> Iterator[str]:
+    """All lines of an audit log, those first that the API server has put aside because the file was full."""
+    for path in (*sorted(log.parent.glob(f"{log.stem}-*{log.suffix}")), log):
+        with path.open() as lines:
+            yield from lines
 
 
 def describe(allowed: set[Right], forbidden: set[Right]) -> str:
