@@ -125,7 +125,7 @@ def test_a_release_from_its_installation_to_its_end(control_plane: ControlPlane,
     assert "bokgu doctor -A" in said
     assert names(control_plane, "deployments") == {"bokgu"}
     assert environment(control_plane)["BOKGU_LOG_LEVEL"] == "debug"
-    assert columns(control_plane) == 1, "the age, which the API server adds"
+    assert columns(control_plane) == 0
     check_pods(control_plane)
     check_rights(control_plane)
 
@@ -148,7 +148,7 @@ def test_a_release_from_its_installation_to_its_end(control_plane: ControlPlane,
     helm(control_plane, "rollback", "bokgu", "1")
     assert names(control_plane, "deployments") == {"bokgu"}
     assert environment(control_plane)["BOKGU_LOG_LEVEL"] == "debug"
-    assert columns(control_plane) == 1
+    assert columns(control_plane) == 0
     assert get(control_plane, "incident", "before", "-n", "shop")["spec"] == filed["spec"]
 
     said = helm(control_plane, "uninstall", "bokgu")
