@@ -33,7 +33,12 @@ from tests.world.world import ROOT
 
 pytestmark = pytest.mark.timeout(600)
 
-SECRETS = {"heartbeat/url": "https://beat.example.com/token", "traces/endpoint": "https://otlp.example.com/v1/traces"}
+SECRETS = {
+    "heartbeat/url": "https://beat.example.com/token",
+    "heartbeat/url-bank": "https://beat.example.com/another",
+    "heartbeat/url-shop": "https://beat.example.com/third",
+    "traces/endpoint": "https://otlp.example.com/v1/traces",
+}
 NOT_VALUES = {"minute": "for worlds that run faster than ours", "shard": "set by the chart for each Deployment"}
 """Settings that no person sets, and why."""
 
@@ -106,13 +111,18 @@ def test_the_namespace_is_the_releases_everywhere() -> None:
     assert rule["expression"] == "request.userInfo.username == 'system:serviceaccount:recovery:bokgu'"
 
 
-def test_each_shard_has_a_deployment_and_a_lease_of_its_own() -> None:
+def test_each_shard_has_a_deployment_and_a_heartbeat_of_its_own() -> None:
     objects = render(read_case("shards"))
     deployments = {o["metadata"]["name"]: o for o in objects if o["kind"] == "Deployment"}
     shards = {name: environment(one).get("BOKGU_SHARD") for name, one in deployments.items()}
     assert shards == {"bokgu": None, "bokgu-bank": "bank", "bokgu-shop": "shop"}
-    rule = find(objects, "Role", "bokgu-lease")["rules"][0]
-    assert rule["resourceNames"] == ["bokgu", "bokgu-bank", "bokgu-shop"]
+    beats = {
+        variable["valueFrom"]["secretKeyRef"]["key"]
+        for one in deployments.values()
+        for variable in container(one)["env"]
+        if variable["name"] == "BOKGU_HEARTBEAT_URL"
+    }
+    assert beats == {"url", "url-bank", "url-shop"}, "one that beats would hide another that does not"
     selectors = [one["spec"]["selector"]["matchLabels"] for one in deployments.values()]
     for selector, one in zip(selectors, deployments.values(), strict=True):
         labels = one["spec"]["template"]["metadata"]["labels"]

@@ -77,7 +77,7 @@ Every variable of extraEnv takes the place of the one of that name.
 - {name: BOKGU_LANGUAGE, value: {{ $values.alerts.language | quote }}}
 {{- with $values.heartbeat.url }}{{ if .name }}
 - name: BOKGU_HEARTBEAT_URL
-  valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .key }}}}
+  valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .key }}{{ include "bokgu.suffix" $.shard }}}}
 {{- end }}{{ end }}
 {{- with $values.history }}
 - {name: BOKGU_HISTORY, value: {{ .backend | quote }}}

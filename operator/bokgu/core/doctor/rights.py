@@ -47,9 +47,8 @@ CLUSTER_RULES: tuple[Rule, ...] = (
 """The ClusterRole bokgu-operator."""
 
 HOME_RULES: tuple[Rule, ...] = (
+    Rule("coordination.k8s.io", ("leases",), ("get", "create", "update")),
     Rule("", ("configmaps",), ("get",), ("bokgu-signers",)),
-    Rule("coordination.k8s.io", ("leases",), ("get", "update"), ("bokgu",)),
-    Rule("coordination.k8s.io", ("leases",), ("create",)),
     Rule("", ("secrets",), ("get",), ("bokgu-alerts",)),
     Rule("", ("configmaps",), ("get",), ("bokgu-alert-templates",)),
 )
