@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bokgu.api.fields import NAMESPACE, parse_duration
+from bokgu.api.own_patterns import OwnPatterns, compile_patterns
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota, parse_quotas
 from bokgu.api.role_grants import AssumableRoles, RoleGrant, parse_assumable_roles, parse_role_arn
 from bokgu.api.vocabulary import Language, Role
@@ -91,6 +92,11 @@ def _language(text: str) -> Language:
     if text not in set(Language):
         raise ValueError(f"must be one of {', '.join(Language)}")
     return Language(text)
+
+
+def _own_patterns(text: str) -> OwnPatterns:
+    """Patterns, one a line."""
+    return compile_patterns(line.strip() for line in text.splitlines() if line.strip())
 
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -258,6 +264,14 @@ class Settings:
 
     language: Language = field(default=Language.EN, metadata={"env": "BOKGU_LANGUAGE", "parse": _language})
     """Language of alerts whose route names none: `en` or `ko`."""
+
+    own_patterns: OwnPatterns = field(
+        default=OwnPatterns(),
+        metadata={"env": "BOKGU_REDACTION_PATTERNS", "parse": _own_patterns, "secret": True},
+        repr=False,
+    )
+    """Regular expressions, one a line, whose matches are hidden beside what is always hidden: in the texts of AWS,
+    alarms, alerts and Incidents, before anything is made of them."""
 
     delegates: frozenset[str] = field(
         default=frozenset(), metadata={"env": "BOKGU_DELEGATES", "parse": _service_accounts}

@@ -9,7 +9,7 @@ import pytest
 
 from bokgu.commands.report_html import format_html
 from bokgu.commands.report_story import build_report
-from tests.chromium import Browser, PackageError
+from tests.chromium import Browser
 from tests.unit.report_facts import measured, present
 from tests.unit.test_report_formats import EVIL, filled
 
@@ -18,10 +18,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def browser() -> Browser:
-    try:
-        return Browser()
-    except PackageError as error:
-        pytest.skip(str(error))
+    return Browser()
 
 
 @pytest.fixture

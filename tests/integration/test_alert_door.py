@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.alertmanager import Alertmanager
-from tests.world.manifests import NAMESPACE, protected_service
+from tests.secrets_in_text import SECRETS, find_secrets
+from tests.world.manifests import NAMESPACE, incident, protected_service
 from tests.world.world import ROOT, Raw, World, wait_for
 
 DOOR = "Alertmanager"
@@ -146,6 +147,33 @@ def test_s12_alerts_about_nobody_are_named_and_the_others_stored(world: World, s
     assert "NoService: it has no label bokgu_service" in text
     assert "Absent: there is no ProtectedService absent in shop" in text
     assert len(world.incidents_of(service)) == 1
+
+
+def test_s12_no_secret_comes_in(world: World, service: str) -> None:
+    """Not into the incident, its status, its Events: neither of an alert, nor of an incident that people have filed."""
+    said = f"calls of {'; '.join(SECRETS)} failed; " + "and so on " * 100
+    sent = alert(service, at=datetime.now(UTC) - timedelta(seconds=30))
+    sent["annotations"] = {**sent["annotations"], "summary": said, "description": said, "bokgu_unit": SECRETS[0]}
+    assert post(world, notify(sent))[0] == 200
+    world.apply(incident(f"{service}-filed", service, description=said))
+    wait_for(
+        lambda: all(i.get("status", {}).get("timeline") for i in world.incidents_of(service)),
+        15,
+        world.operator_log_tail,
+    )
+    filed, opened = sorted(world.incidents_of(service), key=lambda found: "source" in found["spec"])
+    assert len(opened["spec"]["description"]) == 300
+    assert find_secrets(json.dumps({**opened, "metadata": {}})) == []
+    assert find_secrets(json.dumps(filed["status"])) == []
+    assert "[redacted]" in json.dumps(filed["status"]["timeline"])
+
+    def told() -> str:
+        events = world.control_plane.kubectl("get", "events.events.k8s.io", "-n", NAMESPACE, "-o", "json").stdout
+        return json.dumps([e for e in json.loads(events)["items"] if service in e["regarding"]["name"]])
+
+    wait_for(lambda: told().count("calls of [redacted]") >= 2, 10, told)
+    assert find_secrets(told()) == []
+    assert find_secrets(world.operator_log_tail()) == []
 
 
 def test_s10_alertmanager_sends_again_what_could_not_be_stored(world: World, service: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bokgu.api.meta import Target
 from bokgu.api.observed import AwsError
+from bokgu.api.own_patterns import compile_patterns
 from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import READ_TIMEOUT, AwsClient, _Call
 from bokgu.aws.ecs import fetch_service
@@ -19,6 +20,7 @@ from bokgu.aws.sending import send_request
 from bokgu.aws.sqs import LONGEST_POLL, delete_messages, receive_messages
 from bokgu.metrics.registry import REGISTRY
 from tests.aws_gateway import GRANT, ROLE, TARGET, call
+from tests.secrets_in_text import SECRETS, find_secrets
 from tests.simulator.harness import CLUSTER, SERVICE, Scene
 from tests.world.world import free_port
 
@@ -68,6 +70,23 @@ def test_s3_writes_are_made_once_and_say_whether_they_may_have_had_an_effect(
         call(stage.server.url, scale)
     assert (caught.value.code, caught.value.sent) == (code, sent)
     assert len(stage.control.calls("UpdateService", since=since)) == 1
+
+
+@pytest.mark.usefixtures("aws_credentials")
+def test_what_aws_says_for_people_hides_secrets_and_own_patterns(stage: Scene) -> None:
+    """Errors are redacted as they come; in answers own patterns are hidden, and all else stays as it is recognised."""
+    own = compile_patterns([r"service web", r"CUST-\d+"])
+    service = call(stage.server.url, lambda aws: fetch_service(aws, TARGET, datetime.now(UTC)), own)
+    assert service.events
+    assert all("(service web)" not in message and "([redacted])" in message for _, message in service.events)
+    assert service.arn.endswith(f"service/{CLUSTER}/{SERVICE}")
+    said = f"no rights of CUST-4711 for {'; '.join(SECRETS)} " + "and so on " * 100
+    stage.control.add_fault("UpdateService", code="AccessDeniedException", message=said)
+    with pytest.raises(AwsError) as caught:
+        call(stage.server.url, scale, own)
+    assert caught.value.message.startswith("no rights of [redacted] for [redacted]; ")
+    assert len(caught.value.message) == 300
+    assert find_secrets(f"{caught.value} {caught.value!r}") == []
 
 
 @pytest.mark.usefixtures("aws_credentials")

@@ -243,12 +243,23 @@ def test_cancel_stops_a_plan_in_the_middle_of_a_step(new_scene: Callable[..., Sc
     plan = scene.surge()
     scene.approve(plan)
     scene.wait("it is sent", lambda: bool(scene.updates()), 30)
-    answer = run_bokgu(
-        scene.world, "cancel", plan["metadata"]["name"], "-n", NAMESPACE, "--yes", user=alice(scene.world)
-    )
+    name = plan["metadata"]["name"]
+    words = ("cancel", name, "-n", NAMESPACE, "--yes", "-o", "json")
+    answer = run_bokgu(scene.world, *words, user=alice(scene.world))
     assert answer.returncode == 0, answer.stderr
-    assert "the plan runs: a Reject stops it, and undoes what can be undone" in " ".join(answer.stdout.split())
+    assert "the plan runs: a Reject stops it, and undoes what can be undone" in " ".join(answer.stderr.split())
     assert "created PlanApproval" in answer.stderr
+    done = json.loads(answer.stdout)
+    assert done == {
+        "namespace": NAMESPACE,
+        "plan": name,
+        "done": "Rejected",
+        "changed": True,
+        "planApproval": done["planApproval"],
+        "role": "system_admin",
+        "approver": "alice@example.com",
+    }
+    assert scene.world.get("planapprovals", done["planApproval"])
     scene.wait("it is over", lambda: bool(scene.plan()["status"].get("finishedAt")), 40)
     status = scene.plan()["status"]
     assert status["phase"] != "Completed"
@@ -288,7 +299,13 @@ def test_a_plan_that_is_held_goes_on_when_it_is_released(new_scene: Callable[...
     waits = entry(scene)["waitsFor"]
     assert (waits["whom"], waits["what"]) == (["a person"], f"plan {name}, held by spec.suspend of the plan")
     assert scene.updates() == []
-    assert run_bokgu(world, "cancel", name, "-n", NAMESPACE, "--release", "--yes").returncode == 0
+    released = run_bokgu(world, "cancel", name, "-n", NAMESPACE, "--release", "--yes", "-o", "yaml")
+    assert yaml.safe_load(released.stdout) == {
+        "namespace": NAMESPACE,
+        "plan": name,
+        "done": "Released",
+        "changed": True,
+    }
     scene.wait("completed", lambda: scene.plan_is("Completed"), 40)
     over = run_bokgu(world, "cancel", name, "-n", NAMESPACE, "--hold", "--yes")
     assert (over.returncode, "the plan is over (Completed)" in over.stderr) == (1, True)
@@ -337,6 +354,44 @@ def test_replay_tells_then_and_now_from_the_cluster_and_from_the_history(
 
 
 # kubectl alone
+
+
+def shown(world: World, *words: str) -> dict[str, str]:
+    """What `kubectl get` prints of one object, by the headings of its columns."""
+    header, row = world.control_plane.kubectl("get", *words, "-n", NAMESPACE).stdout.splitlines()
+    names = re.findall(r"\S+", header)
+    begins = [header.index(f"{name} ") if name != names[-1] else header.rindex(name) for name in names]
+    ends = [*begins[1:], None]
+    return {name: row[begin:end].strip() for name, begin, end in zip(names, begins, ends, strict=True)}
+
+
+def test_kubectl_get_shows_what_people_look_for(new_scene: Callable[..., Scene]) -> None:
+    scene = new_scene()
+    world, plan = scene.world, scene.surge()
+    name, incident = scene.incident()["metadata"]["name"], scene.incident()
+    usual = shown(world, "incident", name)
+    assert list(usual) == ["NAME", "SEVERITY", "TYPE", "SERVICE", "PHASE", "CAUSE", "PLAN", "AGE"]
+    assert (usual["SERVICE"], usual["PHASE"], usual["PLAN"]) == (
+        scene.service,
+        "AwaitingApproval",
+        plan["metadata"]["name"],
+    )
+    assert usual["CAUSE"] == incident["status"]["classification"]["rootCause"]
+    wide = shown(world, "incident", name, "-o", "wide")
+    assert list(wide) == [*usual, "PRIORITY", "BLOCKED", "COUNT", "ETA"]
+    assert (wide["BLOCKED"], wide["COUNT"]) == ("", "1"), "missing approvals are told by the phase"
+    of_plan = shown(world, "recoveryplan", plan["metadata"]["name"])
+    assert list(of_plan) == ["NAME", "INCIDENT", "STEP", "APPROVALS", "PHASE", "REASON", "AGE"]
+
+    run_bokgu(world, "cancel", plan["metadata"]["name"], "-n", NAMESPACE, "--hold", "--yes")
+    wait_for(
+        lambda: shown(world, "incident", name, "-o", "wide")["BLOCKED"] == "Suspended", 15, world.operator_log_tail
+    )
+    run_bokgu(world, "cancel", plan["metadata"]["name"], "-n", NAMESPACE, "--release", "--yes")
+    scene.approve(plan)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+    assert scene.incident()["status"]["reason"] == "Recovered"
+    assert shown(world, "incident", name, "-o", "wide")["BLOCKED"] == ""
 
 
 def test_an_incident_reads_as_a_story_and_can_be_waited_for(new_scene: Callable[..., Scene]) -> None:

@@ -1,5 +1,6 @@
 """The queue of events: alarms and ECS's own events become incidents, and are deleted only then."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bokgu.api.redaction import redact_quote
+from tests.secrets_in_text import SECRETS, find_secrets
 from tests.world import events
 from tests.world.event_queue import DEAD_LETTERS, MAX_RECEIVE_COUNT
 from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, TARGET_GROUP, TASK_CAPACITY, protected_service
@@ -86,10 +89,13 @@ def cpu_alarm(subject: Subject, value: str = "ALARM", *, at: datetime | None = N
 
 
 def test_alarm_opens_an_incident_and_is_deleted_after_that(world: World, protect: Callable[..., Subject]) -> None:
-    subject = protect()
+    subject, age = protect(), 'bokgu_event_age_seconds_{}{{door="Alarm"}}'
+    before = world.scrape()
     world.events.send(cpu_alarm(subject))
     subject.wait(subject.incidents)
     (found,) = subject.incidents()
+    subject.wait(lambda: world.scrape().get(age.format("count"), 0) > before.get(age.format("count"), 0))
+    assert 0 <= world.scrape()[age.format("sum")] - before.get(age.format("sum"), 0) < 60
     spec = found["spec"]
     assert (spec["type"], spec["severity"]) == ("resource_exhaustion", "high")
     assert spec["source"] == {"kind": "Alarm", "name": "cpu"}
@@ -378,3 +384,23 @@ def test_a_task_that_ran_out_of_memory_is_kept(world: World, protect: Callable[.
     assert (kept["stopCode"], kept["exitCode"]) == ("EssentialContainerExited", 137)
     assert kept["containerReason"].startswith("OutOfMemoryError")
     assert kept["zone"].startswith("us-east-1")
+
+
+def test_s12_no_secret_comes_in(world: World, protect: Callable[..., Subject]) -> None:
+    """Not into incidents, and not into what is kept of tasks that ended."""
+    subject, said = protect(real=True), f"exec of {'; '.join(SECRETS)} failed"
+    alarm = cpu_alarm(subject)
+    alarm["detail"]["state"]["reason"] = said
+    container = {"name": "app", "exitCode": 1, "reason": said}
+    ended = events.stopped_task(
+        subject.name, stoppedReason=said, stoppedAt=datetime.now(UTC).isoformat(), containers=[container]
+    )
+    world.events.send(alarm, ended)
+    subject.wait(lambda: subject.stops() and any(i.get("status", {}).get("timeline") for i in subject.incidents()))
+    subject.wait_emptied()
+    (kept,) = subject.stops()
+    assert (kept["reason"], kept["containerReason"]) == (redact_quote(said), redact_quote(said))
+    found = [subject.incidents(), world.get("protectedservices", subject.name)]
+    assert "exec of [redacted]" in json.dumps(subject.incidents())
+    assert find_secrets(json.dumps(found)) == []
+    assert find_secrets(world.operator_log_tail()) == []

@@ -1,11 +1,13 @@
 """Budgets, storm and breaker on the real control plane."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from bokgu.api.fields import format_timestamp
 from tests.world.command import run_bokgu
 from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD, roomy_policy
 from tests.world.scene import Scene
@@ -100,6 +102,44 @@ def test_s7_a_failed_recovery_opens_the_breaker_until_a_person_resets_it_across_
     assert not scene.incident()["status"].get("plans")
     again = run_bokgu(world, *words, "--yes")
     assert "is closed: nothing to do" in again.stdout
+
+
+def test_s7_the_breaker_of_a_namespace_is_reset_by_a_person_or_by_what_is_to_be_committed(
+    world: World, new_scene: Callable[..., Scene], put_policy: Callable[..., None]
+) -> None:
+    # Failures of other tests do not count.
+    now = format_timestamp(datetime.now(UTC))
+    put_policy(breaker={"failures": 32, "namespaceFailures": 1, "within": "1h"}, resetBreakerAt=now)
+    words = ("reset", "-n", NAMESPACE)
+
+    def fail() -> None:
+        scene = new_scene()
+        refuse_updates(scene)
+        scene.approve(scene.surge())
+        scene.wait("the plan failed", lambda: scene.plan_is("Failed"), 40)
+        scene.wait("the breaker is open", lambda: "breaker" in policy_status(world), 10)
+        assert policy_status(world)["breaker"]["plans"] == [scene.plan()["metadata"]["name"]]
+        calm(scene)
+
+    fail()
+    asked = run_bokgu(world, *words)
+    assert (asked.returncode, "add --yes" in asked.stderr) == (1, True)
+    opened = policy_status(world)["breaker"]
+    done = run_bokgu(world, *words, "--yes", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["kind"], told["name"], told["changed"], told["breaker"]) == ("RecoveryPolicy", "default", True, opened)
+    wait_for(lambda: "breaker" not in policy_status(world), 10, lambda: str(policy_status(world)))
+    again = json.loads(run_bokgu(world, *words, "--yes", "-o", "json").stdout)
+    assert again["changed"] is False
+
+    fail()
+    printed = run_bokgu(world, *words, "--print")
+    assert printed.stdout.startswith(f"# RecoveryPolicy {NAMESPACE}/default\nspec:\n  resetBreakerAt: ")
+    assert "breaker" in policy_status(world), "nothing is written"
+    patch = ("patch", "recoverypolicy", "default", "-n", NAMESPACE, "--type=merge", "-p", printed.stdout)
+    world.control_plane.kubectl(*patch)
+    wait_for(lambda: "breaker" not in policy_status(world), 10, lambda: str(policy_status(world)))
 
 
 def test_s7_a_storm_is_told_once_and_stops_what_is_new(

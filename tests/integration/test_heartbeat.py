@@ -10,6 +10,7 @@ import structlog
 
 from bokgu.config import BadSetting, read_settings
 from bokgu.runtime.heartbeat import beat_forever
+from tests.unit.test_counting import changes
 from tests.world.pager import Pager
 
 OFTEN = timedelta(seconds=0.05)
@@ -31,8 +32,10 @@ def beat(url: str, seconds: float, problem: Callable[[], str | None] = lambda: N
 def test_nobody_is_called_while_the_operator_is_ready() -> None:
     with Pager(0.5) as pager:
         begun = time.monotonic()
-        beat(pager.url, 1.2)
+        found = changes(lambda: beat(pager.url, 1.2))
         assert pager.alarms(begun) == 0
+    assert found["bokgu_heartbeats_total,sent"] >= 2
+    assert "bokgu_heartbeats_total,not sent" not in found
 
 
 def test_somebody_is_called_where_the_operator_cannot_work_or_is_gone() -> None:
@@ -49,7 +52,9 @@ def test_a_receiver_that_is_down_is_told_of_once_without_its_address() -> None:
     with Pager(1) as pager:
         url = pager.url
     with structlog.testing.capture_logs() as logs:
-        beat(url, 0.5)
+        found = changes(lambda: beat(url, 0.5))
+    assert found["bokgu_heartbeats_total,not sent"] >= 2
+    assert "bokgu_heartbeats_total,sent" not in found
     (said,) = logs
     assert (said["event"], said["log_level"]) == ("heartbeat not sent", "warning")
     assert url not in str(said)

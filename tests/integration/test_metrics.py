@@ -1,5 +1,6 @@
 """A real Prometheus scrapes the operator as it works."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ import pytest
 
 from bokgu.core.traces import trace_of
 from tests.prometheus import Prometheus, run_promtool
+from tests.prometheus.dashboard import as_prometheus_sees, list_expressions
 from tests.prometheus.rules import hurry, read_groups
 from tests.world.manifests import roomy_policy
 from tests.world.scene import Scene
@@ -84,6 +86,72 @@ def test_a_recovery_that_waits_and_fails_is_seen_by_prometheus_and_holds_across_
     incident = scene.incident()["metadata"]
     exemplar = {"incident": f"shop/{incident['name']}", "trace_id": trace_of(incident["uid"])}
     wait_for(lambda: exemplar in prometheus.exemplars("bokgu_plans_finished_total"), 20, explain)
+
+
+NOT_HERE = {
+    "Need a person", "What holds everything", "What gates hold", "Gates that hold it", "Passes that failed",
+    "Status writes that failed", "AWS calls that failed", "Throttled by AWS", "Held back for quotas",
+    "Events, alarms and alerts", "Age of events", "Alerts delivered, and tries that failed",
+    "Oldest alert that waits", "Spans of traces", "Heartbeats not sent", "Events not created",
+}  # fmt: skip
+"""Panels that need not have data where a recovery went well: nothing was held, failed, throttled, or sent."""
+
+
+@pytest.mark.timeout(240)
+def test_the_dashboard_shows_a_recovery_from_its_begin_to_its_end(
+    new_scene: Callable[..., Scene], prometheus: Prometheus
+) -> None:
+    scene = new_scene()
+    begun = time.time()
+    plan = scene.surge()
+    type_ = scene.incident()["spec"]["type"]
+    severity = scene.incident()["spec"]["severity"]
+    time.sleep(2)  # Two scrapes see that it waits.
+    scene.approve(plan)
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+    time.sleep(3)
+    chosen = {"namespace": "shop", "service": scene.service, "type": type_, "job": "bokgu"}
+    # A query that Prometheus refuses raises.
+    shown = {
+        name: prometheus.query_range(as_prometheus_sees(expression, **chosen), begun, time.time())
+        for name, expression in list_expressions()
+    }
+    empty = {name.rpartition("/")[0] for name, series in shown.items() if not series and "/" in name}
+    assert empty - NOT_HERE == set()
+
+    incident = shown["Incident/A"]
+    assert {type for _, _, type in incident} == {type_}
+    phases = {phase for phase, _, _ in incident}
+    assert {"AwaitingApproval", "Verifying"} <= phases, phases
+    assert {found for _, found, _ in incident} == {severity}
+    assert "Resolved" not in phases, "what is over has no series"
+    assert all(set(values) == {1} for values in incident.values()), "one incident"
+    plans = {phase for (phase,) in shown["Plan/A"]}
+    assert "AwaitingApproval" in plans
+    assert plans & {"InProgress", "Verifying"}, plans
+    assert shown["Plan/C"].keys() == {("approval",)}
+    assert {"detect", "classify", "plan", "approve", "act"} <= {
+        stage
+        for (stage,) in shown[next(name for name in shown if name.startswith("Stages of") and name.endswith("/A"))]
+    }
+
+
+def test_what_a_recovery_counts_is_scraped(world: World, new_scene: Callable[..., Scene]) -> None:
+    scene, before = new_scene(), world.scrape()
+    scene.approve(scene.surge())
+    scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+    type_, cause = scene.incident()["spec"]["type"], scene.plan()["spec"]["preconditions"]["rootCause"]
+
+    def added() -> dict[str, float]:
+        return {name: value - before.get(name, 0) for name, value in world.scrape().items()}
+
+    recorded = f'bokgu_incidents_recorded_total{{type="{type_}"}}'
+    wait_for(lambda: added().get(recorded, 0) >= 1, 20, lambda: str(world.scrape()))
+    found = added()
+    assert found[f'bokgu_plans_created_total{{root_cause="{cause}"}}'] >= 1
+    assert found['bokgu_status_writes_total{resource="incidents",result="OK"}'] >= 3
+    assert found['bokgu_aws_request_duration_seconds_count{operation="UpdateService",service="ecs"}'] >= 1
+    assert found['bokgu_aws_request_duration_seconds_sum{operation="UpdateService",service="ecs"}'] > 0
 
 
 @pytest.mark.timeout(180)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chromium import Browser, PackageError
+from tests.chromium import Browser
 from tests.integration.test_history import RETENTION, until
 from tests.unit.test_report_formats import Page, rendered
 from tests.world.command import Answer, run_bokgu
@@ -139,13 +139,9 @@ def test_one_that_was_never_there_is_told(world: World) -> None:
 
 
 def test_a_browser_shows_it(recovered: Scene, tmp_path: Path) -> None:
-    try:
-        browser = Browser()
-    except PackageError as error:
-        pytest.skip(str(error))
     path = tmp_path / "report.html"
     path.write_text(report(recovered.world, name_of(recovered)).stdout)
-    seen = browser.visit(path)
+    seen = Browser().visit(path)
     assert (seen.console, seen.asked) == ((), ())
     assert "<svg" in seen.dom
 

@@ -26,7 +26,7 @@ def list_expressions() -> Iterator[tuple[str, str]]:
             yield f"${variable['name']}", f"count by ({found[2]}) ({found[1]})"
 
 
-def as_prometheus_sees(expression: str) -> str:
-    """With Grafana's variables replaced."""
+def as_prometheus_sees(expression: str, **chosen: str) -> str:
+    """With Grafana's variables replaced: by what is `chosen`, else by all."""
     whole = expression.replace("$__rate_interval", "5m").replace("$__range", "6h")
-    return re.sub(r"\$\w+", ".*", whole)
+    return re.sub(r"\$(\w+)", lambda found: chosen.get(found[1], ".*"), whole)

@@ -71,8 +71,14 @@ class Prometheus:
         """The values of an instant vector, by those of their labels that are not of the scrape."""
         found = {}
         for sample in self._get("query", query=expression)["result"]:
-            labels = sorted((k, v) for k, v in sample["metric"].items() if k not in {"__name__", "job", "instance"})
-            found[tuple(value for _, value in labels)] = float(sample["value"][1])
+            found[_values_of(sample["metric"])] = float(sample["value"][1])
+        return found
+
+    def query_range(self, expression: str, begin: float, end: float) -> dict[tuple[str, ...], list[float]]:
+        """Its values second by second from begin to end, in seconds since 1970, by labels as in `query`."""
+        found: dict[tuple[str, ...], list[float]] = {}
+        for series in self._get("query_range", query=expression, start=str(begin), end=str(end), step="1")["result"]:
+            found[_values_of(series["metric"])] = [float(value) for _, value in series["values"]]
         return found
 
     def exemplars(self, expression: str) -> list[dict[str, str]]:
@@ -114,3 +120,8 @@ class Prometheus:
                 if dead or time.monotonic() > deadline:
                     raise RuntimeError(f"Prometheus is not ready: {error}\n{self.log_tail()}") from error
             time.sleep(0.05)
+
+
+def _values_of(metric: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of labels that are not of the scrape, in the order of their names."""
+    return tuple(value for name, value in sorted(metric.items()) if name not in {"__name__", "job", "instance"})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import metrics_page
 from tests.prometheus import run_promtool
 from tests.prometheus.dashboard import PANELS, VARIABLES, as_prometheus_sees, list_expressions
 from tests.prometheus.expressions import exported, find_problems
@@ -32,6 +33,22 @@ def test_all_that_is_named_is_exported(expression: str) -> None:
 )
 def test_what_is_not_exported_is_found(expression: str, problem: str) -> None:
     assert list(find_problems(expression)) == [problem]
+
+
+def test_one_incident_is_of_one_service_and_type_as_far_as_there_are_labels() -> None:
+    """Stages and plans have fewer labels, and their panels say so."""
+    chosen = {v["name"]: v["multi"] for v in VARIABLES if v["type"] == "query"}
+    assert (chosen["service"], chosen["type"]) == (False, False)
+    rows = [n for n, panel in enumerate(PANELS) if panel["type"] == "row"]
+    labels = {metric.name: metric.labels for metric in metrics_page.list_all()}
+    for panel in PANELS[rows[1] + 1 : rows[2]]:
+        for expression in (target["expr"] for target in panel["targets"]):
+            for name in re.findall(r"bokgu_\w+", expression):
+                known = labels.get(name) or labels[re.sub(r"_(sum|count|bucket)$", "", name)]
+                for label in {"namespace", "service", "type"} & set(known):
+                    assert f'{label}=~"${label}"' in expression, (panel["title"], label)
+                if "service" not in known:
+                    assert "all services" in panel["title"]
 
 
 def test_promtool_can_read_every_expression(tmp_path: Path) -> None:
@@ -75,5 +92,5 @@ def test_panels_stand_beside_each_other() -> None:
 
 def test_it_shows_the_fleet_one_incident_and_the_operator() -> None:
     rows = [panel["title"] for panel in PANELS if panel["type"] == "row"]
-    assert rows == ["The fleet", "One incident: $namespace / $service", "The operator"]
+    assert rows == ["The fleet", "One incident: $namespace / $service / $type", "The operator"]
     assert all(panel["description"] for panel in PANELS if panel["type"] != "row")

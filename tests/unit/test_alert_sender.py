@@ -20,6 +20,7 @@ from bokgu.reconcile.alerting import settle_outbox
 from bokgu.reconcile.context import Context, Key
 from bokgu.runtime.alert_sender import sending_alerts
 from tests.unit.facts import NOW, incident, plan, scale_out
+from tests.unit.test_counting import changes
 from tests.unit.test_plan_incident import Past, context
 from tests.world.pager import Received, Webhook
 
@@ -244,8 +245,9 @@ def test_korean_and_own_templates() -> None:
     with Webhook() as hook:
         cluster = Cluster({"team": hook.url}, language=Language.KO)
         cluster.templates = {"ko.Escalated": "사람이 필요: {service}\n{message}", "ko.RecoveryStarted": "{broken"}
-        run(cluster, lambda: not waiting_receivers(cluster.outbox()))
+        found = changes(lambda: run(cluster, lambda: not waiting_receivers(cluster.outbox())))
     detected, started, escalated = hook.received
+    assert found["bokgu_alert_templates_broken_total"] == 1
     assert "높은 에러율 감지" in detected.title
     assert "복구 시작" in started.title
     assert "template ko.RecoveryStarted is broken" in started.message

@@ -6,7 +6,7 @@ import yaml
 from bokgu.api.incident import IncidentStatus
 from bokgu.api.meta import Gate
 from bokgu.api.recovery_plan import RecoveryPlanStatus
-from bokgu.core.announcement import announce_approvals, announce_block, announce_incident
+from bokgu.core.announcement import announce_approvals, announce_block, announce_incident, newly_closed
 from bokgu.core.approval.statement import approval_request
 from tests.unit.facts import DIGEST, NOW, ROLES
 
@@ -96,6 +96,29 @@ def test_s6_each_change_of_what_holds_a_plan_is_told_once(
 ) -> None:
     found = announce_block(old, new)
     assert (found and (found.reason, found.note)) == told
+
+
+def gated(*closed: str, phase: str = "Approved") -> RecoveryPlanStatus:
+    names = ("Mode", "Approved", "WindowOpen", "NoStorm")
+    gates = [{"name": name, "passed": name not in closed} for name in names]
+    return RecoveryPlanStatus.model_validate({"phase": phase, "gates": gates})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "closed"),
+    [
+        (NEW, gated("Approved"), ()),
+        (NEW, gated("WindowOpen", "NoStorm"), ("WindowOpen", "NoStorm")),
+        (gated("WindowOpen"), gated("WindowOpen", "NoStorm"), ("NoStorm",)),
+        (gated("WindowOpen", "NoStorm"), gated("WindowOpen", "NoStorm"), ()),
+        (gated("WindowOpen", "NoStorm"), gated("NoStorm"), ()),
+        (gated(), gated("NoStorm", phase="Expired"), ()),
+    ],
+)
+def test_each_gate_that_closes_on_a_plan_is_named_once(
+    old: RecoveryPlanStatus, new: RecoveryPlanStatus, closed: tuple[str, ...]
+) -> None:
+    assert newly_closed(old, new) == closed
 
 
 # Of an incident

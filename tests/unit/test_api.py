@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from bokgu.api.crds import KINDS, build_crd, write_crds
+from bokgu.api.detector import Detector
 from bokgu.api.fields import (
     ApiModel,
     DecimalString,
@@ -21,8 +22,13 @@ from bokgu.api.fields import (
     format_timestamp,
     parse_duration,
 )
+from bokgu.api.incident import Incident
 from bokgu.api.meta import Resource, is_true, set_condition
-from bokgu.api.recovery_plan import _FROZEN, RecoveryPlanSpec
+from bokgu.api.plan_approval import PlanApproval
+from bokgu.api.protected_service import ProtectedService
+from bokgu.api.recovery_plan import _FROZEN, RecoveryPlan, RecoveryPlanSpec
+from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import Action, PlanPhase, Severity
 from tests.unit.facts import (
     MINUTE,
@@ -251,6 +257,30 @@ def test_columns_show_fields_that_exist(kind: type[Resource]) -> None:
     for column in kind.printer_columns:
         path = re.sub(r"\[[^\]]*\]", "[]", column["jsonPath"].lstrip("."))
         assert path in known or path.startswith("metadata."), column
+
+
+@pytest.mark.parametrize(
+    ("kind", "usual", "wide"),
+    [
+        (Incident, "SEVERITY TYPE SERVICE PHASE CAUSE PLAN AGE", "PRIORITY BLOCKED COUNT ETA"),
+        (RecoveryPlan, "INCIDENT STEP APPROVALS PHASE REASON AGE", "RUNBOOK DIGEST"),
+        (PlanApproval, "PLAN ROLE DECISION APPROVER ACCEPTED REASON AGE", "STEP"),
+        (ProtectedService, "CLUSTER SERVICE MODE TASKS PLAN READY AGE", "REGION DRY-RUN BREAKER-OPEN REASON"),
+        (Detector, "SERVICE STATE INTERVAL READY AGE", "REASON"),
+        (Runbook, "CAUSES ACTIONS ESCALATES READY AGE", "REASON PRIORITY"),
+        (RecoveryPolicy, "SUMMARY PAUSED READY REASON AGE", ""),
+    ],
+)
+def test_kubectl_get_shows_these_columns_in_this_order(kind: type[Resource], usual: str, wide: str) -> None:
+    columns = build_crd(kind)["spec"]["versions"][0]["additionalPrinterColumns"]
+    assert [c["name"].upper() for c in columns if not c.get("priority")] == usual.split()
+    assert [c["name"].upper() for c in columns if c.get("priority")] == wide.split()
+
+
+def test_the_column_blocked_is_empty_unless_something_is_held_up() -> None:
+    """The reason of an incident also says how it was resolved, and a condition that is False has a reason too."""
+    (column,) = (c for c in Incident.printer_columns if c["name"] == "Blocked")
+    assert column["jsonPath"] == ".status.blockedBy"
 
 
 @pytest.mark.parametrize("kind", KINDS)

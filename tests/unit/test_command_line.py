@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import time
@@ -145,10 +146,54 @@ def test_a_cluster_that_is_not_there_completes_nothing(monkeypatch: pytest.Monke
     assert complete_for_kubectl(build_parser(), ["explain", "-n", "shop", "api"]).splitlines() == ["", NO_FILES]
 
 
+BOTH = ("bokgu", "kubectl-bokgu")
+REGISTERED = {
+    "bash": ("complete -o nospace -o default -o bashdefault -F _python_argcomplete bokgu kubectl-bokgu\n",),
+    "zsh": ("#compdef bokgu kubectl-bokgu\n", "compdef _python_argcomplete bokgu kubectl-bokgu\n", '_SHELL="zsh"'),
+    "fish": tuple(f"complete --command {name} -f -a '(__fish_{name}_complete)'\n" for name in BOTH),
+    "tcsh": tuple(f"""complete "{name}" 'p@*@`python-argcomplete-tcsh "{name}"`@' ;""" for name in BOTH),
+    "powershell": tuple(f"Register-ArgumentCompleter -Native -CommandName {name} " for name in BOTH),
+}
+"""What in each script lets the shell ask for completions of both names."""
+
+
 @pytest.mark.parametrize("shell", SHELLS)
-def test_each_shell_gets_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_shell_gets_a_script_that_registers_both_names(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
-    assert "bokgu" in capsys.readouterr().out
+    script = capsys.readouterr().out
+    assert [line for line in REGISTERED[shell] if line not in script] == []
+    assert script.count("(") == script.count(")"), "nothing is cut off"
+    assert script.count("{") == script.count("}")
+
+
+_ZSH = """autoload -U compinit; compinit -u -D; source <(bokgu completion zsh); print "is $_comps[bokgu]"
+_describe() { print -l -- $completions }; words=(bokgu stat); BUFFER='bokgu stat' CURSOR=10; _python_argcomplete"""
+_FISH = "bokgu completion fish | source; complete --do-complete 'bokgu stat'"
+
+
+@pytest.mark.parametrize(("shell", "script"), [("zsh", _ZSH), ("fish", _FISH)])
+def test_a_shell_that_is_installed_here_completes_commands(shell: str, script: str, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed: its script was only read")
+    program = tmp_path / "bokgu"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m bokgu "$@"\n')
+    program.chmod(0o755)
+    env = {**ENVIRONMENT, "HOME": str(tmp_path), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    ended = subprocess.run([shell, "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert any(line.startswith("status") for line in ended.stdout.splitlines()), (ended.stdout, ended.stderr)
+
+
+def test_crds_are_written_where_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "a" / "new" / "folder"
+    assert main(["crds", "--out", str(folder)]) == 0
+    told = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert {path.parent for path in told} == {folder}
+    assert {path.name: path.read_text() for path in told} == {
+        path.name: path.read_text() for path in (ROOT / "crds").iterdir()
+    }
+    (tmp_path / "file").write_text("")
+    assert main(["crds", "--out", str(tmp_path / "file")]) == 1
+    assert "bokgu: " in capsys.readouterr().err
 
 
 def test_bash_completes_commands_and_options() -> None:
@@ -174,10 +219,12 @@ def test_the_scripts_that_kubectl_looks_for_are_installed() -> None:
 
 # What it says meanwhile
 
+PATIENCE = "bokgu.commands.terminal.PATIENCE"
 
-def said_at_a_terminal(patience: float, takes: float) -> str:
+
+def said_at_a_terminal(takes: float) -> str:
     outer, inner = pty.openpty()
-    with open(inner, "w") as terminal, redirect_stderr(terminal), progress("reading the cluster", patience):
+    with open(inner, "w") as terminal, redirect_stderr(terminal), progress("reading the cluster"):
         time.sleep(takes)
     text = b""
     while True:
@@ -193,13 +240,17 @@ def said_at_a_terminal(patience: float, takes: float) -> str:
 
 def test_what_takes_long_is_told_at_a_terminal_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    said = said_at_a_terminal(patience=0.05, takes=0.3)
+    monkeypatch.setattr(PATIENCE, 0.05)
+    said = said_at_a_terminal(takes=0.3)
     assert "reading the cluster …" in said
     assert said.endswith("\r\x1b[K")
 
 
-def test_what_is_quick_or_not_at_a_terminal_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("reading the cluster", 0.01):
+def test_what_is_not_at_a_terminal_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(PATIENCE, 0.01)
+    with progress("reading the cluster"):
         time.sleep(0.1)
     assert capsys.readouterr().err == ""
 

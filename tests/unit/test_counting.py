@@ -25,7 +25,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "oper
 """Of a process that has counted nothing yet."""
 
 
-def changes(count: Callable[[], None]) -> Change:
+def changes(count: Callable[[], object]) -> Change:
     """What was added to which sample of ours; buckets of histograms are left out."""
 
     def read() -> Change:

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bokgu.api import redaction
 from bokgu.api.incident import EvidenceItem
 from bokgu.api.observed import LogLine
-from bokgu.core import error_lines, redaction
+from bokgu.api.redaction import LOOKED_AT
+from bokgu.core import error_lines
 from bokgu.core.error_lines import ERROR_PATTERN, EXAMINED, MAX_LINES, REDACTED_LINES, SAME, choose_lines
-from bokgu.core.redaction import LOOKED_AT
 from tests.simulator.log_patterns import compile_pattern
 from tests.unit.facts import MINUTE, NOW
 

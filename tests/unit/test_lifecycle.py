@@ -116,6 +116,39 @@ def test_trouble_that_goes_away_resolves_unless_a_plan_is_at_work(one: RecoveryP
     assert (status.reason == "Cleared") is gone
 
 
+HELD = {"type": "Blocked", "status": "True", "reason": "WindowClosed", "lastTransitionTime": NOW}
+FREE = {**HELD, "status": "False", "reason": "GatesOpen"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "blocked_by"),
+    [
+        ({}, None),
+        ({"problem": ("Throttling", "m")}, "Throttling"),
+        ({"no_plan": NoPlan("Paused", "m", wait=True)}, "Paused"),
+        ({"no_plan": NoPlan("NoSafeAction", "m", wait=False)}, "NoSafeAction"),
+        ({"entry": ENTRY}, None),
+        (
+            {"plan": plan(status={"phase": "AwaitingApproval", "reason": "ApprovalsMissing", "conditions": [FREE]})},
+            None,
+        ),
+        ({"plan": plan(status={"phase": "Approved", "reason": "W", "conditions": [HELD]})}, "WindowClosed"),
+        ({"plan": ended(PlanPhase.IN_PROGRESS)}, None),
+        ({"plan": ended(PlanPhase.FAILED)}, None),
+        ({"plan": ended(PlanPhase.COMPLETED)}, None),
+        ({"detection": detection("Clear", NOW)}, None),
+        ({"detection": detection("Clear", NOW), "plan": ended(PlanPhase.COMPLETED), "relapse_watch": 5 * MINUTE}, None),
+    ],
+)
+def test_what_blocks_an_incident_is_named_only_while_it_blocks(facts: dict[str, Any], blocked_by: str | None) -> None:
+    one = planned() if "plan" in facts else incident()
+    before = one.model_copy(update={"status": one.status.model_copy(update={"blocked_by": "Storm"})})
+    status = settled(before, standing(**facts))
+    blocked = find_condition(status.conditions, "Blocked")
+    assert blocked is not None
+    assert (status.blocked_by, blocked.status == "True") == (blocked_by, blocked_by is not None)
+
+
 def test_all_conditions_are_there_from_the_first_visit() -> None:
     status = build_status(incident(), standing(classification=None))
     types = {c.type for c in status.conditions}

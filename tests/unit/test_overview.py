@@ -170,7 +170,7 @@ def test_time_that_passes_is_no_change() -> None:
 
 
 def test_a_line_is_printed_for_every_change_and_for_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    lines, one = Lines(as_json=False), entry()
+    lines, one = Lines("text"), entry()
     for looked in (overview(), overview(one), overview(one), overview(entry(wait=Wait("a look", ("a person",))))):
         lines.show(looked, [])
     lines.show(overview(), [(one, "Resolved (Recovered)")])
@@ -184,7 +184,7 @@ def test_a_line_is_printed_for_every_change_and_for_nothing_else(capsys: pytest.
 
 
 def test_a_line_is_json_where_that_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(as_json=True)
+    lines = Lines("json")
     lines.show(overview(), [])
     lines.show(overview(entry()), [])
     lines.show(overview(), [(entry(), "deleted")])
@@ -193,8 +193,17 @@ def test_a_line_is_json_where_that_is_wanted(capsys: pytest.CaptureFixture[str])
     assert gone == {"at": "2026-11-24T08:00:00Z", "namespace": "shop", "name": "one", "phase": "deleted"}
 
 
+def test_a_change_is_a_yaml_document_where_that_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines("yaml")
+    lines.show(overview(entry()), [])
+    lines.show(overview(), [(entry(), "deleted")])
+    opened, gone = yaml.safe_load_all(capsys.readouterr().out)
+    assert (opened["name"], opened["waitsFor"]["what"]) == ("one", "AWS")
+    assert gone == {"at": "2026-11-24T08:00:00Z", "namespace": "shop", "name": "one", "phase": "deleted"}
+
+
 def test_an_api_server_that_is_away_is_told_once_until_it_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(as_json=False)
+    lines = Lines("text")
     for _ in range(2):
         lines.tell_trouble(AWAY)
     lines.show(overview(), [])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota
 from bokgu.aws import rate_limits
 from bokgu.aws.rate_limits import RESERVE, RateLimits, account_of
+from tests.unit.test_counting import changes
 
 T = TypeVar("T")
 Acquire = Callable[..., Awaitable[float]]
@@ -91,6 +92,14 @@ def test_after_the_burst_calls_go_at_the_rate(clock: Time) -> None:
     limits = RateLimits({"ecs": Quota(2, 3)})
     waited = play(clock, *(ask(limits) for _ in range(7)))
     assert waited == pytest.approx([0, 0, 0, 0.5, 1.0, 1.5, 2.0], abs=1e-3)
+
+
+def test_how_long_calls_are_held_back_is_counted(clock: Time) -> None:
+    limits, name = RateLimits({"ecs": Quota(2, 1)}), "bokgu_aws_held_back_seconds_total,DescribeServices,ecs"
+    waited = changes(lambda: play(clock, *(ask(limits) for _ in range(3))))
+    assert waited == {name: pytest.approx(0.5 + 1.0, abs=1e-3)}
+    clock.now += 60
+    assert changes(lambda: play(clock, ask(limits))) == {}
 
 
 def test_tokens_come_back_and_never_more_than_the_burst(clock: Time) -> None:

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from bokgu.api.redaction import LOOKED_AT, REDACTED, redact, redact_quote
 from bokgu.core.causes.verdict import quote
-from bokgu.core.redaction import LOOKED_AT, REDACTED, redact, redact_quote
 
 ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 SECRETS = st.text(ALPHANUMERIC, min_size=12, max_size=40)

@@ -157,19 +157,18 @@ def test_plans_that_are_not_over_are_told_by_phase() -> None:
     assert found == {'bokgu_plans{namespace="shop",phase="Verifying",service="api"}': 1}
 
 
-def held(blocked: str = "True") -> Any:
-    gates = [
-        {"name": "Approved", "passed": False},
-        {"name": "WindowOpen", "passed": False, "reason": "WindowClosed"},
-        {"name": "WithinBudget", "passed": False, "reason": "BudgetUsedUp"},
-    ]
-    said = {"type": "Blocked", "status": blocked, "reason": "WindowClosed", "lastTransitionTime": NOW}
-    return plan(status={"phase": "Approved", "gates": gates, "conditions": [said]})
+def held(*closed: str) -> Any:
+    names = ("Approved", "Mode", "WindowOpen", "WithinBudget")
+    gates = [{"name": n, "passed": n not in closed, "reason": "Why" if n in closed else None} for n in names]
+    return plan(status={"phase": "Approved", "gates": gates})
 
 
-def test_the_first_closed_gate_holds_a_plan_and_missing_approvals_are_none() -> None:
-    assert look("bokgu_plans_held", held()) == {'bokgu_plans_held{gate="WindowOpen",namespace="shop",service="api"}': 1}
-    assert look("bokgu_plans_held", held("False")) == {}
+def test_every_closed_gate_holds_a_plan_and_missing_approvals_are_none() -> None:
+    assert look("bokgu_plans_held", held("Approved", "WindowOpen", "WithinBudget")) == {
+        f'bokgu_plans_held{{gate="{gate}",namespace="shop",service="api"}}': 1
+        for gate in ("WindowOpen", "WithinBudget")
+    }
+    assert look("bokgu_plans_held", held("Approved")) == {}
 
 
 # Guardrails

@@ -41,24 +41,23 @@ def play(pictures: Path | None = None) -> None:
         Screen() as screen,
         World(Path(folder), tell=screen.say) as world,
     ):
-        story = Story(world, screen)
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+        story = Story(world, screen, pictures)
         try:
             story.tell()
         except Exception:
             story.explain()
             raise
         if pictures is not None:
-            pictures.mkdir(parents=True, exist_ok=True)
             screen.save_picture(pictures / "demo.svg")
-            first = world.all("incidents")[0]["metadata"]["name"]
-            take_picture_of_report(world, first, pictures / "report.png")
 
 
 class Story:
-    """One service, three incidents."""
+    """One service, three incidents. A picture of the first one's report is saved in `pictures`, where that is given."""
 
-    def __init__(self, world: World, screen: Screen) -> None:
-        self.world, self.screen, self.scene = world, screen, Scene(world, SERVICE)
+    def __init__(self, world: World, screen: Screen, pictures: Path | None = None) -> None:
+        self.world, self.screen, self.scene, self.pictures = world, screen, Scene(world, SERVICE), pictures
 
     def tell(self) -> None:
         """From a healthy service to the counters."""
@@ -105,6 +104,9 @@ class Story:
         self.wait("the metric held for its whole `for`: plan Completed", lambda: self.scene.plan_is("Completed"), 40)
         self.wait("incident Resolved", lambda: self.scene.incident_is("Resolved"), 10)
         self.check(self.world.describe()["runningCount"] == 5, "5 tasks run")
+        if self.pictures is not None:
+            time.sleep(QUIET)  # The curves go on for a while after the end.
+            take_picture_of_report(self.world, self.scene.incident()["metadata"]["name"], self.pictures / "report.png")
 
     def bad_revision(self) -> None:
         """A revision that fails requests is deployed completely; the one before is restored."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-PICTURE_LINES, PICTURE_WIDTH = 44, 150
+PICTURE_LINES, PICTURE_WIDTH = 44, 156
 """What a picture of the screen holds, in lines and characters."""
 _FONT = re.compile(r" *@font-face \{.*?\}\n", flags=re.DOTALL)
 """What a picture would load from elsewhere."""

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Arn, DecimalString, Line, Text, Timestamp, Word
+from bokgu.api.fields import ApiModel, Arn, DecimalString, Line, Timestamp, Word
+from bokgu.api.redaction import Foreign
 from bokgu.api.vocabulary import IncidentType, OperationPhase, PlanPhase, Severity, Verdict
 
 MAX_SIGNATURE = 48
@@ -63,7 +64,7 @@ class StepRecord(ApiModel):
     undone: bool = False
     started_at: Moment | None = None
     finished_at: Moment | None = None
-    output: Line = ""
+    output: Foreign = ""
 
 
 class MetricRecord(ApiModel):
@@ -114,7 +115,7 @@ class IncidentRecord(ApiModel):
     severity: Severity
     service: Line
     environment: Word
-    description: Text = ""
+    description: Foreign = ""
     metrics: Annotated[tuple[MetricRecord, ...], Field(max_length=64)] = ()
     affected_resources: Annotated[tuple[Arn, ...], Field(max_length=64)] = ()
     root_cause: Line | None = None

@@ -12,13 +12,13 @@ from bokgu.api.fields import (
     Duration,
     Line,
     ObjectName,
-    Text,
     Timestamp,
     Uid,
     Word,
 )
 from bokgu.api.meta import Conditions, Gate, NameReference, Resource, TimelineEntry, UidReference
 from bokgu.api.outbox import Outbox
+from bokgu.api.redaction import Foreign
 from bokgu.api.vocabulary import (
     Confidence,
     DetectionState,
@@ -74,7 +74,10 @@ class IncidentSpec(ApiModel):
     type: IncidentType = Field(description="What kind of trouble it is.")
     severity: Severity = Field(description="How bad it is. It may only rise.")
     service_ref: NameReference = Field(description="The ProtectedService that is in trouble.")
-    description: Text = Field(default="", description="What was seen, for people.")
+    description: Foreign = Field(
+        default="",
+        description="What was seen, for people. Whatever is made of it has it redacted and cut to 300 characters.",
+    )
     metrics: Annotated[tuple[IncidentMetric, ...], Field(max_length=16)] = Field(
         default=(), description="What was measured when the incident was opened."
     )
@@ -174,7 +177,13 @@ class IncidentStatus(ApiModel):
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")
     phase: IncidentPhase = Field(default=IncidentPhase.DETECTED, description="Summary of the conditions.")
-    reason: Word | None = Field(default=None, description="Why it is blocked or escalated, in one word.")
+    reason: Word | None = Field(
+        default=None, description="Why the phase is what it is, in one word: what it waits for, or how it was resolved."
+    )
+    blocked_by: Word | None = Field(
+        default=None,
+        description="What holds the recovery up: reason of the condition Blocked while that is True; absent otherwise.",
+    )
     fingerprint: Word | None = Field(default=None, description="Same trouble, same fingerprint.")
     classification: Classification | None = Field(default=None, description="What is wrong.")
     plans: Annotated[tuple[IncidentPlan, ...], Field(max_length=16)] = Field(
@@ -217,7 +226,7 @@ class Incident(Resource):
         {"name": "Plan", "type": "string", "jsonPath": ".status.plans[-1:].name"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "Priority", "type": "integer", "jsonPath": ".status.classification.priority", "priority": 1},
-        {"name": "Blocked", "type": "string", "jsonPath": ".status.reason", "priority": 1},
+        {"name": "Blocked", "type": "string", "jsonPath": ".status.blockedBy", "priority": 1},
         {"name": "Count", "type": "integer", "jsonPath": ".status.occurrences", "priority": 1},
         {
             "name": "ETA",

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from bokgu.api.redaction import redact_quote
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -361,15 +363,15 @@ class CallerIdentity:
 
 
 class AwsError(Exception):
-    """AWS said no, or nothing.
+    """AWS said no, or nothing. `message` is redacted and cut, as it quotes arguments and goes into status and logs.
 
     `code` is AWS's error code, or `Unreachable` when no answer came. `sent` says whether the request may have had an
     effect: False only where AWS itself refused it before acting, or the connection was never made.
     """
 
     def __init__(self, operation: str, code: str, message: str, *, sent: bool) -> None:
-        super().__init__(f"{operation}: {code}: {message}")
         self.operation = operation
         self.code = code
-        self.message = message
+        self.message = redact_quote(message)
+        super().__init__(f"{operation}: {code}: {self.message}")
         self.sent = sent

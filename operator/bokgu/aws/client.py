@@ -32,6 +32,7 @@ from botocore.exceptions import (
 from botocore.utils import parse_timestamp
 
 from bokgu.api.observed import AwsError
+from bokgu.api.own_patterns import OwnPatterns
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED, RoleGrant
 from bokgu.aws.rate_limits import RateLimits, account_of
@@ -120,11 +121,13 @@ class AwsClient:
         threads: int,
         quotas: Mapping[str, Quota] = DEFAULT_QUOTAS,
         grant: RoleGrant = RoleGrant(),  # noqa: B008 - it is frozen
+        own_patterns: OwnPatterns = OwnPatterns(),  # noqa: B008 - it is frozen
     ) -> None:
         """`endpoint_url` replaces the address of every AWS API; `threads` bounds the calls under way in a lane and
-        `quotas` their rate."""
+        `quotas` their rate. What `own_patterns` match is hidden in what AWS says for people."""
         self._endpoint_url = endpoint_url
         self._grant = grant
+        self._own = own_patterns
         self._count: Callable[[], None] = _nothing
         self._limits = RateLimits(quotas)
         self._session = _new_session()
@@ -252,6 +255,7 @@ class AwsClient:
                 code = "TooLate"
                 raise AwsError(call.operation, code, "no thread or no credentials in time", sent=False)
             answer: dict[str, Any] = client._make_api_call(call.operation, dict(call.arguments))  # noqa: SLF001 - by API name
+            answer = self._own.hide_members(answer)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
@@ -260,13 +264,13 @@ class AwsClient:
             message = error.response["Error"].get("Message", "")
             if error.operation_name == "AssumeRole" and call.role and call.role.external_id:
                 message += f" with the external id {call.role.external_id}"
-            raise AwsError(call.operation, code, message, sent=status >= 500) from error
+            raise AwsError(call.operation, code, self._own.hide(message), sent=status >= 500) from error
         except _NEVER_SENT as error:
             code = "Unreachable" if not isinstance(error, ParamValidationError) else "InvalidRequest"
-            raise AwsError(call.operation, code, str(error), sent=False) from error
+            raise AwsError(call.operation, code, self._own.hide(str(error)), sent=False) from error
         except BotoCoreError as error:
             code = "NoAnswer"
-            raise AwsError(call.operation, code, str(error), sent=True) from error
+            raise AwsError(call.operation, code, self._own.hide(str(error)), sent=True) from error
         finally:
             AWS_REQUESTS.labels(call.service, call.operation, code).inc()
             AWS_SECONDS.labels(call.service, call.operation).observe(time.monotonic() - begun)

@@ -5,10 +5,10 @@ import asyncio
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import ValidationError
 
@@ -24,7 +24,7 @@ from bokgu.commands.review_findings import Refused, Statement, check_plan, check
 from bokgu.commands.review_text import format_review
 from bokgu.commands.scope import add_namespace
 from bokgu.commands.ssh_keygen import SigningError, find_comment, find_key, sign_statement
-from bokgu.commands.terminal import ask, progress, wants_colour
+from bokgu.commands.terminal import ask, progress, tell, wants_colour
 from bokgu.core.approval.statement import approval_statement, build_approval
 from bokgu.kube.client import KubeClient, KubeError, current_namespace
 
@@ -112,26 +112,37 @@ def _account(text: str) -> str:
     return prefix + text.removeprefix(prefix)
 
 
+@dataclass(frozen=True)
+class Said:
+    """The PlanApproval that was said, and whether it was not there before."""
+
+    manifest: dict[str, Any]
+    new: bool
+
+
 def speak(options: argparse.Namespace) -> int:
-    """Say what the options of `add_statement` and `reject` say; with `find_role`, and unsigned, as whichever role of
-    the plan the account holds. The exit code."""
+    """Say what the options of `add_statement` and `reject` say. The exit code."""
     if options.carried_by and options.apply:
         print("bokgu: what ACCOUNT carries, ACCOUNT applies: use --out instead of --apply", file=sys.stderr)
         return 2
+    return 0 if say(options, sys.stdout if options.apply or options.out else sys.stderr) else 1
+
+
+def say(options: argparse.Namespace, shown: TextIO) -> Said | None:
+    """Show the plan there and say what the options say; with `find_role`, and unsigned, as whichever role of the plan
+    the account holds. None where nothing was said: standard error tells why."""
     try:
-        _run(options)
+        return _run(options, shown)
     except (Refused, SigningError) as error:
         print(f"bokgu: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return None
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace, shown: TextIO) -> Said:
     """Look, show, ask, sign, write. While the person reads, no connection to the API server is held."""
     key = find_key(options.sign) if options.sign else None
     with progress("reading the cluster"):
         review, said, digest, groups = asyncio.run(_look(options, key))
-    shown = sys.stdout if options.apply or options.out else sys.stderr
     print(
         format_review(review, said, digest, options.output, colour=wants_colour(shown)), end="", file=shown, flush=True
     )
@@ -140,12 +151,18 @@ def _run(options: argparse.Namespace) -> None:
     manifest = _build(review, said, digest, groups, key)
     if options.out:
         path, new = write_approval(manifest, options.out)
-        _tell(f"wrote {path}" if new else f"it is there already: {path}")
-        _tell("it counts once it is committed and applied to the cluster")
-    elif options.apply:
-        asyncio.run(_create(manifest))
-    else:
-        print(format_approval(manifest), end="")
+        tell(f"wrote {path}" if new else f"it is there already: {path}")
+        tell("it counts once it is committed and applied to the cluster")
+        return Said(manifest, new)
+    if options.apply:
+        name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+        with progress("creating the PlanApproval"):
+            new = asyncio.run(_create(manifest))
+        tell(f"created PlanApproval {name}" if new else f"it is there already: PlanApproval {name}")
+        tell(f"what the operator says to it: kubectl get planapproval {name} -n {namespace}")
+        return Said(manifest, new)
+    print(format_approval(manifest), end="")
+    return Said(manifest, new=True)
 
 
 async def _look(options: argparse.Namespace, key: Path | None) -> tuple[Review, Statement, str, tuple[str, ...]]:
@@ -268,26 +285,20 @@ def _build(review: Review, said: Statement, digest: str, groups: tuple[str, ...]
         return manifest
     statement = approval_statement(digest, said.role, said.decision, said.valid_until, said.step)
     signature, fingerprint = sign_statement(statement, key)
-    _tell(f"signed with {fingerprint}")
+    tell(f"signed with {fingerprint}")
     return build(signature)
 
 
-async def _create(manifest: dict[str, Any]) -> None:
-    """Create it on the cluster. The name says all that it says: one that is taken is taken by the same approval."""
-    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+async def _create(manifest: dict[str, Any]) -> bool:
+    """Create it on the cluster; False where it is there already. The name says all that it says: one that is taken is
+    taken by the same approval."""
     kube = await KubeClient.connect()
     try:
         await kube.create(PlanApproval.plural, manifest)
-        _tell(f"created PlanApproval {name}")
+        return True
     except KubeError as error:
         if not error.exists:
             raise
-        _tell(f"it is there already: PlanApproval {name}")
+        return False
     finally:
         await kube.close()
-    _tell(f"what the operator says to it: kubectl get planapproval {name} -n {namespace}")
-
-
-def _tell(text: str) -> None:
-    """What was done, beside what standard output is for."""
-    print(text, file=sys.stderr, flush=True)

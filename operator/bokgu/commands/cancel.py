@@ -3,19 +3,22 @@
 import argparse
 import asyncio
 import sys
+from typing import TextIO
 
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.commands.approve import role_name, speak
+from bokgu.commands.approve import role_name, say
 from bokgu.commands.completion import complete_with
+from bokgu.commands.data import FORMATS, format_data
 from bokgu.commands.scope import add_namespace
-from bokgu.commands.terminal import ask
+from bokgu.commands.terminal import ask, progress
 from bokgu.core.awaiting import current_step
 from bokgu.kube.client import KubeClient, KubeError, Raw, current_namespace
 
 DESCRIPTION = """Stop a plan at once. Show it, ask, and create a Reject on the cluster, in your name and as whichever of
 its roles you hold: a plan that has not begun ends; of one that runs, what was done is undone where that is possible.
 Where people reject through Git or with keys, use `bokgu reject`. With --hold the plan is only held before its next
-step (spec.suspend), and with --release it goes on; that needs the right to update RecoveryPlans."""
+step (spec.suspend), and with --release it goes on; that needs the right to update RecoveryPlans. With -o json or yaml
+standard output tells what was done, and standard error all the rest."""
 
 TRIES = 5
 """How often a plan that the operator has written to meanwhile is read and written anew."""
@@ -33,6 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--role", metavar="ROLE", type=role_name, help="as which role (default: the first of the plan's that you hold)"
     )
     parser.add_argument("--reason", metavar="TEXT", help="why, for the record")
+    parser.add_argument("-o", "--output", choices=FORMATS, default="text", help="how it is told what was done")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask; needed where there is no terminal")
     parser.set_defaults(command=_cancel, parser=parser)
 
@@ -43,17 +47,33 @@ def _cancel(options: argparse.Namespace) -> int:
             options.parser.error("--hold and --release write spec.suspend: there is no --role or --reason to it")
         return _hold(options)
     nothing = dict.fromkeys(("step", "valid_for", "approver", "sign", "carried_by", "out"))
-    said = {"reject": True, "find_role": True, "apply": True, "output": "text", **nothing}
-    code = speak(argparse.Namespace(**{**vars(options), **said}))
-    if code == 0:
-        namespace = options.namespace or current_namespace()
-        print(f"follow it: bokgu watch -n {namespace}", file=sys.stderr)
-    return code
+    words = {"reject": True, "find_role": True, "apply": True, "output": "text", **nothing}
+    said = say(argparse.Namespace(**{**vars(options), **words}), _for_people(options))
+    if said is None:
+        return 1
+    namespace, spec = said.manifest["metadata"]["namespace"], said.manifest["spec"]
+    print(f"follow it: bokgu watch -n {namespace}", file=sys.stderr)
+    by = {"planApproval": said.manifest["metadata"]["name"], "role": spec["role"], "approver": spec["approver"]}
+    _print_done(options, namespace, "Rejected", changed=said.new, **by)
+    return 0
+
+
+def _for_people(options: argparse.Namespace) -> TextIO:
+    return sys.stdout if options.output == "text" else sys.stderr
+
+
+def _print_done(options: argparse.Namespace, namespace: str, done: str, *, changed: bool, **more: str) -> None:
+    """What has been done to the plan, for programs; not `changed` where it was so before."""
+    if options.output != "text":
+        data = {"namespace": namespace, "plan": options.plan, "done": done, "changed": changed, **more}
+        print(format_data(data, options.output), end="")
 
 
 def _hold(options: argparse.Namespace) -> int:
     namespace, name = options.namespace or current_namespace(), options.plan
-    body = asyncio.run(_read(namespace, name))
+    done, people = "Held" if options.hold else "Released", _for_people(options)
+    with progress("reading the cluster"):
+        body = asyncio.run(_read(namespace, name))
     if body is None:
         print(f"bokgu: there is no RecoveryPlan {name} in namespace {namespace}", file=sys.stderr)
         return 1
@@ -62,14 +82,17 @@ def _hold(options: argparse.Namespace) -> int:
         print(f"bokgu: the plan is over ({plan.status.phase}): there is nothing to hold", file=sys.stderr)
         return 1
     if bool(plan.spec.suspend) is options.hold:
-        print(f"it is {'held' if options.hold else 'not held'} already: nothing to do")
+        print(f"it is {'held' if options.hold else 'not held'} already: nothing to do", file=people)
+        _print_done(options, namespace, done, changed=False)
         return 0
-    print(describe_hold(plan, hold=options.hold))
+    print(describe_hold(plan, hold=options.hold), file=people, flush=True)
     if not options.yes and not ask("Hold it?" if options.hold else "Let it go on?"):
         print("bokgu: nothing was written", file=sys.stderr)
         return 1
-    asyncio.run(_write(namespace, name, plan.metadata.uid, hold=options.hold))
-    print(f"{'held' if options.hold else 'released'}: RecoveryPlan {namespace}/{name}")
+    with progress("writing the plan"):
+        asyncio.run(_write(namespace, name, plan.metadata.uid, hold=options.hold))
+    print(f"{done.lower()}: RecoveryPlan {namespace}/{name}", file=people)
+    _print_done(options, namespace, done, changed=True)
     return 0
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bokgu.commands.case_file import BadCase, read_case
+from bokgu.commands.data import format_data
+from bokgu.commands.page import plain
+from bokgu.commands.terminal import progress
 from bokgu.core.diagnosis import diagnose
 from bokgu.core.evidence import Evidence
 from bokgu.core.runbooks import choose_runbook, first_write
@@ -18,11 +21,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "diagnose",
         help="say what is wrong, from facts in files",
-        description="Print the verdict on each incident as JSON, one line a file: rootCause, newRevisionAtFault,"
-        " confidence, safeAutomaticAction (what the built-in runbooks would do, or none), evidence. The files hold what"
-        " AWS's APIs answer; docs/diagnosis.md has the format. Nothing is asked of AWS or of a cluster.",
+        description="Print the verdict on each incident, as JSON one line a file, as YAML one document a file:"
+        " rootCause, newRevisionAtFault, confidence, safeAutomaticAction (what the built-in runbooks would do, or"
+        " none), evidence. The files hold what AWS's APIs answer; docs/diagnosis.md has the format. Nothing is asked of"
+        " AWS or of a cluster.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("-o", "--output", choices=("json", "yaml"), default="json", help="default: %(default)s")
     parser.add_argument("--pretty", action="store_true", help="indent the JSON")
     parser.set_defaults(command=_diagnose)
 
@@ -51,11 +56,18 @@ def build_verdict(evidence: Evidence) -> dict[str, Any]:
     }
 
 
+def _format(verdict: dict[str, Any], options: argparse.Namespace) -> str:
+    if options.output == "yaml":
+        return f"---\n{format_data(verdict, 'yaml')}"
+    return json.dumps(verdict, ensure_ascii=False, indent=2 if options.pretty else None) + "\n"
+
+
 def _diagnose(options: argparse.Namespace) -> int:
     failed = False
     for path in options.files:
         try:
-            verdict = {"file": str(path), **build_verdict(read_case(path))}
+            with progress(f"reading {plain(str(path))}"):
+                verdict = {"file": str(path), **build_verdict(read_case(path))}
         except (BadCase, OSError) as error:
             print(f"bokgu: {error}", file=sys.stderr)
             failed = True
@@ -64,5 +76,5 @@ def _diagnose(options: argparse.Namespace) -> int:
             print(f"bokgu: {path}: not in the shapes of AWS's API: {error}", file=sys.stderr)
             failed = True
             continue
-        print(json.dumps(verdict, ensure_ascii=False, indent=2 if options.pretty else None))
+        print(_format(verdict, options), end="", flush=True)
     return 1 if failed else 0

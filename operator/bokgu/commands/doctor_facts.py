@@ -114,7 +114,13 @@ async def gather_facts(settings: Settings, namespace: str | None) -> Facts:
 def _open_aws(settings: Settings) -> AwsClient | AwsError:
     """A client, or why there is none: a profile that is not there, a file that cannot be read."""
     try:
-        return AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+        return AwsClient(
+            settings.aws_endpoint_url,
+            settings.aws_threads,
+            settings.aws_quotas,
+            settings.own_grant,
+            settings.own_patterns,
+        )
     except BotoCoreError as error:
         return AwsError("Session", "NoSession", str(error), sent=False)
 

@@ -66,7 +66,9 @@ class Forecast:
 async def forecast(settings: Settings, namespace: str, name: str) -> Forecast | None:
     """Look at the incident as the operator would. None where there is none. Raises KubeError."""
     kube = await KubeClient.connect()
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+    aws = AwsClient(
+        settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant, settings.own_patterns
+    )
     try:
         return await _forecast(settings, kube, aws, namespace, name)
     finally:

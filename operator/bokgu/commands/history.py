@@ -2,13 +2,13 @@
 
 import argparse
 import asyncio
-import json
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from bokgu.commands.data import FORMATS, format_data
+from bokgu.commands.terminal import progress, tell
 from bokgu.config import BadSetting, HistoryBackend, Settings, read_settings
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     init.add_argument(
         "--environment", action="append", metavar="NAME", help="of the ProtectedServices; may be repeated (production)"
     )
-    init.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: %(default)s")
+    init.add_argument("-o", "--output", choices=FORMATS, default="text", help="default: %(default)s")
     init.set_defaults(command=_init)
     import_ = words.add_parser(
         "import",
@@ -45,7 +45,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     import_.add_argument("--environment", metavar="NAME", help="environment to store it for; default: the same")
     import_.add_argument("--namespace", metavar="NAME", help="namespace to keep it in, for BOKGU_HISTORY=kubernetes")
     import_.add_argument("--dry-run", action="store_true", help="read and check only")
-    import_.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: %(default)s")
+    import_.add_argument("-o", "--output", choices=FORMATS, default="text", help="default: %(default)s")
     import_.set_defaults(command=_import)
 
 
@@ -60,12 +60,12 @@ def _init(options: argparse.Namespace) -> int:
         tables = open_tables(settings, aws)
         reports: list[TableReport] = []
         for environment in dict.fromkeys(options.environment or ["production"]):
-            reports += await create_tables(aws, tables.place(environment), _tell)
+            reports += await create_tables(aws, tables.place(environment), tell)
         return reports
 
-    reports = _with_aws(settings, run)
-    if options.output == "json":
-        print(json.dumps({"tables": [asdict(report) for report in reports]}, indent=2))
+    reports = _with_aws(settings, "making the tables", run)
+    if options.output != "text":
+        print(format_data({"tables": [asdict(report) for report in reports]}, options.output), end="")
     else:
         for report in reports:
             done = ", ".join(report.done) or "nothing to do"
@@ -90,26 +90,26 @@ def _import(options: argparse.Namespace) -> int:
         raise BadSetting("the tables to read are those of the history itself: nothing to import")
 
     async def run(aws: AwsClient) -> ImportReport:
-        records, report = await read_tables(aws, source, _tell)
+        records, report = await read_tables(aws, source, tell)
         if options.dry_run:
             return report
         update = {"environment": environment, "namespace": options.namespace or ""}
         records = [record.model_copy(update=update) for record in records]
         if not in_cluster:
-            return await import_tables(open_tables(settings, aws), records, report, _tell)
+            return await import_tables(open_tables(settings, aws), records, report, tell)
         kube = await KubeClient.connect()
         try:
             # All at once: what waits for a ConfigMap is stored in it with one write.
             history = open_history(settings, kube, aws)
-            return await import_tables(history, records, report, _tell, at_once=len(records))
+            return await import_tables(history, records, report, tell, at_once=len(records))
         finally:
             await kube.close()
 
-    report = _with_aws(settings, run)
+    report = _with_aws(settings, "reading the tables" if options.dry_run else "importing the tables", run)
     for bad in report.bad:
-        _tell(f"left out: {bad.table} {bad.id}: {bad.reason}")
-    if options.output == "json":
-        print(json.dumps({**asdict(report), "dryRun": options.dry_run}, indent=2))
+        tell(f"left out: {bad.table} {bad.id}: {bad.reason}")
+    if options.output != "text":
+        print(format_data({**asdict(report), "dryRun": options.dry_run}, options.output), end="")
     else:
         would = "would be stored" if options.dry_run else "stored"
         stored = report.readable if options.dry_run else report.stored
@@ -125,19 +125,21 @@ def _settings() -> Settings:
     return settings
 
 
-def _with_aws(settings: Settings, run: Callable[[Any], Awaitable[T]]) -> T:
+def _with_aws(settings: Settings, what: str, run: Callable[[Any], Awaitable[T]]) -> T:
     from bokgu.aws.client import AwsClient  # noqa: PLC0415 - boto3 takes most of a second to import
 
     async def open_and_run() -> T:
-        aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+        aws = AwsClient(
+            settings.aws_endpoint_url,
+            settings.aws_threads,
+            settings.aws_quotas,
+            settings.own_grant,
+            settings.own_patterns,
+        )
         try:
             return await run(aws)
         finally:
             aws.close()
 
-    return asyncio.run(open_and_run())
-
-
-def _tell(text: str) -> None:
-    """Progress, beside the result on standard output."""
-    print(text, file=sys.stderr, flush=True)
+    with progress(what):
+        return asyncio.run(open_and_run())

@@ -61,7 +61,8 @@ def _replay(options: argparse.Namespace) -> int:
     since = datetime.now(UTC) - options.since if options.since else None
     problems: tuple[str, ...] = ()
     if options.file:
-        cases, problems = read_cases(find_case_files(options.file))
+        with progress("reading the cases"):
+            cases, problems = read_cases(find_case_files(options.file))
         for problem in problems:
             print(f"bokgu: {plain(problem)}", file=sys.stderr)
         with progress("replaying"):

@@ -138,7 +138,9 @@ async def _open_history(settings: Settings, kube: KubeClient) -> AsyncIterator[H
     from bokgu.aws.client import AwsClient  # noqa: PLC0415 - boto3 takes most of a second to import
     from bokgu.history.opening import open_history  # noqa: PLC0415 - as above
 
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+    aws = AwsClient(
+        settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant, settings.own_patterns
+    )
     try:
         yield open_history(settings, kube, aws)
     finally:

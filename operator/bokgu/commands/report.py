@@ -147,7 +147,9 @@ async def _look_up(settings: Settings, kube: KubeClient, namespace: str, options
     from bokgu.aws.client import AwsClient  # noqa: PLC0415 - boto3 takes most of a second to import
     from bokgu.history.opening import open_history  # noqa: PLC0415 - as above
 
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+    aws = AwsClient(
+        settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant, settings.own_patterns
+    )
     try:
         history = open_history(settings, kube, aws)
         record = await history.look_up(namespace, options.environment, options.incident)
@@ -176,7 +178,9 @@ async def _measure(settings: Settings, incident: Incident | None, around: Surrou
     from bokgu.aws.client import AwsClient  # noqa: PLC0415 - boto3 takes most of a second to import
     from bokgu.commands.report_metrics import fetch_measured  # noqa: PLC0415 - as above
 
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas)
+    aws = AwsClient(
+        settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, own_patterns=settings.own_patterns
+    )
     try:
         with progress("reading CloudWatch"):
             return await fetch_measured(aws, incident, around, window, settings.minute)

@@ -7,6 +7,7 @@ from bokgu.api.fields import bounded, format_timestamp
 from bokgu.api.incident import Classification, Incident, IncidentPlan
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan, Step, StepStatus
+from bokgu.api.redaction import redact, redact_quote
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.commands.explanation import Explanation, step_statuses
 from bokgu.commands.overview import Entry
@@ -245,7 +246,7 @@ def _tell_approvals(plan: RecoveryPlan, reasons: dict[str, PlanApproval]) -> Ite
             f"{entry.decision}{f' to step {entry.step}' if entry.step else ''}",
             entry.verified_by is not None,
             str(entry.verified_by or f"does not count: {entry.reason}"),
-            (approval.spec.reason if approval else None) or "",
+            redact_quote((approval.spec.reason if approval else None) or ""),
         )
 
 
@@ -265,7 +266,7 @@ def _tell_step(step: Step, done: StepStatus) -> StepStory:
         facts += [Fact(f"undo {label}", text) for label, text in _tell_operation(undo)]
         ended = name_state(undo.phase, undo.reason)
         facts.append(Fact("undo ended", f"{ended}{f': {undo.output}' if undo.output else ''}"))
-    description = step.description or "no description"
+    description = redact_quote(step.description or "no description")
     return StepStory(step.name, str(step.action), name_state(done.phase, done.reason), description, tuple(facts))
 
 
@@ -274,7 +275,7 @@ def _tell_operation(done: OperationStatus) -> list[Fact]:
     facts = list_moments(("begun", done.started_at))
     if (intent := done.intent) is not None:
         request = intent.request
-        arguments = bounded(request.arguments, LONGEST_REQUEST)
+        arguments = bounded(redact(bounded(request.arguments, LONGEST_REQUEST)), LONGEST_REQUEST)
         again = f" (attempt {intent.attempt})" if intent.attempt > 1 else ""
         facts.append(
             Fact(

@@ -28,13 +28,23 @@ def ask(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
+def tell(text: str) -> None:
+    """Say on a line of standard error what was done; what `progress` shows is taken away first."""
+    clear = _CLEAR_LINE if _shows_progress() else ""
+    print(f"{clear}{text}", file=sys.stderr, flush=True)
+
+
+def _shows_progress() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 @contextmanager
-def progress(what: str, patience: float = PATIENCE) -> Iterator[None]:
+def progress(what: str) -> Iterator[None]:
     """Say at the terminal what is being done if it takes longer than a second, with the seconds; then take it away."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not _shows_progress():
         yield
         return
-    done, shown = threading.Event(), threading.Event()
+    done, shown, patience = threading.Event(), threading.Event(), PATIENCE
 
     def show() -> None:
         waited = patience

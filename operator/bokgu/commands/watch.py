@@ -8,16 +8,18 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, Protocol
 
 from bokgu.api.fields import format_timestamp, parse_duration
 from bokgu.api.incident import Incident
+from bokgu.commands.data import FORMATS, format_data
 from bokgu.commands.overview import Configuration, Entry, Overview, describe_entry, fetch_configuration, fetch_overview
 from bokgu.commands.overview_text import NOTHING_OPEN, format_wait, list_changes, list_gone
 from bokgu.commands.page import plain
 from bokgu.commands.scope import add_namespaces, choose_namespaces
+from bokgu.commands.terminal import progress
 from bokgu.kube.client import KubeClient, KubeError
 
 EVERY = timedelta(seconds=2)
@@ -33,13 +35,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "watch",
         help="show the same live, until Ctrl-C",
         description="Show what `bokgu status` shows, live, until Ctrl-C. Where standard output is no terminal, or with"
-        " -o json, print a line for every change instead. An API server that does not answer is asked again.",
+        " -o json, print a line for every change instead, with -o yaml a document. An API server that does not answer"
+        " is asked again.",
     )
     add_namespaces(parser)
     parser.add_argument(
         "--every", type=_interval, default=EVERY, metavar="DURATION", help="how often to look, such as 5s (default: 2s)"
     )
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: %(default)s")
+    parser.add_argument("-o", "--output", choices=FORMATS, default="text", help="default: %(default)s")
     parser.set_defaults(command=_watch)
 
 
@@ -68,10 +71,11 @@ class Screen(Protocol):
 
 
 class Lines:
-    """A line for every change, for logs and pipes; as JSON where that is wanted."""
+    """A line for every change, for logs and pipes; as data where that is wanted: JSON one line each, YAML one document
+    each."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json, self._away = as_json, False
+    def __init__(self, output: str) -> None:
+        self._output, self._away = output, False
         self._before: tuple[Entry, ...] | None = None
 
     def show(self, overview: Overview, gone: Gone) -> None:
@@ -81,7 +85,7 @@ class Lines:
             self._print(at, entry, describe_entry(entry), _describe(entry, overview.now))
         for entry, end in gone:
             self._print(at, entry, {**_name(entry), "phase": end}, end)
-        if self._before is None and not overview.entries and not self._as_json:
+        if self._before is None and not overview.entries and self._output == "text":
             print(f"{at} {NOTHING_OPEN}", flush=True)
         self._before = overview.entries
 
@@ -93,8 +97,10 @@ class Lines:
         self._away = True
 
     def _print(self, at: str, entry: Entry, data: dict[str, Any], text: str) -> None:
-        if self._as_json:
+        if self._output == "json":
             print(json.dumps({"at": at, **data}), flush=True)
+        elif self._output == "yaml":
+            print(f"---\n{format_data({'at': at, **data}, 'yaml')}", end="", flush=True)
         else:
             name = f"{entry.incident.metadata.namespace}/{entry.incident.metadata.name}"
             print(f"{at} {plain(f'{name}: {text}')}", flush=True)
@@ -117,23 +123,35 @@ def _watch(options: argparse.Namespace) -> int:
         from bokgu.commands.live import LiveTable  # noqa: PLC0415 - Rich takes a moment to import
 
         table = LiveTable(namespace, options.every)
-        return asyncio.run(_follow(namespace, options.every, table, table.live))
-    return asyncio.run(_follow(namespace, options.every, Lines(as_json=options.output == "json"), nullcontext()))
+        return asyncio.run(_follow(namespace, options.every, table, shown=table.live))
+    return asyncio.run(_follow(namespace, options.every, Lines(options.output), first=progress("reading the cluster")))
 
 
 async def _follow(
-    namespace: str | None, every: timedelta, screen: Screen, shown: AbstractContextManager[object]
+    namespace: str | None,
+    every: timedelta,
+    screen: Screen,
+    *,
+    shown: AbstractContextManager[object] | None = None,
+    first: AbstractContextManager[object] | None = None,
 ) -> NoReturn:
-    """Look again and again, until Ctrl-C, or an answer that will not change, such as that a right is missing."""
-    kube = await KubeClient.connect()
-    try:
-        with shown:
-            await _look_for_ever(kube, namespace, every, screen)
-    finally:
-        await kube.close()
+    """Look again and again, until Ctrl-C, or an answer that will not change, such as that a right is missing. `shown`
+    lasts as long as that, `first` until the screen has something to show."""
+    with ExitStack() as whole, ExitStack() as waiting:
+        if shown:
+            whole.enter_context(shown)
+        if first:
+            waiting.enter_context(first)
+        kube = await KubeClient.connect()
+        try:
+            await _look_for_ever(kube, namespace, every, screen, waiting)
+        finally:
+            await kube.close()
 
 
-async def _look_for_ever(kube: KubeClient, namespace: str | None, every: timedelta, screen: Screen) -> NoReturn:
+async def _look_for_ever(
+    kube: KubeClient, namespace: str | None, every: timedelta, screen: Screen, waiting: ExitStack
+) -> NoReturn:
     before: tuple[Entry, ...] = ()
     around, read_at = Configuration((), ()), -math.inf
     while True:
@@ -142,11 +160,13 @@ async def _look_for_ever(kube: KubeClient, namespace: str | None, every: timedel
                 around, read_at = await fetch_configuration(kube, namespace), time.monotonic()
             overview = await fetch_overview(kube, namespace, around)
             gone = [(entry, await _find_end(kube, entry)) for entry in list_gone(before, overview.entries)]
+            waiting.close()
             screen.show(overview, gone)
             before = overview.entries
         except KubeError as error:
             if not error.away:
                 raise
+            waiting.close()
             screen.tell_trouble(error)
         await asyncio.sleep(every.total_seconds())
 

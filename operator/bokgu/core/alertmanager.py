@@ -15,6 +15,8 @@ from pydantic_core import from_json
 
 from bokgu.api.fields import bounded, format_decimal
 from bokgu.api.incident import IncidentMetric, IncidentSource
+from bokgu.api.own_patterns import OwnPatterns
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import DetectionState, IncidentType, Severity, SourceKind
 from bokgu.core.event import MalformedMessage, Moment, WireModel, read_model
 from bokgu.core.finding import Finding
@@ -76,12 +78,17 @@ def parse_notification(body: bytes) -> Notification:
     try:
         content = from_json(body)
     except ValueError as error:
-        raise MalformedMessage(bounded(f"not JSON: {error}")) from error
+        raise MalformedMessage(redact_quote(f"not JSON: {error}")) from error
     return read_model(Notification, content, "not a notification of Alertmanager, version 4")
 
 
-def build_statement(alert: Alert, now: datetime) -> Statement | Unroutable:
-    """What the alert says, about the service that its labels name; whether that exists is for the caller to see."""
+def build_statement(
+    alert: Alert,
+    now: datetime,
+    own: OwnPatterns = OwnPatterns(),  # noqa: B008 - it is frozen
+) -> Statement | Unroutable:
+    """What the alert says, about the service that its labels name; whether that exists is for the caller to see. What
+    `own` patterns match is hidden in its annotations; labels are names, and stay."""
     labels = alert.labels
     service, namespace = labels.get(SERVICE), next((labels[n] for n in NAMESPACES if labels.get(n)), None)
     if not service:
@@ -92,7 +99,8 @@ def build_statement(alert: Alert, now: datetime) -> Statement | Unroutable:
         type_ = IncidentType(labels.get(TYPE, ""))
     except ValueError:
         wanted, given = ", ".join(IncidentType), labels.get(TYPE)
-        return Unroutable(alert.name, f"its label {TYPE} is {given or 'missing'}, and must be one of {wanted}")
+        said = redact_quote(own.hide(given or "missing"))
+        return Unroutable(alert.name, f"its label {TYPE} is {said}, and must be one of {wanted}")
     firing = alert.status == "firing"
     finding = Finding(
         namespace=namespace,
@@ -101,26 +109,26 @@ def build_statement(alert: Alert, now: datetime) -> Statement | Unroutable:
         severity=SEVERITIES.get(labels.get("severity", "").lower(), Severity.HIGH),
         # The same rule fires for several label sets, which begin and end apart: the fingerprint tells them apart.
         source=IncidentSource(kind=SourceKind.ALERTMANAGER, name=alert.name, condition=alert.fingerprint),
-        description=_describe(alert),
+        description=_describe(alert, own),
         at=min(alert.starts_at if firing else max(alert.starts_at, alert.ends_at), now),
-        metrics=_measured(alert),
+        metrics=_measured(alert, own),
     )
     return Statement(finding, DetectionState.FIRING if firing else DetectionState.CLEAR, repeats=True)
 
 
-def _describe(alert: Alert) -> str:
-    texts = (alert.annotations.get(name) for name in ("summary", "description", "message"))
+def _describe(alert: Alert, own: OwnPatterns) -> str:
+    texts = (own.hide(alert.annotations.get(name, "")) for name in ("summary", "description", "message"))
     text = "; ".join(dict.fromkeys(text for text in texts if text))
     return f"alert {alert.name}: {text}" if text else f"alert {alert.name}"
 
 
-def _measured(alert: Alert) -> tuple[IncidentMetric, ...]:
+def _measured(alert: Alert, own: OwnPatterns) -> tuple[IncidentMetric, ...]:
     """What the annotations say was measured, if both value and threshold are numbers."""
     numbers = (_number(alert.annotations.get(name)) for name in (VALUE, THRESHOLD))
     value, threshold = numbers
     if value is None or threshold is None:
         return ()
-    unit = bounded(alert.annotations.get(UNIT) or "None", 63)
+    unit = bounded(redact_quote(own.hide(alert.annotations.get(UNIT) or "None")), 63)
     return (IncidentMetric(name=bounded(alert.name, 63), value=value, unit=unit, threshold=threshold),)
 
 

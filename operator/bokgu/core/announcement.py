@@ -1,4 +1,4 @@
-"""What people must be told of a plan, as Events: transitions only."""
+"""What people must be told of a plan, as Events and counts: transitions only."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from bokgu.api.incident import IncidentStatus
 from bokgu.api.meta import Gate, TimelineEntry, find_condition, is_true
 from bokgu.api.recovery_plan import RecoveryPlanStatus
 from bokgu.core.approval.tally import EMERGENCY_OVERRIDE
+from bokgu.core.guards.people import closed_gates
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.timeline import RECURRED, RELAPSED, REVERTED
 
@@ -73,6 +74,18 @@ def announce_block(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> Announce
     if before and was_held and not held and not new.phase.terminal:
         return Announcement(UNBLOCKED, f"{before.reason} holds it no more")
     return None
+
+
+def newly_closed(old: RecoveryPlanStatus, new: RecoveryPlanStatus) -> tuple[str, ...]:
+    """Names of the gates that hold the plan now and did not before, but for missing approvals: all of them, in order. A
+    gate that was not asked held nothing."""
+    before = {gate.name for gate in closed_gates(old.gates)}
+    return tuple(gate.name for gate in list_holding(new) if gate.name not in before)
+
+
+def list_holding(status: RecoveryPlanStatus) -> tuple[Gate, ...]:
+    """The gates that hold a plan now, but for missing approvals; none where it is over."""
+    return () if status.phase.terminal else closed_gates(status.gates)
 
 
 def _find_override(status: RecoveryPlanStatus) -> Gate | None:

@@ -7,6 +7,7 @@ from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Gate, find_condition, is_true
 from bokgu.api.recovery_plan import RecoveryPlan, Step, StepStatus
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import IncidentPhase, IncidentType, OnFailure, OperationPhase, PlanPhase
 from bokgu.core.approval.missing import find_missing
 from bokgu.core.correlation import RELAPSE_WATCH
@@ -224,7 +225,7 @@ def _on_confirmation(plan: RecoveryPlan, step: Step, status: StepStatus, where: 
     said = f"--step {step.name} --role {roles[0] if roles else 'ROLE'} --apply"
     left = _AFTER_FAILURE[step.on_failure] if step.validation is None else "a person is called"
     return Wait(
-        f"confirmation of {where}: {step.description or step.name}",
+        f"confirmation of {where}: {redact_quote(step.description or step.name)}",
         roles or (PERSON,),
         one_of=True,
         until=_confirmed_by(step, status),

@@ -8,8 +8,8 @@ look at. Shapes: task state change, service deployment state change and service 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bokgu.api.fields import bounded
 from bokgu.api.protected_service import ProtectedService
+from bokgu.api.redaction import redact_quote
 from bokgu.core.event import Event, MalformedMessage, WireModel, lives_in, read_model, short_name
 from bokgu.core.service_state import failed_by_itself
 
@@ -71,9 +71,8 @@ def find_reason(event: Event) -> Reason | None:
     # Services of before the long ARN format have no cluster in theirs.
     *cluster, service = arn.partition(":service/")[2].split("/")
     name = cluster[0] if cluster else short_name(detail.cluster_arn)
-    return Reason(
-        name, service, bounded(f"{detail.event_name}: {detail.reason}" if detail.reason else detail.event_name)
-    )
+    why = f"{detail.event_name}: {detail.reason}" if detail.reason else detail.event_name
+    return Reason(name, service, redact_quote(why))
 
 
 def _of_task(task: TaskDetail) -> Reason | None:
@@ -83,7 +82,7 @@ def _of_task(task: TaskDetail) -> Reason | None:
         return None
     if not ended_abnormally(task.stop_code, task.stopped_reason):
         return None
-    return Reason(short_name(task.cluster_arn), service, bounded(f"{task.stop_code}: {task.stopped_reason}"))
+    return Reason(short_name(task.cluster_arn), service, redact_quote(f"{task.stop_code}: {task.stopped_reason}"))
 
 
 def ended_abnormally(stop_code: str, reason: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bokgu.api.observed import LogLine
-from bokgu.core.redaction import redact_quote
+from bokgu.api.redaction import redact_quote
 
 MAX_LINES = 50
 """Lines that are kept of one search."""

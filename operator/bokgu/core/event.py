@@ -11,8 +11,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
-from bokgu.api.fields import bounded
+from bokgu.api.own_patterns import OwnPatterns
 from bokgu.api.protected_service import ProtectedService
+from bokgu.api.redaction import redact_quote
 
 
 class MalformedMessage(ValueError):
@@ -43,12 +44,13 @@ class Event(WireModel):
     detail: dict[str, Any]
 
 
-def parse_event(body: str) -> Event:
-    """Read the body of a queue's message: an event, bare or wrapped by SNS. Raises MalformedMessage."""
+def parse_event(body: str, own: OwnPatterns = OwnPatterns()) -> Event:  # noqa: B008 - it is frozen
+    """Read the body of a queue's message: an event, bare or wrapped by SNS. What `own` patterns match is hidden in what
+    it says for people. Raises MalformedMessage."""
     content = _read_json(body)
     if isinstance(content, dict) and content.get("Type") == "Notification" and isinstance(content.get("Message"), str):
         content = _read_json(content["Message"])
-    return read_model(Event, content, "not an EventBridge event")
+    return read_model(Event, own.hide_members(content), "not an EventBridge event")
 
 
 def read_model(kind: type[M], content: object, problem: str) -> M:
@@ -58,14 +60,14 @@ def read_model(kind: type[M], content: object, problem: str) -> M:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise MalformedMessage(bounded(f"{problem}: {where or 'the message'}: {first['msg']}")) from error
+        raise MalformedMessage(redact_quote(f"{problem}: {where or 'the message'}: {first['msg']}")) from error
 
 
 def _read_json(text: str) -> object:
     try:
         return from_json(text)
     except ValueError as error:
-        raise MalformedMessage(bounded(f"not JSON: {error}")) from error
+        raise MalformedMessage(redact_quote(f"not JSON: {error}")) from error
 
 
 def account_in(arn: str | None) -> str | None:

@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident, IncidentMetric, IncidentSource, IncidentSpec
 from bokgu.api.meta import NameReference, ObjectMeta
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import IncidentType, Severity
 
 
@@ -56,7 +56,7 @@ def build_incident(finding: Finding, previous_uid: str) -> Incident:
             type=finding.type,
             severity=finding.severity,
             service_ref=NameReference(name=finding.service),
-            description=bounded(finding.description, 2048),
+            description=redact_quote(finding.description),
             metrics=finding.metrics,
             affected_resources=finding.resources,
             detected_at=finding.at,

@@ -142,7 +142,10 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
     )
     timeline = build_timeline(incident, status, standing.plan, now=now, message=message, reversal=standing.reversal)
     status = status.model_copy(update={"timeline": timeline})
-    return status.model_copy(update={"conditions": _conditions(incident, status, standing, message)})
+    conditions = _conditions(incident, status, standing, message)
+    block = find_condition(conditions, "Blocked")
+    held = block if block and is_true((block,), "Blocked") else None
+    return status.model_copy(update={"conditions": conditions, "blocked_by": held.reason if held else None})
 
 
 def _phase(incident: Incident, standing: Standing) -> tuple[IncidentPhase, str | None, str]:

@@ -20,6 +20,7 @@ from bokgu.api.recovery_plan import (
     RecoveryPlanSpec,
     Step,
 )
+from bokgu.api.redaction import redact_quote
 from bokgu.api.runbook import Runbook, RunbookParameters
 from bokgu.api.vocabulary import Action, Confidence, IncidentType, Mode, RootCause, Trait
 from bokgu.core.approval.requirement import Stakes, required_roles
@@ -29,7 +30,6 @@ from bokgu.core.classification import is_outdated
 from bokgu.core.next_rung import find_writes
 from bokgu.core.planning_facts import NoPlan, PlanningFacts, RungFacts
 from bokgu.core.recoveries import find_cooldown
-from bokgu.core.redaction import redact_quote
 from bokgu.core.risks import build_risks
 from bokgu.core.runbooks import Consideration, consider_runbooks, find_mismatch, find_rungs, first_write
 from bokgu.core.stop import find_stop

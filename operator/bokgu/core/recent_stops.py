@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from bokgu.api.fields import Arn
 from bokgu.api.observed import StoppedContainer, StoppedTask
 from bokgu.api.protected_service import RecentStop
+from bokgu.api.redaction import redact_quote
 from bokgu.core.ecs_event import ended_abnormally
 from bokgu.core.event import Event, Moment, WireModel, read_model
-from bokgu.core.redaction import redact_quote
 
 MAX_STOPS = 16
 """Stops that a status holds."""

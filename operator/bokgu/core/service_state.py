@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bokgu.api.observed import EcsService, ServiceDeployment, StoppedTask
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import DetectionState, IncidentType, Preset, Severity
 from bokgu.core.detection import Reading
 
@@ -184,12 +185,12 @@ def evaluate_deployment(look: ServiceLook, _memory: Memory, was_firing: bool) ->
     if (excuse := find_excuse(service)) or primary is None:
         return Judgement(Reading(DetectionState.CLEAR, None, None, excuse or ""))
     if primary.rollout_state == "FAILED" or (latest and _ended_badly(service, latest)):
-        why = primary.rollout_state_reason or (latest.status if latest else "")
+        why = redact_quote(primary.rollout_state_reason) or (latest.status if latest else "")
         return Judgement(Reading(DetectionState.FIRING, Severity.HIGH, None, f"the deployment failed: {why}"))
     if latest and latest.status in {"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"}:
         if look.recovered_by:
             return Judgement(Reading(DetectionState.CLEAR, None, None, f"plan {look.recovered_by} is at work"))
-        message = f"ECS is rolling back: {primary.rollout_state_reason or latest.status}"
+        message = f"ECS is rolling back: {redact_quote(primary.rollout_state_reason) or latest.status}"
         return Judgement(Reading(DetectionState.FIRING, Severity.MEDIUM, None, message))
     if primary.rollout_state != "IN_PROGRESS":
         return Judgement(Reading(DetectionState.CLEAR))
@@ -248,7 +249,8 @@ def evaluate_crash_loop(look: ServiceLook, _memory: Memory, was_firing: bool) ->
     if len(crashed) < max(3, math.ceil(look.service.desired_count / 2)):
         return Judgement(Reading(DetectionState.CLEAR, None, float(len(crashed))))
     last = max((t for t in stopped if t.arn in crashed), key=lambda t: t.stopped_at)
-    message = f"{len(crashed)} tasks ended by themselves in {CRASH_WINDOW} minutes: {last.stop_code}, {last.reason}"
+    why = f"{last.stop_code}, {redact_quote(last.reason)}"
+    message = f"{len(crashed)} tasks ended by themselves in {CRASH_WINDOW} minutes: {why}"
     return Judgement(Reading(DetectionState.FIRING, Severity.HIGH, float(len(crashed)), message))
 
 

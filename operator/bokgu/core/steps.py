@@ -13,6 +13,7 @@ from bokgu.api.recovery_plan import (
     Step,
     StepStatus,
 )
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import Action, IncidentPhase, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.allow_lists import find_named_role
@@ -159,7 +160,8 @@ def _ask_person(plan: RecoveryPlan, status: RecoveryPlanStatus, index: int, fact
     step, operation = plan.spec.steps[index], status.steps[index]
     by = begins_by(step, status, index)
     if operation.started_at is None:
-        begun = {"phase": OperationPhase.IN_PROGRESS, "started_at": facts.now, "attempt": 1, "output": step.description}
+        said = redact_quote(step.description) if step.description else None
+        begun = {"phase": OperationPhase.IN_PROGRESS, "started_at": facts.now, "attempt": 1, "output": said}
         operation, by = operation.model_copy(update=begun), facts.now + parse_duration(step.timeout)
     operation = await_confirmation(step, operation, facts, by=by, proves=False)
     reason = AWAITING_CONFIRMATION if awaits_confirmation(operation) else None

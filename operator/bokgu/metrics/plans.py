@@ -15,7 +15,10 @@ EMERGENCY_OVERRIDES = Counter(
     registry=REGISTRY,
 )
 PLANS_BLOCKED = Counter(
-    "bokgu_plans_blocked", "How often a gate began to hold a plan, by the gate.", ["gate"], registry=REGISTRY
+    "bokgu_plans_blocked",
+    "How often a gate began to hold a plan, by the gate; of several that close each counts.",
+    ["gate"],
+    registry=REGISTRY,
 )
 PLANS_FINISHED = Counter(
     "bokgu_plans_finished", "Recovery plans that ended, by their last phase.", ["phase"], registry=REGISTRY

@@ -9,12 +9,11 @@ from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicySpec
 from bokgu.core.announcement import (
-    APPROVED,
-    BLOCKED,
     Announcement,
     announce_approvals,
     announce_block,
     announce_incident,
+    newly_closed,
 )
 from bokgu.core.approval.tally import AUTO_APPROVED, EMERGENCY_OVERRIDE
 from bokgu.core.storm import Storm
@@ -37,9 +36,9 @@ async def announce_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanS
         if announcement.reason in _COUNTED:
             _COUNTED[announcement.reason].inc()
         await _announce(context, plan, announcement)
+    for gate in newly_closed(plan.status, new):
+        PLANS_BLOCKED.labels(gate).inc()
     if block := announce_block(plan.status, new):
-        if block.reason == BLOCKED:
-            PLANS_BLOCKED.labels(next(g.name for g in new.gates if not g.passed and g.name != APPROVED)).inc()
         await _announce(context, plan, block, logged=True)
 
 

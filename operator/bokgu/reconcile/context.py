@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from bokgu.api.fields import ApiModel
 from bokgu.api.history import IncidentRecord
+from bokgu.api.incident import Incident
 from bokgu.api.meta import OpenBreaker, Resource
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.role_grants import RoleGrant, grant_roles
@@ -140,9 +141,16 @@ class Context:
         kept = self._parsed.get(key)
         if kept is not None and kept[0] == version and isinstance(kept[1], kind):
             return kept[1]
-        parsed = kind.model_validate(raw)
+        parsed = self._read(kind, raw)
         self._parsed[key] = (version, parsed)
         return parsed
+
+    def _read(self, kind: type[R], raw: Raw) -> R:
+        """The object, without what the own patterns match in what people write into an Incident."""
+        own, spec = self.settings.own_patterns, raw.get("spec")
+        if kind is Incident and own.compiled and isinstance(spec, dict) and isinstance(spec.get("description"), str):
+            raw = {**raw, "spec": {**spec, "description": own.hide(spec["description"])}}
+        return kind.model_validate(raw)
 
     def remember(self, key: Key, service_arn: str) -> dict[str, Memory]:
         """What is remembered of the service, by condition; nothing where the object was about another one."""
@@ -202,7 +210,7 @@ class Context:
         if raw is None:
             return None
         self.take_in(kind.plural, raw)
-        return kind.model_validate(raw)
+        return self._read(kind, raw)
 
     async def replace(self, plural: str, body: Raw) -> Raw:
         """PUT an object. The store learns of the answer, or after a conflict of what is there. Raises KubeError."""

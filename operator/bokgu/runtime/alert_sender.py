@@ -24,12 +24,12 @@ from bokgu.api.outbox import Addressee, Alert
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import AlertKind, IncidentPhase, Severity
 from bokgu.aws.sns import publish, topic_region
 from bokgu.core.alerts.notices import worst_severity
 from bokgu.core.alerts.outbox import Delivery, alert_key, next_alert, waiting_receivers
 from bokgu.core.alerts.text import Letter, Texts, describe_alert, describe_namespace_alert, write_letter
-from bokgu.core.redaction import redact_quote
 from bokgu.kube.client import KubeError
 from bokgu.metrics.alerts import ALERT_DELIVERIES, TEMPLATES_BROKEN
 from bokgu.reconcile.context import Context, Key

@@ -98,7 +98,7 @@ class AlertDoor:
         return _say(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
     async def _take(self, alert: Alert, slots: asyncio.Semaphore) -> Outcome:
-        statement = build_statement(alert, self._context.clock())
+        statement = build_statement(alert, self._context.clock(), self._context.settings.own_patterns)
         if isinstance(statement, Unroutable):
             return self._give_up(statement)
         namespace, service = statement.finding.namespace, statement.finding.service

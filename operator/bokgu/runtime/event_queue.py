@@ -148,7 +148,7 @@ class EventDoor:
 
     def _read(self, message: Message) -> _Read | None:
         try:
-            return _Read(message, parse_event(message.body))
+            return _Read(message, parse_event(message.body, self._context.settings.own_patterns))
         except MalformedMessage as error:
             self._poison(UNKNOWN, message, error)
             return None

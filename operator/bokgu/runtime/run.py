@@ -55,7 +55,9 @@ async def run_operator(settings: Settings) -> None:
 
     health = HealthServer(settings.listen_host, settings.listen_port, check_ready)
     await health.start()
-    aws = AwsClient(settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant)
+    aws = AwsClient(
+        settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant, settings.own_patterns
+    )
     try:
         await _wait_for_cluster(kube)
         async with _beating(settings, check_ready):

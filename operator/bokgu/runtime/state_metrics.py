@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from bokgu.api.meta import find_condition, is_true
+from bokgu.api.meta import find_condition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.vocabulary import DetectionState
 from bokgu.core.alerts.outbox import waiting_receivers
-from bokgu.core.announcement import APPROVED
+from bokgu.core.announcement import list_holding
 from bokgu.core.history import detected_at
 from bokgu.core.recovery_policy import list_pauses
 from bokgu.reconcile.context import Context
@@ -103,12 +103,11 @@ def _plans(state: State) -> Values:
 
 
 def _held(state: State) -> Values:
-    found = []
-    for plan in state.plans:
-        closed = next((g for g in plan.status.gates if not g.passed and g.name != APPROVED), None)
-        if closed is not None and is_true(plan.status.conditions, "Blocked"):
-            found.append((plan.metadata.namespace, plan.spec.service_ref.name, closed.name))
-    return _count(found)
+    return _count(
+        (plan.metadata.namespace, plan.spec.service_ref.name, gate.name)
+        for plan in state.plans
+        for gate in list_holding(plan.status)
+    )
 
 
 def _waiting(state: State) -> Values:
@@ -194,7 +193,7 @@ STATE_METRICS = (
     StateMetric("bokgu_plans", "Recovery plans that are not over.", ("namespace", "service", "phase"), _plans),
     StateMetric(
         "bokgu_plans_held",
-        "Plans that a gate holds now, by the first gate that is closed, but for missing approvals.",
+        "Plans that a gate holds now, by each gate that is closed, but for missing approvals.",
         ("namespace", "service", "gate"),
         _held,
     ),

@@ -12,9 +12,9 @@ from bokgu.api.fields import bounded, format_timestamp
 from bokgu.api.incident import Incident
 from bokgu.api.outbox import Alert
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import AlertKind, Language
 from bokgu.core.alerts.notices import worst_severity
-from bokgu.core.redaction import redact_quote
 
 FIELDS = frozenset(
     {

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bokgu.api.recovery_plan import MOST_APPROVALS, MOST_PEOPLE, ApprovalStatus, CountedApproval
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import Decision, Proof
 from bokgu.core.approval.auto import AutoVerdict
 from bokgu.core.approval.judgement import UNDECIDED, Judgement
@@ -138,7 +139,7 @@ def tally_approvals(
 def _override(judgement: Judgement, required: tuple[str, ...]) -> StandIn:
     """The emergency role stands in for all others."""
     spec = judgement.approval.spec
-    message = f"{spec.approver} overrides {', '.join(required)} as {spec.role}: {spec.reason}"
+    message = f"{spec.approver} overrides {', '.join(required)} as {spec.role}: {redact_quote(spec.reason or '')}"
     return StandIn(EMERGENCY_OVERRIDE, "override", message, (_counted(judgement, spec.role),))
 
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from bokgu.api.fields import format_decimal
 from bokgu.api.incident import EvidenceItem
 from bokgu.api.observed import Metric
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import Confidence, RootCause, Trait
 from bokgu.core.case import Failure
 from bokgu.core.log_signs import LogSign
-from bokgu.core.redaction import redact_quote
 from bokgu.core.trends import Move
 
 MAX_QUOTES = 3

@@ -7,6 +7,7 @@ from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import Gate
 from bokgu.api.observed import Deployment, DescribedDeployment
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import Action
 from bokgu.core.actions.code_deploy import stops_code_deployment
 from bokgu.core.actions.rollback import returns_elsewhere
@@ -36,7 +37,7 @@ def check_not_rolling_back(facts: GuardFacts) -> Gate:
         message = "ECS is deploying, and does not describe that deployment: whether it rolls back is not known"
         return build_gate(NOT_ROLLING_BACK, "DeploymentUnreadable", not unknown, message=message)
     rolling = deployment.status in ROLLING_BACK and not _asked_for(facts.plan, deployment)
-    why = deployment.rollback_reason or deployment.status_reason
+    why = redact_quote(deployment.rollback_reason or deployment.status_reason)
     return build_gate(
         NOT_ROLLING_BACK,
         "EcsRollsBack",
@@ -143,11 +144,11 @@ def _find_failure(facts: GuardFacts, found: _InFlight) -> str | None:
     """What AWS itself shows of a failure of the deployment in flight, or that it no longer rolls; else None."""
     entry = found.entry
     if found.given_up:
-        return found.given_up
+        return redact_quote(found.given_up)
     if entry is None:
         return None
     if entry.rollout_state != "IN_PROGRESS":
-        return f"{entry.rollout_state} {entry.rollout_state_reason}".rstrip()
+        return f"{entry.rollout_state} {redact_quote(entry.rollout_state_reason)}".rstrip()
     if entry.failed_tasks:
         return f"{entry.failed_tasks} failed tasks"
     stops = facts.protected_service.status.recent_stops if facts.protected_service else ()

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from bokgu.api.observed import AutomationExecution
 from bokgu.api.recovery_plan import AwsRequest, Intent, OperationStatus
+from bokgu.api.redaction import redact_quote
 from bokgu.core.live_state import LiveState
-from bokgu.core.redaction import redact_quote
 from bokgu.core.writes.token import INTENT_TAG
 from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
 

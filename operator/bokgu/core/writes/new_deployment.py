@@ -6,6 +6,7 @@ from typing import Any
 
 from bokgu.api.observed import ServiceRevision
 from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.api.redaction import redact_quote
 from bokgu.core.ecs_messages import ROLLS_BACK
 from bokgu.core.live_state import LiveState
 from bokgu.core.writes.write import DEPLOYMENT_FAILED, Change, Effect, Touches, request_arguments, summarise
@@ -53,9 +54,8 @@ class NewDeployment:
                 return Change(f"{replaced}: {why}", reason=ROLLED_BACK_BY_ECS)
             return Change(replaced)
         if primary.rollout_state == "FAILED":
-            return Change(
-                f"the deployment failed: {primary.rollout_state_reason}", foreign=False, reason=DEPLOYMENT_FAILED
-            )
+            why = redact_quote(primary.rollout_state_reason)
+            return Change(f"the deployment failed: {why}", foreign=False, reason=DEPLOYMENT_FAILED)
         return None
 
     def complete(self, operation: OperationStatus, live: LiveState) -> bool:
@@ -71,9 +71,9 @@ def _find_way_back(own: str | None, live: LiveState) -> str | None:
     """What ECS says where it gave up a deployment of ours and went back; None where somebody else has deployed."""
     primary = live.service.primary
     if primary and ROLLS_BACK.search(primary.rollout_state_reason):
-        return primary.rollout_state_reason
+        return redact_quote(primary.rollout_state_reason)
     failed = (d for d in live.service.deployments if d.id == own and d.rollout_state == "FAILED")
-    return next((d.rollout_state_reason or "it failed" for d in failed), None)
+    return next((redact_quote(d.rollout_state_reason) or "it failed" for d in failed), None)
 
 
 def _runs_new(intent: Intent, live: LiveState) -> bool:

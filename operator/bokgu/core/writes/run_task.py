@@ -5,8 +5,8 @@ from datetime import timedelta
 from bokgu.api.fields import bounded
 from bokgu.api.observed import Task
 from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.api.redaction import redact_quote
 from bokgu.core.live_state import LiveState
-from bokgu.core.redaction import redact_quote
 from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
 
 TASK_FAILED = "TaskFailed"

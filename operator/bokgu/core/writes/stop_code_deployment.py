@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from bokgu.api.observed import CodeDeployment
 from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.api.redaction import redact_quote
 from bokgu.core.live_state import LiveState
-from bokgu.core.redaction import redact_quote
 from bokgu.core.writes.write import DEPLOYMENT_FAILED, Change, Effect, Touches, request_arguments, summarise
 
 _FAILED = frozenset({"Failed", "Stopped"})

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from bokgu.api.observed import DescribedDeployment
 from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.api.redaction import redact_quote
 from bokgu.core.live_state import LiveState
 from bokgu.core.writes.new_deployment import describe_revision
 from bokgu.core.writes.write import DEPLOYMENT_FAILED, Change, Effect, Touches, request_arguments
@@ -55,7 +56,7 @@ class StopDeployment:
             return None
         if deployment.status in _FAILED:
             return Change(
-                f"the rollback ended as {deployment.status}: {deployment.status_reason}",
+                f"the rollback ended as {deployment.status}: {redact_quote(deployment.status_reason)}",
                 foreign=False,
                 reason=DEPLOYMENT_FAILED,
             )

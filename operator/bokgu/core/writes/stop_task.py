@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from bokgu.api.observed import Task
 from bokgu.api.recovery_plan import Intent, OperationStatus
+from bokgu.api.redaction import redact_quote
 from bokgu.core.live_state import LiveState
+from bokgu.core.writes.token import stable_token
 from bokgu.core.writes.write import Change, Effect, Touches, request_arguments, summarise
 
 
@@ -51,9 +53,15 @@ class StopTask:
             return summarise(live.service)
         arguments, task = request_arguments(operation.intent.request), _stopped_one(operation.intent, live)
         name = arguments["task"].rpartition("/")[2]
-        why = f" ({task.stopped_reason})" if task and task.stopped_reason else ""
-        by = ", not by Bokgu" if task and task.stopped_reason and task.stopped_reason != arguments["reason"] else ""
+        why = f" ({redact_quote(task.stopped_reason)})" if task and task.stopped_reason else ""
+        by = ", not by Bokgu" if task and task.stopped_reason and not _is_ours(task, operation.intent) else ""
         return f"task {name} stopped{by}{why}; {summarise(live.service)}"
+
+
+def _is_ours(task: Task, intent: Intent) -> bool:
+    """Whether the reason is the one that we gave. Own patterns may hide words of it, not the token."""
+    given = request_arguments(intent.request)["reason"]
+    return task.stopped_reason == given or stable_token(intent.token) in task.stopped_reason
 
 
 def _must_be_seen(intent: Intent, live: LiveState) -> bool:

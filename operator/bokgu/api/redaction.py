@@ -8,6 +8,9 @@ swordfish") is not recognised.
 
 import re
 from enum import Enum
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
 
 from bokgu.api.fields import bounded
 
@@ -202,6 +205,11 @@ def redact_quote(text: str) -> str:
     to a space: a cut within a word could leave half a secret that nobody recognises."""
     text = text.strip()
     return bounded(redact(text if len(text) <= LOOKED_AT else text[:LOOKED_AT].rpartition(" ")[0]))
+
+
+Foreign = Annotated[str, StringConstraints(max_length=2048), AfterValidator(redact_quote)]
+"""Text that people or programs write who may not know where it goes. Whoever reads the object gets it redacted and cut
+to 300 characters, so that nothing else is ever copied from it."""
 
 
 def _redact_once(text: str) -> str:
