@@ -7,6 +7,7 @@ import pytest
 
 from tests.chart.program import run_helm
 from tests.chart.rendering import CHART, HOME, Raw
+from tests.world import rights_tally
 from tests.world.demo import Story
 from tests.world.rights import OPERATOR, Right, read_audit, read_requests
 from tests.world.screen import Screen
@@ -36,7 +37,7 @@ def build_values(world: World, port: int) -> Raw:
     }
 
 
-def test_the_demo_on_a_release(tmp_path: Path) -> None:
+def test_the_demo_on_a_release(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     port = free_port()
 
     def install(world: World) -> None:
@@ -54,6 +55,7 @@ def test_the_demo_on_a_release(tmp_path: Path) -> None:
         world.start_operator({**settings, "BOKGU_ASSUMABLE_ROLES": ""})
         Story(world, screen).tell()
         allowed, forbidden = read_requests(read_audit(world.control_plane.audit_log))
+        rights_tally.keep(pytestconfig, allowed, forbidden)
         assert forbidden == set(), "the chart lacks a right"
         assert Right("bokgu.dev", "recoveryplans/status", "update") in allowed
         assert len(allowed) > 30

@@ -193,6 +193,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"replicas": -1}, "replicas"),
     ({"retention": "a month"}, "retention"),
     ({"lease": {"duration": ""}}, "duration"),
+    ({"lease": {"name": "none"}}, "replicas"),
     ({"shards": ["default"]}, "shards"),
     ({"shards": ["Shop"]}, "shards"),
     ({"aws": {"roleArn": "bokgu"}}, "roleArn"),

@@ -16,14 +16,13 @@ def keep(config: pytest.Config, allowed: set[Right], forbidden: set[Right]) -> N
     if output is None:
         _seen.append((allowed, forbidden))
     else:
-        output[_KEY] = [sorted(map(list, allowed)), sorted(map(list, forbidden))]
+        output.setdefault(_KEY, []).append([sorted(map(list, allowed)), sorted(map(list, forbidden))])
 
 
 def pytest_testnodedown(node: Any) -> None:
     """Take in what a worker has kept. A hook of xdist."""
-    found = getattr(node, "workeroutput", {}).get(_KEY)
-    if found:
-        allowed, forbidden = ({Right(*right) for right in part} for part in found)
+    for world in getattr(node, "workeroutput", {}).get(_KEY, ()):
+        allowed, forbidden = ({Right(*right) for right in part} for part in world)
         _seen.append((allowed, forbidden))
 
 
