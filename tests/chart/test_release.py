@@ -14,9 +14,12 @@ from tests.chart.program import HelmError, run_helm
 from tests.chart.rendering import CHART, HOME, Raw, list_cases, read_case, render
 from tests.controlplane import ControlPlane
 from tests.world.manifests import incident, protected_service
-from tests.world.world import wait_for
+from tests.world.world import ROOT, wait_for
 
 pytestmark = pytest.mark.timeout(600)
+
+MAX_SECRET = 1024 * 1024
+"""Bytes of a Secret's data (Kubernetes documentation, "Secrets")."""
 
 FOREIGN = {
     ("monitoring.coreos.com", "v1"): ("ServiceMonitor", "PrometheusRule"),
@@ -126,6 +129,8 @@ def test_a_release_from_its_installation_to_its_end(control_plane: ControlPlane,
     assert names(control_plane, "deployments") == {"bokgu"}
     assert environment(control_plane)["BOKGU_LOG_LEVEL"] == "debug"
     assert columns(control_plane) == 0
+    (kept,) = get(control_plane, "secrets", "-n", HOME, "-l", "owner=helm")["items"]
+    assert len(kept["data"]["release"]) < MAX_SECRET / 2, "Helm keeps chart and manifests of a release in one Secret"
     check_pods(control_plane)
     check_rights(control_plane)
 
@@ -174,6 +179,19 @@ def test_a_release_from_its_installation_to_its_end(control_plane: ControlPlane,
         run_helm(
             *("install", "second", CHART, "--namespace", "shop"), kubeconfig=control_plane.admin_kubeconfig, values={}
         )
+    helm(control_plane, "uninstall", "bokgu")
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_kinds_that_kubectl_applied_are_taken_over(control_plane: ControlPlane) -> None:
+    control_plane.kubectl("delete", "crd", "-l", "app.kubernetes.io/name=bokgu", "--timeout=60s")
+    control_plane.apply(ROOT / "crds")
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        helm(control_plane, "install", "bokgu", CHART, values={})
+    helm(control_plane, "install", "bokgu", CHART, "--take-ownership", values={})
+    crd = get(control_plane, "crd", "incidents.bokgu.dev")
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    helm(control_plane, "upgrade", "bokgu", CHART, values={})
     helm(control_plane, "uninstall", "bokgu")
 
 
