@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.scenarios.kube_admin import KubeAdmin
-from tests.world.manifests import CLUSTER, NORMAL_LOAD, SURGE_LOAD, incident, protected_service, roomy_policy
+from tests.world.approving import run_approve
+from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD, incident, protected_service, roomy_policy
 from tests.world.pager import Received, Webhook
 from tests.world.scene import Scene
 from tests.world.world import Raw, World, wait_for
@@ -88,14 +89,15 @@ def test_one_incident_from_detection_to_its_end_in_both_languages(scene: Scene, 
             receivers={"english": english.url, "korean": korean.url},
         )
         plan = scene.surge()
+        scene.wait("they are asked", lambda: english.about("Approval needed"), 10)
         scene.approve(plan)
         scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
         scene.wait("all is told", lambda: all_delivered(scene.incident()), 10)
 
         about = scene.incident()["metadata"]["name"]
         words = ["High error rate detected", "Approval needed", "Recovery started", "Recovery plan completed"]
-        assert [title.partition(":")[0] for title in story(english, about)] == words
-        words = ["높은 에러율 감지", "승인 필요", "복구 시작", "복구 계획 실행 완료"]
+        assert [title.partition(":")[0] for title in story(english, about)] == [*words, "Incident resolved"]
+        words = ["높은 에러율 감지", "승인 필요", "복구 시작", "복구 계획 실행 완료", "인시던트 해결"]
         assert [title.partition(":")[0] for title in story(korean, about)] == words
         (request,) = english.about("Approval needed")
         assert scene.plan()["status"]["digest"] in request.message
@@ -103,10 +105,116 @@ def test_one_incident_from_detection_to_its_end_in_both_languages(scene: Scene, 
         assert "If nothing is done:" in request.message
         (completed,) = korean.about("복구 계획 실행 완료")
         assert "모든 복구 단계가 성공적으로 완료되었습니다." in completed.message
+        (end,) = english.about("Incident resolved")
+        assert (end.type, f"Recovered: plan {plan['metadata']['name']} completed" in end.message) == ("info", True)
+        severity = english.titles(about)[-1].partition("]")[0].lower()
+        assert severity.startswith(f"[{scene.incident()['spec']['severity']}")
         everything = json.dumps(scene.incident()) + scene.world.operator_log_tail(100000)
         assert "s3cret-path" not in everything
         events = scene.world.control_plane.kubectl("get", "events.events.k8s.io", "-A", "-o", "json").stdout
         assert "s3cret-path" not in events
+
+
+def test_without_routes_the_default_receiver_hears_the_end_of_what_went_away_by_itself(scene: Scene, told: Any) -> None:
+    with Webhook() as hook:
+        told(receivers={"default": hook.url})
+        scene.surge()
+        scene.world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
+        scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+        scene.wait("all is told", lambda: all_delivered(scene.incident()), 10)
+        about = scene.incident()["metadata"]["name"]
+        words = ["High error rate detected", "Approval needed", "Incident resolved"]
+        assert [title.partition(":")[0] for title in story(hook, about)] == words
+        assert "Cleared: the trouble went away without a plan of ours" in hook.about("Incident resolved")[-1].message
+
+
+def test_the_end_is_told_by_an_operator_that_finds_it_when_it_starts(scene: Scene, told: Any) -> None:
+    """It may make its first passes before it has read who is to be told."""
+    with Webhook() as hook:
+        told(receivers={"default": hook.url})
+        scene.surge()
+        scene.wait("it is told", lambda: all_delivered(scene.incident()), 20)
+        scene.world.kill_operator()
+        scene.world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
+        scene.world.start_operator()
+        scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
+        about = scene.incident()["metadata"]["name"]
+        scene.wait("its end is told", lambda: story(hook, about)[-1].startswith("Incident resolved"), 10)
+
+
+def test_templates_of_a_config_map_change_what_a_receiver_gets(scene: Scene, told: Any) -> None:
+    world = scene.world
+    own = {
+        "en.IncidentDetected": "Oh no: {service} ({trouble})\n{namespace}/{incident}\nhttps://wiki.example.com/{service}"
+    }
+    named = {"name": "bokgu-alert-templates", "namespace": "bokgu-system"}
+    world.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": named, "data": own})
+    try:
+        with Webhook() as hook:
+            told(route("all", "hook", services=[scene.service]), receivers={"hook": hook.url})
+            scene.surge()
+            scene.wait("all is told", lambda: all_delivered(scene.incident()), 20)
+            about = f"shop/{scene.incident()['metadata']['name']}"
+            first = hook.about(about)[0]
+            assert first.title == f"Oh no: {scene.service} (High error rate detected)"
+            assert first.message.splitlines()[:2] == [about, f"https://wiki.example.com/{scene.service}"]
+            assert "Approval needed" in story(hook, about)[-1], "what has no template of its own stays as it is"
+            world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
+    finally:
+        world.control_plane.kubectl("delete", "configmap", named["name"], "-n", named["namespace"])
+
+
+def test_an_open_breaker_is_told(scene: Scene, told: Any) -> None:
+    world = scene.world
+    with Webhook() as hook:
+        kinds = route("all", "hook", services=[scene.service], kinds=["Breaker", "StepFailed"])
+        told(kinds, receivers={"hook": hook.url})
+        world.apply(roomy_policy(alerts=[kinds], breaker={"failures": 1, "namespaceFailures": 32, "within": "1h"}))
+        world.simulator.deny("UpdateService", resource=f'"service": "{scene.service}"', count=1000)
+        plan = scene.surge()
+        scene.approve(plan)
+        scene.wait("the plan failed", lambda: scene.plan_is("Failed"), 40)
+        scene.wait("the breaker is told", lambda: hook.about("Breaker open"), 20)
+        (opened,) = hook.about(f"Breaker open: no recovery begins in shop ({scene.service})")
+        assert f"{plan['metadata']['name']} failed: find out why, then reset the breaker" in opened.message
+        world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
+
+
+@pytest.fixture
+def commander(world: World) -> Iterator[None]:
+    """Alice may declare an emergency."""
+    rule = {"apiGroups": ["bokgu.dev"], "resources": ["approvalroles"], "verbs": ["approve"]}
+    named = {"name": "alerts-commander", "namespace": NAMESPACE}
+    rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": named}
+    role = {"kind": "Role", "rules": [rule | {"resourceNames": ["incident_commander"]}]}
+    binding = {
+        "kind": "RoleBinding",
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": named["name"]},
+        "subjects": [{"kind": "User", "name": world.alice.name, "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    world.apply(rbac | role, rbac | binding)
+    world.stop_operator()
+    world.start_operator({"BOKGU_EMERGENCY_ROLE": "incident_commander"})
+    yield
+    world.stop_operator()
+    world.start_operator()
+    world.control_plane.kubectl("delete", "role,rolebinding", named["name"], "-n", NAMESPACE)
+
+
+@pytest.mark.usefixtures("commander")
+def test_an_emergency_that_stands_in_for_people_is_told(scene: Scene, told: Any) -> None:
+    world = scene.world
+    with Webhook() as hook:
+        told(route("all", "hook", services=[scene.service], kinds=["Override"]), receivers={"hook": hook.url})
+        plan = scene.surge()
+        why = "nobody of the shop team answers"
+        options = ("--role", "incident_commander", "--reason", why, "--apply", "--yes")
+        done = run_approve(world, world.alice, plan, *options)
+        assert done.returncode == 0, done.stderr
+        scene.wait("it is told", lambda: hook.about("Emergency override"), 30)
+        scene.wait("completed", lambda: scene.plan_is("Completed"), 40)
+        (said,) = hook.about(plan["metadata"]["name"])
+        assert f"overrides system_admin, service_owner as incident_commander: {why}" in said.message
 
 
 def test_a_dead_receiver_never_delays_a_recovery_and_is_named_in_status(scene: Scene, told: Any) -> None:
@@ -118,7 +226,7 @@ def test_a_dead_receiver_never_delays_a_recovery_and_is_named_in_status(scene: S
         scene.approve(scene.surge())
         scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
         scene.wait("the good one has got all", lambda: has_all(scene.incident(), "good"), 10)
-        assert len(story(good)) == 4
+        assert len(story(good)) == 5
         failed = receiver(scene.incident(), "dead")
         assert (failed["delivered"], failed["lastError"]) == (0, "the receiver answers 503")
         assert failed["attempts"] >= 1
@@ -126,7 +234,7 @@ def test_a_dead_receiver_never_delays_a_recovery_and_is_named_in_status(scene: S
         assert lost == "Secret bokgu-system/bokgu-alerts: it has no key lost: add it"
         counts = scene.world.scrape()
         assert counts['bokgu_alert_deliveries_total{receiver="dead",result="failed"}'] >= 1
-        assert counts['bokgu_alert_deliveries_total{receiver="good",result="delivered"}'] >= 4
+        assert counts['bokgu_alert_deliveries_total{receiver="good",result="delivered"}'] >= 5
 
         dead.answer, before = (200, {}), len(dead.received)
         scene.wait("it is told after its repair", lambda: has_all(scene.incident(), "dead"), 30)

@@ -384,11 +384,11 @@ def test_kubectl_get_shows_what_people_look_for(new_scene: Callable[..., Scene])
     assert list(of_plan) == ["NAME", "INCIDENT", "STEP", "APPROVALS", "PHASE", "REASON", "AGE"]
 
     run_bokgu(world, "cancel", plan["metadata"]["name"], "-n", NAMESPACE, "--hold", "--yes")
+    scene.approve(plan)  # What comes after the approvals is asked once they are there.
     wait_for(
         lambda: shown(world, "incident", name, "-o", "wide")["BLOCKED"] == "Suspended", 15, world.operator_log_tail
     )
     run_bokgu(world, "cancel", plan["metadata"]["name"], "-n", NAMESPACE, "--release", "--yes")
-    scene.approve(plan)
     scene.wait("resolved", lambda: scene.incident_is("Resolved"), 60)
     assert scene.incident()["status"]["reason"] == "Recovered"
     assert shown(world, "incident", name, "-o", "wide")["BLOCKED"] == ""

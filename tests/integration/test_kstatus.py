@@ -23,7 +23,7 @@ def is_seen(body: dict[str, Any]) -> bool:
 
 def test_every_kind_is_current_once_the_operator_has_acted_on_it(world: World, new_scene: Callable[..., Scene]) -> None:
     scene = new_scene()
-    world.apply({**made("plain"), "metadata": {"name": "kstatus", "namespace": NAMESPACE}})
+    world.apply({**made("kstatus"), "metadata": {"name": "kstatus", "namespace": NAMESPACE}})
     scene.approve(scene.surge())
 
     def mine() -> dict[str, dict[str, Any]]:
@@ -75,5 +75,5 @@ def test_what_cannot_be_used_is_not_current(world: World, new_scene: Callable[..
 
 def made(name: str) -> dict[str, Any]:
     """A runbook that fits nothing here."""
-    body = runbook(name, incidentTypes=["data_corruption"], rootCauses=["DataCorruption"]).to_dict()
+    body = runbook(name, incidentTypes=["data_corruption"], rootCauses=["DataCorruption"], onlyByName=True).to_dict()
     return {"apiVersion": "bokgu.dev/v1alpha1", "kind": "Runbook", "spec": body["spec"]}

@@ -10,7 +10,7 @@ import yaml
 
 from tests.integration.test_alerts import route, secret
 from tests.prometheus import Prometheus
-from tests.prometheus.dashboard import PANELS
+from tests.prometheus.dashboard import PANELS, as_prometheus_sees
 from tests.prometheus.rules import read_groups
 from tests.unit.test_report_formats import Page
 from tests.world.approving import approve_through_git
@@ -30,8 +30,6 @@ TITLES = [
     "Incident resolved: told",
 ]
 """What Slack is told of a recovery, in order."""
-PHASES = ("AwaitingApproval", "Recovering", "Resolved")
-"""What kubectl shows while somebody looks; those in between may pass in a blink."""
 
 
 @pytest.fixture
@@ -68,7 +66,7 @@ def ask_panel(prometheus: Prometheus, title: str, service: str) -> set[str]:
     (panel,) = (p for p in PANELS if p["title"] == title and "$service" in p.get("targets", [{}])[0].get("expr", ""))
     found: set[str] = set()
     for target in panel["targets"]:
-        expression = target["expr"].replace("$namespace", NAMESPACE).replace("$service", service)
+        expression = as_prometheus_sees(target["expr"], namespace=NAMESPACE, service=service)
         found |= {label for labels, value in prometheus.query(expression).items() if value for label in labels}
     return found
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import requests
 
 from bokgu.alerts.channel import Refusal, read_retry_after, send_by_apprise
 from bokgu.aws.sns import topic_region
+from tests.world.mail import Mailbox
 from tests.world.pager import Webhook
 
 
@@ -76,7 +78,9 @@ PLACES = {
     "telegram": "tgram://123456789:abcdefg_hijklmnop/12315544",
     "pagerduty": "pagerduty://0123456789abcdef0123456789abcdef@0123456789abcdef0123",
     "opsgenie": "opsgenie://01234567-89ab-cdef-0123-456789abcdef",
+    "email": "mailto://{mail}/?from=bokgu@example.com&to=oncall@example.com&mode=insecure",
 }
+"""`mail` is a mail server on loopback, without TLS and without an account."""
 LIMITS = {"discord": 2000, "telegram": 4096, "pagerduty": 1024, "opsgenie": 15000}
 """Characters of a message, by Apprise."""
 
@@ -99,16 +103,44 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return bodies
 
 
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with Mailbox() as listening:
+        yield listening
+
+
 @pytest.mark.parametrize("urgent", [True, False])
 @pytest.mark.parametrize("place", PLACES)
-def test_what_counts_as_taken_was_sent(place: str, urgent: bool, posted: list[str]) -> None:
-    assert send_by_apprise(PLACES[place], title="title", body="the body", key="uid1", urgent=urgent) is None
+def test_what_counts_as_taken_was_sent(place: str, urgent: bool, posted: list[str], mailbox: Mailbox) -> None:
+    url = PLACES[place].format(mail=mailbox.address)
+    assert send_by_apprise(url, title="title", body="the body", key="uid1", urgent=urgent) is None
+    posted += [mail.get_content() for mail in mailbox.mails]
     assert posted
     assert "uid1" in "".join(posted)
     if place == "pagerduty":
         assert '"dedup_key": "uid1"' in posted[0]
     if place == "opsgenie":
         assert '"alias": "uid1"' in posted[0]
+
+
+def test_a_mail_has_the_title_the_lines_and_the_key(mailbox: Mailbox) -> None:
+    assert (
+        send_by_apprise(
+            PLACES["email"].format(mail=mailbox.address), title="제목 title", body="a <b>\nc", key="uid-1", urgent=True
+        )
+        is None
+    )
+    (mail,) = mailbox.mails
+    assert (mail["Subject"], mail["From"], mail["To"]) == ("제목 title", "bokgu@example.com", "oncall@example.com")
+    assert mail.get_content().split("\r\n") == ["a <b>", "c", "", "uid-1", ""]
+    assert mailbox.recipients == ["oncall@example.com"]
+
+
+def test_a_mail_server_that_refuses_is_not_said_to_be_silent(mailbox: Mailbox) -> None:
+    mailbox.refusal = "550 no such user"
+    refusal = Refusal("the mail server does not answer, or refuses the mail")
+    assert send(PLACES["email"].format(mail=mailbox.address)) == refusal
+    assert mailbox.mails == []
 
 
 @pytest.mark.parametrize("place", LIMITS)

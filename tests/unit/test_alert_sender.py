@@ -132,6 +132,17 @@ def test_alerts_arrive_in_order_and_are_marked() -> None:
     assert (status.delivered, status.attempts, status.last_error) == (3, 0, None)
 
 
+def test_the_end_of_an_incident_wakes_nobody() -> None:
+    with Webhook() as hook:
+        cluster = Cluster({"team": hook.url})
+        people = (Addressee(receiver="team", language=Language.KO),)
+        end = Notice("IncidentResolved", AlertKind.INCIDENT_RESOLVED, NOW, "Cleared: the trouble went away")
+        cluster.raw["status"]["outbox"] = post_notices(Outbox(), [end], lambda _: people).to_dict()
+        run(cluster, lambda: not waiting_receivers(cluster.outbox()))
+    (one,) = hook.received
+    assert (one.type, one.title) == ("info", "[높음] 인시던트 해결: api")
+
+
 def test_a_dead_receiver_holds_up_nobody_and_its_failure_is_in_status() -> None:
     with Webhook() as good, Webhook(answer=(503, {})) as dead:
         cluster = Cluster({"good": good.url, "dead": dead.url}, to="dead good")

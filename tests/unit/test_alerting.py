@@ -20,7 +20,7 @@ from bokgu.reconcile import incident as incident_pass
 from bokgu.reconcile.alerting import outbox_stored, tell_of_incident, tell_of_namespace
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.surroundings import look_around_plan
-from tests.unit.facts import NOW, incident, metadata, plan, protected_service, scale_out
+from tests.unit.facts import NOW, classification, incident, metadata, plan, protected_service, scale_out
 from tests.unit.test_plan_incident import Past, context
 
 CLASSIFIED = IncidentStatus.model_validate({"phase": "Classified"})
@@ -51,6 +51,52 @@ def test_without_a_policy_what_is_urgent_goes_to_the_default_receiver() -> None:
     assert tell_of_incident(given(medium), medium, CLASSIFIED, None).outbox is None
     for nobody in (None, frozenset[str]()):
         assert tell_of_incident(given(high, receivers=nobody), high, CLASSIFIED, None).outbox is None
+
+
+RESOLVED = {"phase": "Resolved", "reason": "Cleared", "resolvedAt": NOW}
+
+
+def end(one: Context, about: Incident, outbox: Outbox | None, **changes: Any) -> list[tuple[str, list[str]]]:
+    """What is told when the incident that was told like this is over."""
+    known = about.model_copy(update={"status": CLASSIFIED.model_copy(update={"outbox": outbox})})
+    before = {alert.number for alert in outbox.alerts} if outbox else set()
+    found = tell(one, known, IncidentStatus.model_validate({**RESOLVED, "outbox": outbox, **changes}))
+    return [(a.kind, [to.receiver for to in a.to]) for a in found.alerts if a.number not in before]
+
+
+def test_the_end_of_an_incident_is_told_where_its_begin_was() -> None:
+    high, medium = incident(severity="high"), incident(severity="medium")
+    assert end(given(high), high, tell(given(high), high)) == [("IncidentResolved", ["default"])]
+    assert end(given(medium), medium, None) == []
+    routes = (
+        {"name": "bad", "severities": ["high"], "receivers": ["team"]},
+        {"name": "calls", "kinds": ["Escalated"], "receivers": ["pager"]},
+    )
+    one = given(high, policy(*routes))
+    assert end(one, high, tell(one, high)) == [("IncidentResolved", ["team"])]
+
+
+def test_the_end_is_told_though_it_has_become_less_bad_meanwhile() -> None:
+    medium, impact = incident(severity="medium"), classification(impactLevel="critical")
+    worse = CLASSIFIED.model_copy(update={"classification": impact})
+    assert end(given(medium), medium, tell(given(medium), medium, worse)) == [("IncidentResolved", ["default"])]
+
+
+def test_the_end_is_told_also_before_the_secret_is_read_after_a_restart() -> None:
+    high = incident(severity="high")
+    outbox = tell(given(high), high)
+    assert end(given(high, receivers=None), high, outbox) == [("IncidentResolved", ["default"])]
+    assert end(given(high, receivers=frozenset()), high, outbox) == [], "the Secret has nobody any more"
+
+
+def test_the_end_is_told_once() -> None:
+    high = incident(severity="high")
+    one = given(high)
+    told_of = tell_of_incident(one, high, CLASSIFIED, None)
+    status = IncidentStatus.model_validate({**RESOLVED, "outbox": told_of.outbox})
+    over = tell_of_incident(one, high.model_copy(update={"status": told_of}), status, None)
+    again = tell_of_incident(one, high.model_copy(update={"status": over}), over, None)
+    assert again == over != status
 
 
 def test_routes_know_the_environment_and_the_service() -> None:

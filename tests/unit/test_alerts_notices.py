@@ -169,6 +169,41 @@ def test_an_escalation_is_told_once_for_each_plan_and_reason() -> None:
     assert closed.kind == "Breaker"
 
 
+def over(reason: str, message: str) -> dict[str, Any]:
+    said = {"type": "Resolved", "status": "True", "reason": reason, "lastTransitionTime": NOW, "message": message}
+    return {"phase": "Resolved", "reason": reason, "resolvedAt": NOW, "conditions": [said]}
+
+
+RECOVERED = over("Recovered", "plan api-1 completed")
+CLEARED = over("Cleared", "the trouble went away without a plan of ours")
+
+
+@pytest.mark.parametrize("status", [RECOVERED, CLEARED], ids=["recovered", "cleared"])
+@pytest.mark.parametrize(
+    "told", ["IncidentDetected/high", "unplanned/Escalated/NoRunbook", "0a1b2c3d/StepFailed/scale"]
+)
+def test_who_was_told_of_an_incident_is_told_of_its_end_once(status: dict[str, Any], told: str) -> None:
+    (end,) = notices(status, severity="high", told=(told,))
+    said = status["conditions"][0]
+    assert (end.key, end.kind, end.at) == ("IncidentResolved", "IncidentResolved", NOW)
+    assert end.message == f"{said['reason']}: {said['message']}"
+
+
+def test_the_end_comes_after_that_of_the_plan() -> None:
+    completed = of(step("Completed"), phase="Completed", startedAt=NOW, finishedAt=NOW)
+    assert kinds(RECOVERED, completed, severity="high", told=TOLD)[-1] == "IncidentResolved"
+
+
+@pytest.mark.parametrize("told", [(), ("Storm/2026-11-24T08:00:00Z",)])
+def test_nobody_is_told_of_the_end_of_what_was_never_told(told: tuple[str, ...]) -> None:
+    assert kinds(CLEARED, severity="high", told=told) == []
+
+
+def test_what_was_told_and_then_folded_into_another_has_an_end_too() -> None:
+    assert kinds({"phase": "Suppressed"}, severity="high", told=TOLD) == []
+    assert kinds(CLEARED, severity="high", told=TOLD) == ["IncidentResolved"]
+
+
 def test_the_incident_whose_plan_opened_the_breaker_tells_of_it() -> None:
     around = Neighbourhood(breaker=OpenBreaker(opened_at=NOW, plans=("old", "api-1")))
     assert kinds({"plans": [ENTRY]}, around=around, severity="high", told=TOLD) == ["Breaker"]

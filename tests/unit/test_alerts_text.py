@@ -65,6 +65,7 @@ def test_both_languages_have_the_same_words() -> None:
 
 def test_the_korean_words() -> None:
     assert "높은 에러율 감지" in write(AlertKind.INCIDENT_DETECTED, Language.KO).title
+    assert "인시던트 해결" in write(AlertKind.INCIDENT_RESOLVED, Language.KO).title
     assert "복구 단계 실패" in write(AlertKind.STEP_FAILED, Language.KO, step="scale").title
     completed = write(AlertKind.RECOVERY_COMPLETED, Language.KO)
     assert "복구 계획 실행 완료" in completed.title
@@ -92,6 +93,27 @@ def test_what_happens_without_an_approval_is_redacted_too() -> None:
     body = write(AlertKind.APPROVAL_NEEDED, of=plan(scale_out(), ifNothingIsDone=f"It stays so. {SECRET}")).body
     assert "It stays so." in body
     assert "hunter2" not in body
+
+
+@pytest.mark.parametrize(
+    ("severity", "impact", "language", "shown"),
+    [
+        ("high", "high", Language.EN, "[HIGH] Incident resolved: api"),
+        ("high", "medium", Language.EN, "[HIGH] Incident resolved: api"),
+        ("high", "critical", Language.EN, "[HIGH, impact CRITICAL] Incident resolved: api"),
+        ("low", "high", Language.KO, "[낮음, 영향 높음] 인시던트 해결: api"),
+    ],
+)
+def test_the_severity_is_that_of_the_incident_and_a_worse_impact_stands_beside_it(
+    severity: str, impact: str, language: Language, shown: str
+) -> None:
+    known = classification(impactLevel=impact).to_dict()
+    about = incident(severity=severity, status={"phase": "Resolved", "classification": known})
+    one = alert(AlertKind.INCIDENT_RESOLVED, message="Cleared: the trouble went away without a plan of ours")
+    values = describe_alert(one, about, None, "production", load_words()[language])
+    letter = write_letter(one, language, values, texts())
+    assert letter.title == shown
+    assert "Cleared: the trouble went away" in letter.body
 
 
 def test_a_line_without_any_value_is_left_out() -> None:

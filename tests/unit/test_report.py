@@ -220,6 +220,15 @@ def test_events_are_read_and_other_ones_are_not() -> None:
     assert isinstance(read_hold("plan-1", {**event, "note": None}), Hold)
 
 
+def test_a_gate_that_opened_and_closed_is_one_line_that_says_how_often() -> None:
+    series = {"count": 3, "lastObservedTime": "2026-11-24T07:52:00.5Z"}
+    event = {"reason": "Blocked", "eventTime": "2026-11-24T07:48:00Z", "note": HOLDS[0].note, "series": series}
+    again = read_hold("plan-1", event)
+    assert again == replace(HOLDS[0], times=3, last=HOLDS[0].at + 4 * MINUTE)
+    assert again
+    assert tell(holds=(again,)).gates[0].endswith("opens at eight (3 times until 2026-11-24T07:52:00Z)")
+
+
 # What is left
 
 

@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 
 from bokgu.api.incident import Incident, IncidentStatus
+from bokgu.api.outbox import Addressee, Outbox
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import IncidentType
+from bokgu.api.vocabulary import AlertKind, IncidentType, Language
+from bokgu.core.alerts.outbox import Notice, post_notices, waiting_receivers
 from bokgu.core.lifecycle import RECORDED
 from bokgu.core.retention import STORED_OPEN, describe_open, find_applier, goes_at, is_closed_by_deletion
 from tests.unit.facts import NOW, plan
@@ -32,6 +34,15 @@ def due(incident: Incident, *plans: RecoveryPlan, retention: timedelta | None = 
 
 def test_a_recorded_incident_goes_after_its_retention() -> None:
     assert due(over(), finished_plan()) == NOW + DAY
+
+
+def test_an_alert_that_nobody_takes_goes_with_its_incident_and_no_sooner() -> None:
+    """Its end too, which is told last, has the whole retention to arrive."""
+    people = (Addressee(receiver="team", language=Language.EN),)
+    end = Notice("IncidentResolved", AlertKind.INCIDENT_RESOLVED, NOW)
+    outbox = post_notices(Outbox(), [end], lambda _: people)
+    assert waiting_receivers(outbox) == {"team": NOW}
+    assert due(over(outbox=outbox.to_dict()), finished_plan()) == NOW + DAY
 
 
 @pytest.mark.parametrize("conditions", [[], FAILED])

@@ -71,7 +71,7 @@ def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) 
             return None
     except Exception as error:  # A plugin may raise anything; its message may hold the address.
         return Refusal(f"Apprise fails: {type(error).__name__}")
-    return _explain(_heard.answer)
+    return _explain(_heard.answer, plugin.service_name)
 
 
 def _carry_key(plugin: Any, key: str) -> None:
@@ -91,7 +91,9 @@ def _fit(plugin: Any, modes: Any) -> None:
         plugin.overflow_mode = modes.TRUNCATE if plugin.service_name in PAGERS else modes.SPLIT
 
 
-def _explain(answer: requests.Response | None) -> Refusal:
+def _explain(answer: requests.Response | None, service: str) -> Refusal:
+    if answer is None and service == "E-Mail":  # SMTP: only HTTP answers are heard.
+        return Refusal("the mail server does not answer, or refuses the mail")
     if answer is None:
         return Refusal("the receiver does not answer")
     return Refusal(

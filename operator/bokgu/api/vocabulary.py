@@ -115,6 +115,7 @@ class AlertKind(StrEnum):
     ROLLED_BACK = "RolledBack"
     RECOVERY_COMPLETED = "RecoveryCompleted"
     ESCALATED = "Escalated"
+    INCIDENT_RESOLVED = "IncidentResolved"
     BREAKER = "Breaker"
     STORM = "Storm"
 

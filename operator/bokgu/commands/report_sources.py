@@ -23,12 +23,14 @@ from bokgu.kube.client import KubeClient, KubeError, Raw
 
 @dataclass(frozen=True)
 class Hold:
-    """An Event that told that a gate holds a plan (`held`), or holds it no more."""
+    """An Event that told that a gate holds a plan (`held`), or holds it no more: `times` since `at`, until `last`."""
 
     at: datetime
     plan: str
     held: bool
     note: str
+    times: int = 1
+    last: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,16 @@ async def _list_holds(kube: KubeClient, plans: Iterable[RecoveryPlan]) -> tuple[
 
 def read_hold(plan: str, event: Raw) -> Hold | None:
     """What an Event (events.k8s.io/v1) says of gates; None where it says something else."""
-    reason, at = event.get("reason"), event.get("eventTime")
-    if reason not in {BLOCKED, UNBLOCKED} or not at:
+    reason, series = event.get("reason"), event.get("series") or {}
+    at = _read_moment(event.get("eventTime"))
+    if reason not in {BLOCKED, UNBLOCKED} or at is None:
         return None
+    times, last = int(series.get("count") or 1), _read_moment(series.get("lastObservedTime"))
+    return Hold(at, plan, reason == BLOCKED, str(event.get("note") or ""), times, last)
+
+
+def _read_moment(text: object) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(at)
+        return datetime.fromisoformat(str(text)).replace(microsecond=0) if text else None
     except ValueError:
         return None
-    return Hold(moment.replace(microsecond=0), plan, reason == BLOCKED, str(event.get("note") or ""))

@@ -307,7 +307,9 @@ def _tell_gates(
             if gate.passed and gate.reason == EMERGENCY_OVERRIDE:
                 yield f"let through for plan {plan.metadata.name}: {gate.name}: {gate.value or gate.reason}"
     for hold in holds or ():
-        yield f"{format_timestamp(hold.at)} plan {hold.plan}: {'held' if hold.held else 'free again'}: {hold.note}"
+        again = f" ({hold.times} times until {format_timestamp(hold.last)})" if hold.last else ""
+        told_as = "held" if hold.held else "free again"
+        yield f"{format_timestamp(hold.at)} plan {hold.plan}: {told_as}: {hold.note}{again}"
     for passage in passages:
         if passage.stage is Stage.START and passage.took:
             minutes = passage.took.total_seconds() / 60

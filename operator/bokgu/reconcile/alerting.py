@@ -17,6 +17,7 @@ from bokgu.core.alerts.notices import (
     list_incident_notices,
     list_namespace_notices,
     must_ask_for_storm,
+    told_severities,
     worst_severity,
 )
 from bokgu.core.alerts.outbox import Delivery, post_notices, record_deliveries
@@ -40,9 +41,12 @@ def tell_of_incident(
         namespace, service = incident.metadata.namespace, incident.spec.service_ref.name
         protected, policy = context.find(ProtectedService, namespace, service), _find_policy(context, namespace)
         environment = protected.spec.environment if protected else None
-        subject, routing = Subject(worst_severity(incident, status), environment, service), _routing(context, policy)
+        worst, routing = worst_severity(incident, status), _routing(context, policy, outbox)
+        # Who was told that it is bad is told that it is over, though it has become less bad meanwhile.
+        ever = max((worst, *told_severities(outbox)), key=lambda severity: severity.rank)
 
         def address(kind: AlertKind) -> tuple[Addressee, ...]:
+            subject = Subject(ever if kind is AlertKind.INCIDENT_RESOLVED else worst, environment, service)
             return address_alert(kind, about(kind, subject), routing)
 
         if not any(map(address, AlertKind)):
@@ -64,7 +68,8 @@ def tell_of_namespace(
     """The new status of a policy with the alerts that a storm or an open breaker brings."""
 
     def decide(outbox: Outbox) -> Outbox:
-        notices, routing = list_namespace_notices(around.storm, around.namespace_breaker), _routing(context, policy)
+        notices = list_namespace_notices(around.storm, around.namespace_breaker)
+        routing = _routing(context, policy, outbox)
         return post_notices(outbox, notices, lambda kind: address_alert(kind, Subject(), routing))
 
     return status.model_copy(update={"outbox": _decide(context, policy, policy.status.outbox, decide)})
@@ -117,9 +122,13 @@ def _decide(
         return old
 
 
-def _routing(context: Context, policy: RecoveryPolicy | None) -> Routing:
-    routes = policy.spec.alerts if policy else ()
-    return Routing(routes, context.alerting.receivers, context.settings.language)
+def _routing(context: Context, policy: RecoveryPolicy | None, outbox: Outbox) -> Routing:
+    """While the Secret was not read since the start, the receivers are those that were told before: an incident that is
+    over gets no further pass in which they could be told."""
+    routes, receivers = policy.spec.alerts if policy else (), context.alerting.receivers
+    if receivers is None:
+        receivers = frozenset(to.receiver for alert in outbox.alerts for to in alert.to)
+    return Routing(routes, receivers, context.settings.language)
 
 
 def _find_policy(context: Context, namespace: str) -> RecoveryPolicy | None:

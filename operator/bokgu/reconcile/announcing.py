@@ -31,15 +31,16 @@ _COUNTED = {AUTO_APPROVED: AUTO_APPROVALS, EMERGENCY_OVERRIDE: EMERGENCY_OVERRID
 
 
 async def announce_plan(context: Context, plan: RecoveryPlan, new: RecoveryPlanStatus) -> None:
-    """Tell what has changed from the plan as it was read to its new, stored status."""
+    """Tell what has changed from the plan as it was read to its new, stored status. What comes and goes, such as a gate
+    or an approval, is one Event whose count rises."""
     for announcement in announce_approvals(plan.status, new):
         if announcement.reason in _COUNTED:
             _COUNTED[announcement.reason].inc()
-        await _announce(context, plan, announcement)
+        await _announce(context, plan, announcement, series=True)
     for gate in newly_closed(plan.status, new):
         PLANS_BLOCKED.labels(gate).inc()
     if block := announce_block(plan.status, new):
-        await _announce(context, plan, block, logged=True)
+        await _announce(context, plan, block, series=True, logged=True)
 
 
 async def announce_timeline(context: Context, incident: Incident, new: IncidentStatus) -> None:

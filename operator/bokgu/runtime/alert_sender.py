@@ -43,7 +43,7 @@ LONGEST_BACKOFF = 5
 """Minutes between two tries at most, unless the receiver asks for more."""
 LONGEST_WISH = 60
 """Minutes for which a receiver may ask to be left alone."""
-CALM = frozenset({AlertKind.RECOVERY_STARTED, AlertKind.RECOVERY_COMPLETED})
+CALM = frozenset({AlertKind.RECOVERY_STARTED, AlertKind.RECOVERY_COMPLETED, AlertKind.INCIDENT_RESOLVED})
 """What nobody must do anything about."""
 
 log = structlog.get_logger()

@@ -59,16 +59,18 @@ def list_incident_notices(
         found.append(_breaker(around.breaker))
     if status.phase is IncidentPhase.ESCALATED and status.reason:
         about = status.plans[-1] if status.plans else None
-        said = find_condition(status.conditions, "Resolved")
         found.append(
             Notice(
                 key=f"{about.uid[:8] if about else 'unplanned'}/{AlertKind.ESCALATED}/{status.reason}",
                 kind=AlertKind.BREAKER if status.reason == BREAKER_OPEN else AlertKind.ESCALATED,
                 at=now,
-                message=f"{status.reason}: {said.message}" if said and said.message else status.reason,
+                message=_explain(status),
                 plan=about.name if about else None,
             )
         )
+    if status.phase is IncidentPhase.RESOLVED and _was_told_of(outbox):
+        kind = AlertKind.INCIDENT_RESOLVED
+        found.append(Notice(str(kind), kind, status.resolved_at or now, _explain(status)))
     return tuple(found)
 
 
@@ -79,7 +81,23 @@ def list_namespace_notices(storm: Storm | None, breaker: OpenBreaker | None) -> 
 
 def must_ask_for_storm(outbox: Outbox | None) -> bool:
     """Whether a storm decides about the next alert: an incident that nobody was told of is part of it."""
-    return outbox is None or not any(key.startswith(AlertKind.INCIDENT_DETECTED) for key in outbox.told)
+    return outbox is None or not told_severities(outbox)
+
+
+def told_severities(outbox: Outbox) -> tuple[Severity, ...]:
+    """As how bad people were told of the incident: once, and when it became worse."""
+    return tuple(s for s in Severity if f"{AlertKind.INCIDENT_DETECTED}/{s}" in outbox.told)
+
+
+def _was_told_of(outbox: Outbox) -> bool:
+    """Whether somebody heard of the incident itself, and not only of the storm that it is part of."""
+    return any(not key.startswith(f"{AlertKind.STORM}/") for key in outbox.told)
+
+
+def _explain(status: IncidentStatus) -> str:
+    """The reason of the phase, and what its condition says of it."""
+    said = find_condition(status.conditions, "Resolved")
+    return ": ".join(part for part in (status.reason, said.message if said else "") if part)
 
 
 def _detected(
@@ -87,7 +105,7 @@ def _detected(
 ) -> Iterator[Notice]:
     """The incident, once and when it becomes worse; then its second, fourth, eighth occurrence, and so on."""
     kind, worst = AlertKind.INCIDENT_DETECTED, worst_severity(incident, status)
-    told = [s for s in Severity if f"{kind}/{s}" in outbox.told]
+    told = told_severities(outbox)
     if status.phase is IncidentPhase.RESOLVED or (around.storm and not told):
         return
     if all(severity.rank < worst.rank for severity in told):

@@ -22,7 +22,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Routing:
-    """`routes` of the policy; `receivers` are those that the Secret has, None while it cannot be read; `language` is
+    """`routes` of the policy; `receivers` are those that the Secret has, None where that is not known; `language` is
     for routes that name none."""
 
     routes: Sequence[AlertRoute] = ()

@@ -108,7 +108,7 @@ def describe_alert(
         "service": incident.spec.service_ref.name,
         "incident": incident.metadata.name,
         "trouble": words.get(incident.spec.type, incident.spec.type),
-        "severity": words.get(severity := worst_severity(incident, incident.status), severity),
+        "severity": _describe_severity(incident, words),
         "description": redact_quote(incident.spec.description),
         "cause": f"{known.root_cause} ({words[f'confidence.{known.confidence}']})" if known else "",
         "evidence": "\n".join(facts),
@@ -123,6 +123,13 @@ def describe_alert(
 def describe_namespace_alert(alert: Alert, namespace: str, words: Mapping[str, str]) -> dict[str, str]:
     """Values of the fields for an alert about a whole namespace."""
     return _describe(alert, namespace, words)
+
+
+def _describe_severity(incident: Incident, words: Mapping[str, str]) -> str:
+    """The severity as `kubectl get incidents` shows it, and the impact where that is worse: routes go by the worse."""
+    severity, worst = incident.spec.severity, worst_severity(incident, incident.status)
+    said = words.get(severity, severity)
+    return said if worst is severity else f"{said}, {words['impact']} {words.get(worst, worst)}"
 
 
 def _describe(alert: Alert, namespace: str, words: Mapping[str, str]) -> dict[str, str]:
