@@ -91,6 +91,9 @@ Every variable of extraEnv takes the place of the one of that name.
 - {name: BOKGU_HISTORY_LIFETIME, value: {{ .lifetime | quote }}}
 {{- end }}
 - {name: BOKGU_RETENTION, value: {{ $values.retention | quote }}}
+{{- with $values.redactionPatterns }}
+- {name: BOKGU_REDACTION_PATTERNS, value: {{ join "\n" . | quote }}}
+{{- end }}
 - {name: BOKGU_WORKERS, value: {{ $values.workers | quote }}}
 {{- with $values.intervals }}
 - {name: BOKGU_SERVICE_POLL, value: {{ .servicePoll | quote }}}
