@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from bokgu.api.own_patterns import compile_patterns
 from bokgu.api.recovery_plan import AwsRequest
 from bokgu.aws.client import READ_TIMEOUT, AwsClient, _Call
 from bokgu.aws.ecs import fetch_service
+from bokgu.aws.elb import fetch_target_groups
 from bokgu.aws.identity import fetch_identity
 from bokgu.aws.sending import send_request
 from bokgu.aws.sqs import LONGEST_POLL, delete_messages, receive_messages
@@ -70,6 +73,39 @@ def test_s3_writes_are_made_once_and_say_whether_they_may_have_had_an_effect(
         call(stage.server.url, scale)
     assert (caught.value.code, caught.value.sent) == (code, sent)
     assert len(stage.control.calls("UpdateService", since=since)) == 1
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """What answers in AWS's place: a page for people, as a proxy shows it."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html><body>Please log in<br></html>")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing is written."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.usefixtures("aws_credentials")
+@pytest.mark.parametrize("ask", [scale, lambda aws: fetch_target_groups(aws, region="us-east-1", role_arn=None)])
+def test_s3_an_answer_that_is_none_of_aws_may_have_had_an_effect(
+    page: str, ask: Callable[[AwsClient], Awaitable[Any]]
+) -> None:
+    with pytest.raises(AwsError) as caught:
+        call(page, ask)
+    assert (caught.value.code, caught.value.sent) == ("NoAnswer", True)
 
 
 @pytest.mark.usefixtures("aws_credentials")

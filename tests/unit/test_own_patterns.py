@@ -49,6 +49,7 @@ CUSTOMER = r"\bCUST-\d{6,8}\b"
         (r"고객번호 ?\d+", "고객번호 4711 실패", "[redacted] 실패"),
         (r"acct\.[^ ]{1,20}", "acct.x/y-z is closed", "[redacted] is closed"),
         (r"\[user \d+\]", "see [user 42]", "see [redacted]"),
+        (r"\b\d{10}\b", "of 4711471100", "of [redacted]"),
         (r"id=\d{3,}!", "id=1234! id=12!", "[redacted] id=12!"),
     ],
 )

@@ -51,9 +51,9 @@ class Slack:
                     return
                 self.send_response(200)
                 self.end_headers()
-                self.connection = context.wrap_socket(self.connection, server_side=True)
-                self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
-                self.handle_one_request()
+                with context.wrap_socket(self.connection, server_side=True) as inner:
+                    self.rfile, self.wfile = inner.makefile("rb"), inner.makefile("wb")
+                    self.handle_one_request()
                 self.close_connection = True
 
             def do_POST(self) -> None:
@@ -63,6 +63,7 @@ class Slack:
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"ok")
+                self.wfile.flush()
 
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing is written."""

@@ -29,6 +29,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
 )
+from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from bokgu.api.observed import AwsError
@@ -268,7 +269,7 @@ class AwsClient:
         except _NEVER_SENT as error:
             code = "Unreachable" if not isinstance(error, ParamValidationError) else "InvalidRequest"
             raise AwsError(call.operation, code, self._own.hide(str(error)), sent=False) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:  # The latter is none of the former: a proxy's page, say.
             code = "NoAnswer"
             raise AwsError(call.operation, code, self._own.hide(str(error)), sent=True) from error
         finally:

@@ -46,7 +46,11 @@ async def send_request(
         if error.code in _DONE_BEFORE:
             raise AwsError(error.operation, error.code, error.message, sent=True) from error
         raise
-    return _READERS[request.operation](answer, now)
+    try:
+        return _READERS[request.operation](answer, now)
+    except (KeyError, TypeError) as error:  # Something else answered in AWS's place, such as a proxy.
+        said = "the answer is none of AWS"
+        raise AwsError(request.operation, "NoAnswer", said, sent=True) from error
 
 
 _REGISTERED = (
