@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane helm deploy test test-unit test-faults test-gitops test-fidelity lint type crds docs pictures verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-gitops test-fidelity lint type crds docs pictures verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,7 @@ crds: $(LOCKED) ## write crds/ from the models, and the chart's copy
 	@$(PY) -m bokgu crds --out crds
 	@$(PY) -m bokgu crds --out charts/bokgu/files/crds
 
+.PHONY: helm deploy
 deploy: helm ## write deploy/ and the chart's snapshots, as Helm renders them
 	@$(PY) -m tests.chart deploy
 

@@ -19,18 +19,18 @@ from tests.world.scene import Scene
 from tests.world.world import World
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """A hook. In a conftest of its own folder it would be unknown to the process that hands out tests and sums up."""
-    tally.pytest_terminal_summary(terminalreporter)
-    corpus.pytest_terminal_summary(terminalreporter)
-    faults.pytest_terminal_summary(terminalreporter)
-    rights_tally.pytest_terminal_summary(terminalreporter)
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """A hook of xdist, in the process that sums up."""
     rights_tally.pytest_testnodedown(node)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A hook. In a conftest of its own folder it would be unknown to the process that hands out tests and sums up."""
+    rights_tally.pytest_terminal_summary(terminalreporter)
+    tally.pytest_terminal_summary(terminalreporter)
+    corpus.pytest_terminal_summary(terminalreporter)
+    faults.pytest_terminal_summary(terminalreporter)
 
 
 @pytest.fixture(scope="session")

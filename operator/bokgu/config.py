@@ -370,10 +370,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         values["traces_endpoint"] = None
     settings = Settings(**values)
-    if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:
-        raise BadSetting("BOKGU_HISTORY=dynamodb: set BOKGU_HISTORY_REGION or AWS_REGION")
     if (settings.webhook_certificate_file is None) != (settings.webhook_key_file is None):
         raise BadSetting("set both of BOKGU_WEBHOOK_CERTIFICATE_FILE and BOKGU_WEBHOOK_KEY_FILE, or none")
+    if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:
+        raise BadSetting("BOKGU_HISTORY=dynamodb: set BOKGU_HISTORY_REGION or AWS_REGION")
     as_fast_as_ours = settings.minute >= timedelta(minutes=1)
     if as_fast_as_ours and settings.retention is not None and settings.retention < SHORTEST_RETENTION:
         raise BadSetting(f"BOKGU_RETENTION={environment['BOKGU_RETENTION']}: must be at least 24h, or never")
