@@ -214,7 +214,8 @@ def test_an_emergency_that_stands_in_for_people_is_told(scene: Scene, told: Any)
         scene.wait("it is told", lambda: hook.about("Emergency override"), 30)
         scene.wait("completed", lambda: scene.plan_is("Completed"), 40)
         (said,) = hook.about(plan["metadata"]["name"])
-        assert f"overrides system_admin, service_owner as incident_commander: {why}" in said.message
+        who = f"{world.alice.name} overrides system_admin, service_owner as incident_commander"
+        assert f"{who}: {why}" in said.message
 
 
 def test_a_dead_receiver_never_delays_a_recovery_and_is_named_in_status(scene: Scene, told: Any) -> None:

@@ -89,6 +89,19 @@ def test_quoted_lines_are_redacted_and_cut() -> None:
     assert max(len(line) for line in body.splitlines()) <= 300 + len("- GetLogEvents: ")
 
 
+def test_who_has_spoken_is_told_and_nobody_else() -> None:
+    def spoken(name: str, **fields: Any) -> dict[str, Any]:
+        body = {"role": "admin", "approver": name, "decision": "Approve", "at": NOW}
+        return {**body, "ref": name[:3], "uid": name[:3], "reason": "Accepted", **fields}
+
+    counts = spoken("alice@example.com", verifiedBy="Signed")
+    status = {"approvals": [counts, spoken("mallory@example.com")]}
+    message = f"alice@example.com overrides admin: ask bob@example.com or mallory@example.com {SECRET}"
+    body = write(AlertKind.OVERRIDE, of=plan(scale_out(), status=status), message=message).body
+    assert "alice@example.com overrides admin: ask [redacted] or [redacted]" in body
+    assert "hunter2" not in body
+
+
 def test_what_happens_without_an_approval_is_redacted_too() -> None:
     body = write(AlertKind.APPROVAL_NEEDED, of=plan(scale_out(), ifNothingIsDone=f"It stays so. {SECRET}")).body
     assert "It stays so." in body

@@ -314,3 +314,8 @@ def test_long_lines_take_no_long_time(first: str, part: str) -> None:
 
 def test_a_text_that_never_comes_to_rest_is_hidden_as_a_whole() -> None:
     assert redact('redis-cli"-a' + '\\"' * 40 + "0") == REDACTED
+
+
+def test_a_word_that_is_longer_than_what_is_looked_at_is_said_to_be_hidden() -> None:
+    assert redact_quote("x" * (LOOKED_AT + 1)) == REDACTED
+    assert redact_quote("failed: " + "x" * LOOKED_AT) == "failed:"

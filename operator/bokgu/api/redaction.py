@@ -204,7 +204,7 @@ def redact_quote(text: str) -> str:
     """The text as it may be quoted: redacted, then cut to 300 characters. Of a long one only the begin is looked at, up
     to a space: a cut within a word could leave half a secret that nobody recognises."""
     text = text.strip()
-    return bounded(redact(text if len(text) <= LOOKED_AT else text[:LOOKED_AT].rpartition(" ")[0]))
+    return bounded(redact(text if len(text) <= LOOKED_AT else text[:LOOKED_AT].rpartition(" ")[0] or REDACTED))
 
 
 Foreign = Annotated[str, StringConstraints(max_length=2048), AfterValidator(redact_quote)]

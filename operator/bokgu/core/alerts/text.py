@@ -5,14 +5,14 @@ templates, and what may quote a log is redacted and cut first.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bokgu.api.fields import bounded, format_timestamp
 from bokgu.api.incident import Incident
 from bokgu.api.outbox import Alert
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.redaction import redact_quote
+from bokgu.api.redaction import redact, redact_quote
 from bokgu.api.vocabulary import AlertKind, Language
 from bokgu.core.alerts.notices import worst_severity
 
@@ -115,14 +115,14 @@ def describe_alert(
         "environment": environment or "",
         "phase": incident.status.phase,
         "occurrences": str(incident.status.occurrences) if incident.status.occurrences > 1 else "",
-        **_describe(alert, incident.metadata.namespace, words),
+        **_describe(alert, incident.metadata.namespace, words, plan),
     }
     return values | (_describe_plan(plan, words) if plan else {})
 
 
 def describe_namespace_alert(alert: Alert, namespace: str, words: Mapping[str, str]) -> dict[str, str]:
     """Values of the fields for an alert about a whole namespace."""
-    return _describe(alert, namespace, words)
+    return _describe(alert, namespace, words, None)
 
 
 def _describe_severity(incident: Incident, words: Mapping[str, str]) -> str:
@@ -132,14 +132,23 @@ def _describe_severity(incident: Incident, words: Mapping[str, str]) -> str:
     return said if worst is severity else f"{said}, {words['impact']} {words.get(worst, worst)}"
 
 
-def _describe(alert: Alert, namespace: str, words: Mapping[str, str]) -> dict[str, str]:
+def _describe(alert: Alert, namespace: str, words: Mapping[str, str], plan: RecoveryPlan | None) -> dict[str, str]:
+    speakers = {a.approver for a in plan.status.approvals if a.verified_by} if plan else set()
     return {
         "namespace": namespace,
         "plan": alert.plan or "",
         "step": alert.step or "",
-        "message": redact_quote(alert.message),
+        "message": _redact_all_but(speakers, alert.message),
         "manifest": words["no_longer"] if alert.kind is AlertKind.APPROVAL_NEEDED else "",
     }
+
+
+def _redact_all_but(names: Collection[str], text: str) -> str:
+    """Redacted as a quote, but for these names: who approved or overrode is told, also where that is an address."""
+    if not names:
+        return redact_quote(text)
+    parts = re.split(f"({'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})", text)
+    return bounded("".join(part if part in names else redact(part) for part in parts))
 
 
 def _describe_plan(plan: RecoveryPlan, words: Mapping[str, str]) -> dict[str, str]:
