@@ -2,7 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from tests.world import rights_tally
 from tests.world.rights import OPERATOR, Right, describe, list_rights, read_audit, read_requests
 
 
@@ -47,3 +52,18 @@ def test_what_nobody_used_and_what_is_missing_is_named() -> None:
     assert "not used: get configmaps" in said
     assert said.endswith("MISSING: get configmaps, list pods")
     assert "MISSING" not in describe(rights, {signers})
+
+
+def test_worlds_of_all_processes_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rights_tally, "_seen", [])
+    rights, signers = list_rights(), Right("", "configmaps", "get")
+    worker: Any = SimpleNamespace(workeroutput={})
+    rights_tally.keep(worker, rights - {signers}, set())
+    rights_tally.keep(worker, set(), {signers})
+    alone: Any = SimpleNamespace()
+    rights_tally.keep(alone, {signers}, set())
+    rights_tally.pytest_testnodedown(SimpleNamespace(workeroutput=json.loads(json.dumps(worker.workeroutput))))
+    rights_tally.pytest_testnodedown(SimpleNamespace())
+    lines: list[str] = []
+    rights_tally.pytest_terminal_summary(SimpleNamespace(write_line=lines.append))
+    assert lines == [f"the operator's rights: {len(rights)} of {len(rights)} used, 0 missing"]
