@@ -29,6 +29,7 @@ from tests.chart.rendering import (
 )
 from tests.prometheus import run_promtool
 from tests.prometheus.rules import list_alerts, read_groups
+from tests.values_page import read_schema
 from tests.world.world import ROOT
 
 pytestmark = pytest.mark.timeout(600)
@@ -224,6 +225,26 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_a_value_that_is_wrong_is_refused_by_name(values: dict[str, Any], named: str) -> None:
     with pytest.raises(HelmError, match=re.escape(named)):
         render(values)
+
+
+SHOWN = [
+    pytest.param(values, id=f"{page.name}-{next(iter(values))}")
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    if "!GetAtt" not in block
+    for values in [next(yaml.safe_load_all(block))]
+    if isinstance(values, dict) and values.keys() <= read_schema()["properties"].keys()
+]
+"""Values that pages of the documentation show."""
+
+
+def test_pages_show_values() -> None:
+    assert len(SHOWN) >= 4
+
+
+@pytest.mark.parametrize("values", SHOWN)
+def test_values_that_the_documentation_shows_are_accepted(values: Raw) -> None:
+    assert render(values)
 
 
 def test_an_older_cluster_is_refused() -> None:
