@@ -37,7 +37,7 @@ diagnose: $(LOCKED) ## CASE=file.json: say what is wrong, from facts in a file (
 aws: $(LOCKED) ## start the AWS simulator alone, for any AWS client; AWS_PORT and AWS_SPEED (simulated seconds a second)
 	@$(PY) -m tests.simulator --port $(AWS_PORT) --speed $(AWS_SPEED) --demo
 
-test: controlplane ## run all tests on the real control plane and the simulator
+test: controlplane helm ## run all tests on the real control plane and the simulator
 	@$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 test-unit: $(LOCKED) ## run the tests of the pure core, which need nothing else
@@ -64,22 +64,29 @@ lint: $(LOCKED) ## ruff and import-linter
 type: $(LOCKED) ## mypy --strict
 	@$(VENV)/bin/mypy
 
-crds: $(LOCKED) ## write crds/ from the models
+crds: $(LOCKED) ## write crds/ from the models, and the chart's copy
 	@$(PY) -m bokgu crds --out crds
+	@$(PY) -m bokgu crds --out charts/bokgu/files/crds
 
-docs: $(LOCKED) ## write docs/reference.md, and the tables of execution.md, guardrails.md, metrics.md and install.md, from the code
+.PHONY: helm deploy
+deploy: helm ## write deploy/ and the chart's snapshots, as Helm renders them
+	@$(PY) -m tests.chart deploy
+
+docs: $(LOCKED) ## write docs/reference.md, the chart's values.yaml, and the tables of other pages, from the code
 	@$(PY) -m tests.state_machine_page
 	@$(PY) -m tests.gates_page
 	@$(PY) -m tests.metrics_page
 	@$(PY) -m tests.reference_page
 	@$(PY) -m tests.iam_page
+	@$(PY) -m tests.values_page
 
 pictures: controlplane ## make the pictures that the README shows
 	@$(PY) -m tests.world demo --pictures docs/pictures
 
 verify: lint type ## check that all generated files are up to date, after lint and type
 	@$(PY) -m bokgu crds --out $(VENV)/crds >/dev/null
-	@diff -ru crds $(VENV)/crds || { echo 'crds/ differs from the models: run make crds and commit'; exit 1; }
+	@for folder in crds charts/bokgu/files/crds; do \
+		diff -ru $$folder $(VENV)/crds || { echo "$$folder differs from the models: run make crds and commit"; exit 1; }; done
 	@echo verified
 
 bench: controlplane ## measure speed, beside a yardstick in the same run
@@ -91,6 +98,9 @@ lock: $(LOCKED) ## resolve requirements.lock anew (needs uv); hashes, no address
 
 controlplane: $(LOCKED)
 	@$(PY) -m tests.controlplane build >/dev/null
+
+helm: controlplane
+	@$(PY) -m tests.chart build >/dev/null
 
 clean: ## remove the virtual environment; caches outside this folder stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,14 +12,23 @@ from tests.ha import tally as ha
 from tests.scenarios import tally
 from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
+from tests.world import rights_tally
 from tests.world.account import Account
+from tests.world.rights import OPERATOR, read_audit, read_requests
 from tests.world.roles import FIRST_ACCOUNT
 from tests.world.scene import Scene
 from tests.world.world import World
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A hook of xdist, in the process that sums up."""
+    rights_tally.pytest_testnodedown(node)
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """A hook. In a conftest of its own folder it would be unknown to the process that hands out tests and sums up."""
+    rights_tally.pytest_terminal_summary(terminalreporter)
     tally.pytest_terminal_summary(terminalreporter)
     corpus.pytest_terminal_summary(terminalreporter)
     faults.pytest_terminal_summary(terminalreporter)
@@ -27,9 +36,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("world")) as running:
+def world(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("world"), audit=(OPERATOR,)) as running:
         yield running
+    rights_tally.keep(pytestconfig, *read_requests(read_audit(running.control_plane.audit_log)))
 
 
 @pytest.fixture(scope="session")

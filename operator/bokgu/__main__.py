@@ -81,7 +81,7 @@ def _advise(error: KubeError) -> str:
     if error.status == 401:
         return ". Log in to the cluster again"
     if error.status == 403:
-        return ". Ask for the ClusterRole bokgu-approver in that namespace, which may read all of Bokgu"
+        return ". Ask for the ClusterRole bokgu-viewer in that namespace, which may read all of Bokgu"
     if error.status == 404:
         return ". If the cluster does not know the kind: apply crds/"
     if error.reason == "Unreachable":

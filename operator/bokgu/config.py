@@ -280,6 +280,14 @@ class Settings:
     webhook_token_file: Path | None = field(default=None, metadata={"env": "BOKGU_WEBHOOK_TOKEN_FILE", "parse": Path})
     """File with the bearer token that Alertmanager must show; none: that door is closed."""
 
+    webhook_certificate_file: Path | None = field(
+        default=None, metadata={"env": "BOKGU_WEBHOOK_CERTIFICATE_FILE", "parse": Path}
+    )
+    """PEM file with the webhook's certificate and its chain; none: the webhook does not speak TLS."""
+
+    webhook_key_file: Path | None = field(default=None, metadata={"env": "BOKGU_WEBHOOK_KEY_FILE", "parse": Path})
+    """PEM file with the key of that certificate."""
+
     webhook_port: int = field(default=8081, metadata={"env": "BOKGU_WEBHOOK_PORT", "parse": int})
     """Port of Alertmanager's webhook, on `listen_host`."""
 
@@ -430,6 +438,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         values["traces_endpoint"] = None
     settings = Settings(**values)
+    if (settings.webhook_certificate_file is None) != (settings.webhook_key_file is None):
+        raise BadSetting("set both of BOKGU_WEBHOOK_CERTIFICATE_FILE and BOKGU_WEBHOOK_KEY_FILE, or none")
     if settings.history is HistoryBackend.DYNAMODB and not settings.history_region:
         raise BadSetting("BOKGU_HISTORY=dynamodb: set BOKGU_HISTORY_REGION or AWS_REGION")
     _check_lease(settings)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from tests.controlplane.certificates import Authority, new_signing_key, write_private
@@ -27,13 +27,6 @@ _PORT_NAMES = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager")
 # Without the first two nothing is garbage-collected and namespaces never finish; the third fills aggregated roles.
 _CONTROLLERS = "garbage-collector-controller,namespace-controller,clusterrole-aggregation-controller"
 
-_AUDIT_POLICY = {
-    "apiVersion": "audit.k8s.io/v1",
-    "kind": "Policy",
-    "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata"}],
-}
-
 
 class ControlPlane:
     """etcd, kube-apiserver and a kube-controller-manager with three controllers, on 127.0.0.1 and in one folder.
@@ -48,6 +41,7 @@ class ControlPlane:
         *,
         programs: Programs | None = None,
         audit: bool = False,
+        audit_users: Sequence[str] = (),
         detached: bool = False,
     ) -> None:
         """Prepare keys, ports and kubeconfigs; builds the programs when they are neither given nor found.
@@ -57,6 +51,7 @@ class ControlPlane:
                 folder holds one control plane: keys, ports and data are taken up again, and so are running servers.
             programs: The programs; `find_or_build()` when None.
             audit: Write every request's metadata to `audit_log`.
+            audit_users: Only those of these users; all when empty.
             detached: The servers outlive this Python process, until `stop`, also through `attach`. Otherwise they die
                 with it.
 
@@ -72,7 +67,7 @@ class ControlPlane:
             self._temporary = tempfile.TemporaryDirectory(prefix="bokgu-controlplane-")
             directory = Path(self._temporary.name)
         self.directory = directory.absolute()
-        self._audit = audit
+        self._audit, self._audit_users = audit, tuple(audit_users)
         self._detached = detached
         state = read_state(self.directory)
         self._ports = state["ports"] if state else free_ports(_PORT_NAMES)
@@ -259,7 +254,7 @@ class ControlPlane:
         (pki / "server.crt").write_bytes(server.certificate)
         write_private(pki / "server.key", server.key)
         write_private(pki / "service-accounts.key", new_signing_key())
-        (self.directory / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
+        (self.directory / "audit-policy.json").write_text(json.dumps(_audit_policy(self._audit_users)))
         admin = self._authority.issue_client("admin", ["system:masters"])
         write_kubeconfig(self.admin_kubeconfig, self._endpoint, admin)
         controllers = self._authority.issue_client("system:kube-controller-manager", [])
@@ -345,3 +340,13 @@ class ControlPlane:
             },
         }
         write_state(self.directory, state)
+
+
+def _audit_policy(users: Sequence[str]) -> dict[str, Any]:
+    noted = {"level": "Metadata", **({"users": list(users)} if users else {})}
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [noted, {"level": "None"}],
+    }

@@ -70,6 +70,8 @@ class GoModule:
     """How long a build takes on 2 cores."""
     remedy: str
     """What to do after a failed build was mended."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """What the linker sets in the programs: import path and name of a variable, and its value."""
 
     def find_or_build(self, env: Mapping[str, str] = os.environ) -> Path:
         """The folder that holds all programs, which are built first where they are not there. Progress goes to stderr.
@@ -78,7 +80,7 @@ class GoModule:
             ProgramsError: there is no Go, or the build failed.
         """
         cache = cache_folder(env)
-        folder = cache / f"{self.name}-{build_key(self.folder)}"
+        folder = cache / f"{self.name}-{build_key(self.folder, self.variables)}"
         if not self._is_built(folder):
             with locked(folder):
                 # Another process may have built it while this one waited for the lock.
@@ -94,7 +96,7 @@ class GoModule:
     def _build(self, go: Path, folder: Path, env: Mapping[str, str]) -> None:
         log_path = folder / "build.log"
         goos, goarch = _platform()
-        arguments: list[str | Path] = ["-C", self.folder, *_flags(self.folder), "-o", f"{folder}/"]
+        arguments: list[str | Path] = ["-C", self.folder, *_flags(self.folder, self.variables), "-o", f"{folder}/"]
         # What the cache key says must be what is built: the pinned modules, for this machine, with the Go just checked.
         pinned = {"GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GOOS": goos, "GOARCH": goarch}
         _say(
@@ -155,10 +157,15 @@ def cache_folder(env: Mapping[str, str] = os.environ) -> Path:
     return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bokgu"
 
 
-def build_key(module: Path = MODULE) -> str:
+def build_key(module: Path = MODULE, variables: tuple[tuple[str, str], ...] = ()) -> str:
     """A name for what a build of the module gives on this machine: other sources, flags or machine, other name."""
     digest = hashlib.sha256()
-    for part in ((module / "go.mod").read_text(), (module / "go.sum").read_text(), *_flags(module), *_platform()):
+    for part in (
+        (module / "go.mod").read_text(),
+        (module / "go.sum").read_text(),
+        *_flags(module, variables),
+        *_platform(),
+    ):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -203,13 +210,14 @@ def _show_elapsed(process: Process) -> None:
         _say("")
 
 
-def _flags(module: Path) -> tuple[str, ...]:
+def _flags(module: Path, variables: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     """The flags of `go build`; kubectl and helm reject a Kubernetes whose version was not said at link time."""
     match = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)", (module / "go.mod").read_text(), re.MULTILINE)
     names = ("gitVersion", "gitMajor", "gitMinor")
     values = zip(names, match.groups(), strict=True) if match else ()
     version = (f"-X k8s.io/component-base/version.{name}={value}" for name, value in values)
-    return ("-trimpath", f"-ldflags={' '.join(('-s -w', *version))}")
+    own = (f"-X {name}={value}" for name, value in variables)
+    return ("-trimpath", f"-ldflags={' '.join(('-s -w', *version, *own))}")
 
 
 def _name_by_go(package: str) -> str:

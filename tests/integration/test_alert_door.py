@@ -186,7 +186,7 @@ def test_s10_alertmanager_sends_again_what_could_not_be_stored(world: World, ser
     try:
         wait_for(lambda: post(world, body)[0] == 503, 10, world.operator_log_tail)
     finally:
-        world.control_plane.apply(ROOT / "charts/bokgu/templates/account.yaml")
+        world.control_plane.apply(ROOT / "deploy/account.yaml")
     before = len(world.incidents_of(service))
     wait_for(lambda: post(world, body)[0] == 200, 20, world.operator_log_tail)
     assert before <= len(world.incidents_of(service)) == 1

@@ -85,7 +85,7 @@ def test_who_may_not_read_is_told_what_to_ask_for(world: World) -> None:
     nobody = world.control_plane.kubeconfig_for_user("nobody@example.com")
     answer = run_bokgu(world, "status", "-n", NAMESPACE, user=nobody)
     assert (answer.returncode, answer.stdout) == (1, "")
-    assert "ClusterRole bokgu-approver" in answer.stderr
+    assert "ClusterRole bokgu-viewer" in answer.stderr
 
 
 def test_explain_tells_cause_plan_and_what_to_do(waiting: Scene, bystander: Path) -> None:

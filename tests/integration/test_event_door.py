@@ -255,7 +255,7 @@ def test_s10_what_cannot_be_stored_stays_in_the_queue(world: World, protect: Cal
             subject.wait(lambda: world.events.left() == 0 or world.scrape().get(failed, 0) > before)
         assert world.events.left() > 0
     finally:
-        world.control_plane.apply(ROOT / "charts/bokgu/templates/account.yaml")
+        world.control_plane.apply(ROOT / "deploy/account.yaml")
     subject.wait_emptied()
     assert world.events.left(DEAD_LETTERS) == 0
     spoken = {name for _, name in (*subject.sources(), *subject.reports())}

@@ -28,7 +28,7 @@ def test_not_ready_while_the_status_fence_is_missing(world: World) -> None:
         assert status == 503
         assert "bokgu-status" in text
     finally:
-        world.control_plane.apply(ROOT / "charts/bokgu/templates/admission-policies.yaml")
+        world.control_plane.apply(ROOT / "deploy/admission-policies.yaml")
     assert answer(world, "/readyz")[0] == 200
 
 

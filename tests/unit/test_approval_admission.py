@@ -17,7 +17,7 @@ from bokgu.core.approval.admission import (
 )
 from tests.unit.facts import MINUTE, NOW
 
-MANIFEST = Path(__file__).parents[2] / "charts/bokgu/templates/admission-policies.yaml"
+MANIFEST = Path(__file__).parents[2] / "deploy/admission-policies.yaml"
 SETTLE = timedelta(minutes=1)
 CREATED = NOW - 60 * MINUTE
 LATER = NOW - 10 * MINUTE

@@ -343,11 +343,11 @@ def test_an_api_server_that_is_away_is_told() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("template", ["account", "approver-roles"])
-def test_rights_name_the_config_maps(template: str) -> None:
+@pytest.mark.parametrize("manifest", ["account", "approver-roles", "viewer-role"])
+def test_rights_name_the_config_maps(manifest: str) -> None:
     """Those of the operator, and of people who read reports."""
-    chart = (cluster.__file__ or "").partition("/operator/")[0]
-    with open(f"{chart}/charts/bokgu/templates/{template}.yaml") as file:
+    root = (cluster.__file__ or "").partition("/operator/")[0]
+    with open(f"{root}/deploy/{manifest}.yaml") as file:
         text = file.read()
     assert all(f"- {config_map_name(number)}\n" in text for number in range(SHARDS))
     assert config_map_name(SHARDS) not in text

@@ -83,7 +83,7 @@ def ending(error: BaseException) -> Callable[[Any], int]:
     [
         (KubeError(0, "Unreachable", "no route"), 1, "kubectl config current-context"),
         (KubeError(401, "Unauthorized", "no"), 1, "Log in"),
-        (KubeError(403, "Forbidden", "no"), 1, "ClusterRole bokgu-approver"),
+        (KubeError(403, "Forbidden", "no"), 1, "ClusterRole bokgu-viewer"),
         (KubeError(404, "NotFound", "no"), 1, "apply crds/"),
         (OSError("it has changed"), 1, "bokgu: it has changed"),
         (KeyboardInterrupt(), 130, ""),

@@ -149,7 +149,7 @@ def test_a_crd_that_is_missing_or_cannot_be_read(found: FoundCrd, level: Level, 
 
 
 def test_admission_policies() -> None:
-    documents = list(yaml.safe_load_all((ROOT / "charts/bokgu/templates/admission-policies.yaml").read_text()))
+    documents = list(yaml.safe_load_all((ROOT / "deploy/admission-policies.yaml").read_text()))
     found: dict[str, Any] = {}
     for name in (STATUS_POLICY, APPROVAL_POLICY):
         policy_, binding = (
@@ -160,7 +160,7 @@ def test_admission_policies() -> None:
     assert [told(outcome)[0] for outcome in check_admission(found)] == [Level.OK, Level.OK]
     lost: dict[str, Any] = {STATUS_POLICY: (found[STATUS_POLICY][0], None), APPROVAL_POLICY: FORBIDDEN}
     missing, unread = (told(outcome) for outcome in check_admission(lost))
-    assert (missing[0], "missing" in missing[1], "charts/" in missing[2]) == (Level.FAILED, True, True)
+    assert (missing[0], "missing" in missing[1], "deploy/" in missing[2]) == (Level.FAILED, True, True)
     assert unread[0] is Level.WARNING
 
 
@@ -173,7 +173,7 @@ def rules(document: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 
 def test_the_rights_that_are_checked_are_those_of_the_chart() -> None:
-    documents = list(yaml.safe_load_all((ROOT / "charts/bokgu/templates/account.yaml").read_text()))
+    documents = list(yaml.safe_load_all((ROOT / "deploy/account.yaml").read_text()))
     (role,) = (d for d in documents if d["kind"] == "ClusterRole")
     assert rules(role) == CLUSTER_RULES
     assert tuple(rule for d in documents if d["kind"] == "Role" for rule in rules(d)) == HOME_RULES

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -77,14 +77,21 @@ class World:
         tell: Callable[[str], None] = lambda _: None,
         programs: Programs | None = None,
         operator: bool = True,
+        install: "Callable[[World], None] | None" = None,
+        audit: Sequence[str] = (),
         start_program: Callable[..., Process] = Process.start,
     ) -> None:
-        """Without `operator` none starts with the world. `start_program` starts operators as Process.start does."""
+        """Without `operator` none starts with the world. `install` puts in what the operator needs of the cluster;
+        None: what the chart renders. `audit` names users whose every request the API server notes. `start_program`
+        starts operators as Process.start does."""
         self.directory = directory
         self._detached, self._tell, self._with_operator = detached, tell, operator
         self._start_program = start_program
+        self._install_operator = install or _apply_chart
         directory.mkdir(parents=True, exist_ok=True)
-        self.control_plane = ControlPlane(directory / "controlplane", detached=detached, programs=programs)
+        self.control_plane = ControlPlane(
+            directory / "controlplane", detached=detached, programs=programs, audit=bool(audit), audit_users=audit
+        )
         self._state_path = directory / "world.json"
         self._processes: dict[str, Process] = {}
         self._ports: dict[str, int] = {}
@@ -118,7 +125,7 @@ class World:
         self._start_simulator()
         self.events.create()
         self._tell("CRDs, admission policies, accounts")
-        self.control_plane.apply(ROOT / "crds", ROOT / "charts/bokgu/templates")
+        self._install_operator(self)
         self._install()
         if self._with_operator:
             self._tell("the operator, under its own account")
@@ -479,6 +486,11 @@ def wait_for(condition: Callable[[], Any], seconds: float, explain: Callable[[],
             raise TimeoutError(f"not within {seconds:g} s: {explain()}")
         time.sleep(0.1)
     return found
+
+
+def _apply_chart(world: World) -> None:
+    """What Helm renders of the chart with its defaults (tests/chart checks that), as kubectl applies it."""
+    world.control_plane.apply(ROOT / "crds", ROOT / "deploy")
 
 
 def free_port() -> int:

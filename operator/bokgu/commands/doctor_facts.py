@@ -42,7 +42,7 @@ R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 
 ACCOUNT = "bokgu"
-"""Name of the operator's service account (charts/bokgu/templates/account.yaml)."""
+"""Name of the operator's service account (deploy/account.yaml)."""
 AT_ONCE = 8
 """Questions to the API server, and watches that AWS is asked about, under way at the same time."""
 LIVELY: tuple[type[Resource], ...] = (ProtectedService, Detector, RecoveryPolicy, Runbook)

@@ -36,9 +36,7 @@ def _cluster(facts: Facts) -> Iterator[Outcome]:
     yield from check_admission(facts.admission)
     yield from check_rights(facts.account, facts.rights)
     for name, unread in facts.lists.items():
-        yield not_known(
-            CLUSTER, f"{name} objects", unread, "ask for the ClusterRole bokgu-approver, or look at -n NAME"
-        )
+        yield not_known(CLUSTER, f"{name} objects", unread, "ask for the ClusterRole bokgu-viewer, or look at -n NAME")
     for name in facts.unreadable:
         yield fail(CLUSTER, name, "this version cannot read it", "use the operator's version of bokgu, or correct it")
     yield check_life(facts.sightings, facts.now)

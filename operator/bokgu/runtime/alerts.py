@@ -7,6 +7,7 @@ all that could be routed is stored and the rest never can be.
 
 import asyncio
 import hmac
+import ssl
 from pathlib import Path
 
 import structlog
@@ -33,11 +34,21 @@ Outcome = Result | Unroutable | Exception
 
 
 class AlertDoor:
-    """Listens for Alertmanager. The token is read anew for each request, so that a renewed Secret counts at once."""
+    """Listens for Alertmanager. The token is read anew for each request, so that a renewed Secret counts at once.
+    `tls` None: the connection is not encrypted."""
 
-    def __init__(self, context: Context, reporter: Reporter, *, host: str, port: int, token_file: Path) -> None:
+    def __init__(
+        self,
+        context: Context,
+        reporter: Reporter,
+        *,
+        host: str,
+        port: int,
+        token_file: Path,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._context, self._reporter = context, reporter
-        self._host, self._port, self._token_file = host, port, token_file
+        self._host, self._port, self._token_file, self._tls = host, port, token_file, tls
         app = web.Application(client_max_size=MAX_BODY)
         app.add_routes([web.post("/alerts", self._receive)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=8.0)
@@ -45,7 +56,7 @@ class AlertDoor:
     async def start(self) -> None:
         """Listen. Raises OSError where the port is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        await web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls).start()
 
     async def stop(self) -> None:
         """Close the port, after the requests under way."""

@@ -15,7 +15,7 @@ from tests.world.manifests import NAMESPACE, roomy_policy
 from tests.world.scene import Scene
 from tests.world.world import ROOT, World
 
-POLICIES = ROOT / "charts/bokgu/templates/admission-policies.yaml"
+POLICIES = ROOT / "deploy/admission-policies.yaml"
 FENCE = "bokgu-plan-approvals"
 SETTLED = 3.5
 """Seconds after which an admission policy surely vouches: BOKGU_POLICY_SETTLE, and a second for what is rounded."""

@@ -12,7 +12,7 @@ from bokgu.core.doctor.outcome import Outcome, Unread, fail, not_known, warn, we
 CLUSTER, CRDS, ADMISSION = "cluster", "crds", "admission"
 
 APPLY_CRDS = "kubectl apply --server-side -f crds/ (bokgu crds --out crds writes those of this version)"
-APPLY_CHART = "kubectl apply --server-side -f charts/bokgu/templates/"
+APPLY_CHART = "upgrade the Helm release (docs/install.md#upgrade), or kubectl apply --server-side -f deploy/"
 
 Raw = Mapping[str, Any]
 

@@ -55,7 +55,7 @@ def check_policies(
     namespaces = sorted({service.metadata.namespace for service in services})
     for namespace in namespaces:
         if isinstance(policies, Unread):
-            yield not_known(POLICIES, namespace, policies, "ask for the ClusterRole bokgu-approver")
+            yield not_known(POLICIES, namespace, policies, "ask for the ClusterRole bokgu-viewer")
             continue
         policy = policies.get(namespace)
         if policy is None:

@@ -1,4 +1,4 @@
-"""What the operator's account must be allowed in the cluster: the rules of charts/bokgu/templates/account.yaml."""
+"""What the operator's account must be allowed in the cluster: the rules of deploy/account.yaml."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from bokgu.core.doctor.outcome import Outcome, Unread, fail, not_known, well
 
 RIGHTS = "rights"
 
-APPLY = "kubectl apply --server-side -f charts/bokgu/templates/account.yaml"
+APPLY = "upgrade the Helm release (docs/install.md#upgrade), or kubectl apply --server-side -f deploy/account.yaml"
 
 _KINDS = (
     *("incidents", "recoveryplans", "planapprovals", "protectedservices", "detectors", "runbooks", "recoverypolicies"),
