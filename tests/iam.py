@@ -247,6 +247,9 @@ _NEEDS: Mapping[tuple[str, str], Callable[[Made], Checks]] = {
             *("UpdateContinuousBackups", "DescribeTimeToLive", "UpdateTimeToLive"),
         )
     },
+    ("iam", "SimulatePrincipalPolicy"): lambda call: [
+        ("iam:SimulatePrincipalPolicy", call.parameters["PolicySourceArn"], {})
+    ],
     ("sts", "AssumeRole"): _assumed,
     ("sts", "GetCallerIdentity"): lambda _: [],
 }

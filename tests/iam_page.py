@@ -17,7 +17,7 @@ _WHOSE = (
     ("the role of `spec.runTask`", {Use.RUN_TASK}),
     ("the role of `spec.automation`", {Use.AUTOMATION}),
     ("the operator itself", {Use.EVENTS, Use.ALERTS, Use.HISTORY, Use.ASSUME}),
-    ("who runs `bokgu history` or `bokgu doctor`", {Use.HISTORY_SETUP, Use.HISTORY_IMPORT}),
+    ("who runs `bokgu history` or `bokgu doctor`", {Use.HISTORY_SETUP, Use.HISTORY_IMPORT, Use.DOCTOR}),
 )
 
 

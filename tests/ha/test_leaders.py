@@ -54,6 +54,7 @@ def test_who_stands_by_acts_for_nobody(pair: Replicas) -> None:
     metrics = {name: pair.world.scrape_of(name) for name in pair.names}
     assert metrics[leader]['bokgu_leader{shard="default"}'] == 1
     assert metrics[standby]['bokgu_leader{shard="default"}'] == 0
+    assert metrics[leader]['bokgu_lease_transitions_total{shard="default"}'] >= 1
     passes = "bokgu_reconcile_duration_seconds_count"
     assert any(name.startswith(passes) and value for name, value in metrics[leader].items())
     for prefix in (passes, "bokgu_aws_requests_total", "bokgu_queue_depth", "bokgu_status_writes_total"):

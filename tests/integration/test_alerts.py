@@ -3,12 +3,15 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from bokgu.api.fields import format_timestamp
 from tests.scenarios.kube_admin import KubeAdmin
 from tests.world.approving import run_approve
+from tests.world.command import run_bokgu
 from tests.world.manifests import CLUSTER, NAMESPACE, NORMAL_LOAD, SURGE_LOAD, incident, protected_service, roomy_policy
 from tests.world.pager import Received, Webhook
 from tests.world.scene import Scene
@@ -50,6 +53,11 @@ def all_delivered(found: Raw | None) -> bool:
 def has_all(found: Raw | None, name: str) -> bool:
     """Whether a receiver has got every alert."""
     return "last" in outbox(found) and receiver(found, name).get("delivered") == outbox(found)["last"]
+
+
+def has_breaker(found: Raw | None) -> bool:
+    """Whether the breaker of the namespace is open."""
+    return "breaker" in ((found or {}).get("status") or {})
 
 
 def story(hook: Webhook, about: str = "") -> list[str]:
@@ -178,6 +186,28 @@ def test_an_open_breaker_is_told(scene: Scene, told: Any) -> None:
         (opened,) = hook.about(f"Breaker open: no recovery begins in shop ({scene.service})")
         assert f"{plan['metadata']['name']} failed: find out why, then reset the breaker" in opened.message
         world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
+
+
+def test_s7_the_breaker_of_a_namespace_is_told_once_by_the_policy(scene: Scene, told: Any) -> None:
+    world, now = scene.world, format_timestamp(datetime.now(UTC))  # Failures of other tests do not count.
+    with Webhook() as hook:
+        kinds = route("all", "hook", kinds=["Breaker"])
+        told(kinds, receivers={"hook": hook.url})
+        breaker = {"failures": 32, "namespaceFailures": 1, "within": "1h"}
+        world.apply(roomy_policy(alerts=[kinds], breaker=breaker, resetBreakerAt=now))
+        world.simulator.deny("UpdateService", resource=f'"service": "{scene.service}"', count=1000)
+        plan = scene.surge()
+        scene.approve(plan)
+        scene.wait("the plan failed", lambda: scene.plan_is("Failed"), 40)
+        try:
+            scene.wait("it is told", lambda: all_delivered(world.get("recoverypolicies", "default")), 20)
+            (opened,) = hook.about("Breaker")
+            assert opened.title == "Breaker open: no recovery begins in shop (all services)"
+            assert f"{plan['metadata']['name']} failed: find out why, then reset the breaker" in opened.message
+        finally:
+            world.simulator.set_load(CLUSTER, scene.service, NORMAL_LOAD)
+            assert run_bokgu(world, "reset", "-n", NAMESPACE, "--yes").returncode == 0
+            scene.wait("the breaker is closed", lambda: not has_breaker(world.get("recoverypolicies", "default")), 10)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,3 +140,55 @@ def test_people_read_a_table(looked: tuple[Scene, Checks]) -> None:
     assert text.splitlines()[0].split() == ["RESULT", "CHECK", "ABOUT", "FOUND"]
     assert "\x1b" not in text
     assert " ok" in text.splitlines()[-1]
+
+
+USER = "arn:aws:iam::123456789012:user/simulator"
+"""Whom these tests' keys belong to."""
+
+
+@pytest.fixture
+def policy(looked: tuple[Scene, Checks]) -> Iterator[dict[str, Any]]:
+    """The policy that `bokgu iam-policy` prints for the operator itself, with what lets one ask IAM about oneself."""
+    scene, _ = looked
+    words = ("iam-policy", "-n", NAMESPACE, "--for", "own", "--account", "123456789012")
+    answer = run_bokgu(scene.world, *words, settings=settings(scene.world))
+    assert answer.returncode == 0, answer.stderr
+    printed: dict[str, Any] = json.loads(answer.stdout)
+    ask = {"Effect": "Allow", "Action": ["iam:SimulatePrincipalPolicy"], "Resource": [USER]}
+    yield {**printed, "Statement": [*printed["Statement"], ask]}
+    scene.world.simulator.attach_policy(USER, None)
+
+
+def permissions(scene: Scene, policy: Mapping[str, Any]) -> Mapping[str, str]:
+    scene.world.simulator.attach_policy(USER, dict(policy))
+    return checks(doctor(scene.world, "-o", "json"))["permissions", "own identity"]
+
+
+def test_the_policy_that_is_printed_is_enough(looked: tuple[Scene, Checks], policy: dict[str, Any]) -> None:
+    scene, _ = looked
+    before = len(scene.world.simulator.calls("UpdateService"))
+    found = permissions(scene, policy)
+    assert found["level"] == "ok", found
+    assert found["message"].endswith(f"actions are allowed to {USER}")
+    assert len(scene.world.simulator.calls("UpdateService")) == before, "nothing is tried"
+
+
+def test_a_write_that_aws_would_refuse_is_told_before_an_incident(
+    looked: tuple[Scene, Checks], policy: dict[str, Any]
+) -> None:
+    scene, _ = looked
+    narrowed = [
+        {**statement, "Action": [action for action in statement["Action"] if action != "ecs:UpdateService"]}
+        for statement in policy["Statement"]
+    ]
+    found = permissions(scene, {**policy, "Statement": narrowed})
+    assert found["level"] == "failed"
+    assert f"{USER} may not ecs:UpdateService on arn:aws:ecs:us-east-1:123456789012:service/" in found["message"]
+    assert "bokgu iam-policy -A --for own" in found["hint"]
+
+
+def test_who_may_not_ask_iam_is_told_how(looked: tuple[Scene, Checks], policy: dict[str, Any]) -> None:
+    scene, _ = looked
+    found = permissions(scene, {**policy, "Statement": policy["Statement"][:-1]})
+    assert found["level"] == "warning"
+    assert f"allow iam:SimulatePrincipalPolicy on {USER}" in found["hint"]

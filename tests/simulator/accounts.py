@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 from .clock import Clock
 from .common_errors import build_expired_token
@@ -48,6 +49,7 @@ class Accounts:
     clock: Clock
     seed: int
     _roles: dict[str, Role] = field(default_factory=dict)
+    _policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     _sessions: dict[str, Session] = field(default_factory=dict)
     _handed_out: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -62,6 +64,18 @@ class Accounts:
         """The role, as declared or as roles are by default."""
         with self._lock:
             return self._roles.get(arn, Role(arn))
+
+    def attach_policy(self, arn: str, policy: dict[str, Any] | None) -> None:
+        """From now on IAM says that the user or role may do what the document allows; None: everything."""
+        with self._lock:
+            self._policies.pop(arn, None)
+            if policy is not None:
+                self._policies[arn] = policy
+
+    def find_policy(self, arn: str) -> dict[str, Any] | None:
+        """The document that is attached to a user or role."""
+        with self._lock:
+            return self._policies.get(arn)
 
     def open_session(self, role_arn: str, session_name: str, duration_seconds: float) -> Session:
         """New credentials for a session of a role; they expire after `duration_seconds` of wall time."""

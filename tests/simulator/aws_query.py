@@ -1,6 +1,6 @@
 """The AWS query protocol: the operation and its parameters are a form, answers are XML.
 
-STS, SNS and Elastic Load Balancing speak it, and older SDKs speak it to CloudWatch.
+IAM, STS, SNS and Elastic Load Balancing speak it, and older SDKs speak it to CloudWatch.
 """
 
 import base64

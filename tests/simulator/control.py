@@ -281,6 +281,10 @@ class SimulatorControl:
         """Who can assume a role: nobody, or whoever knows the external id; other roles can be assumed by anybody."""
         self._change("role", arn=arn, assumable=assumable, externalId=external_id)
 
+    def attach_policy(self, arn: str, policy: Json | None) -> None:
+        """What IAM says that a user or role may do (SimulatePrincipalPolicy); None: everything. Calls heed it not."""
+        self._change("policy", arn=arn, policy=policy)
+
     # What is wrong in the account, and what happens to tasks
 
     def set_conditions(self, **conditions: Any) -> Json:

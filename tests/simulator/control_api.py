@@ -47,6 +47,7 @@ class ControlApi:
             ("DELETE", "faults"): self._delete_faults,
             ("PUT", "consistency-delay"): self._put_consistency_delay,
             ("PUT", "role"): self._put_role,
+            ("PUT", "policy"): self._put_policy,
             ("GET", "rate-limits"): self._get_rate_limits,
             ("PUT", "rate-limits"): self._put_rate_limits,
             ("DELETE", "rate-limits"): self._delete_rate_limits,
@@ -110,6 +111,10 @@ class ControlApi:
     def _put_role(self, request: Json) -> Json:
         role = Role(request["arn"], request.get("assumable", True), request.get("externalId"))
         self._simulation.accounts.declare_role(role)
+        return {}
+
+    def _put_policy(self, request: Json) -> Json:
+        self._simulation.accounts.attach_policy(request["arn"], request.get("policy"))
         return {}
 
     def _get_rate_limits(self, _request: Json) -> Json:

@@ -21,6 +21,7 @@ INVALID_CODES = {
     "ecs": "InvalidParameterException",
     "elbv2": "ValidationError",
     "events": "ValidationException",
+    "iam": "ValidationError",
     "logs": "InvalidParameterException",
     "sns": "InvalidParameter",
     "sqs": "InvalidParameterValue",

@@ -10,6 +10,7 @@ from .accounts import DEFAULT_ACCOUNT, Accounts, Caller
 from .aws_json import Json
 from .clock import Clock
 from .errors import AwsError
+from .iam import Iam
 from .observability import Observability
 from .sts import Sts
 
@@ -31,7 +32,10 @@ class Simulation:
         self._seed = seed
         self._consistency_delay = 0.0
         self.accounts = Accounts(self.clock, seed)
-        self.global_operations: dict[str, dict[str, GlobalOperation]] = {"sts": Sts(self.accounts).operations}
+        self.global_operations: dict[str, dict[str, GlobalOperation]] = {
+            "sts": Sts(self.accounts).operations,
+            "iam": Iam(self.accounts).operations,
+        }
         """Of services that look beyond one account and region; thread-safe on their own."""
         self._wake = threading.Condition(threading.RLock())
         self._places: dict[tuple[str, str], AccountRegion] = {}

@@ -17,7 +17,7 @@ from bokgu.__main__ import main
 from bokgu.api.crds import KINDS, build_crd
 from bokgu.api.history import HistoryError
 from bokgu.api.incident import Incident
-from bokgu.api.observed import AwsError, CallerIdentity, Series
+from bokgu.api.observed import AwsError, CallerIdentity, Series, Verdict
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED
@@ -37,6 +37,7 @@ from bokgu.core.doctor.history import TTL, check_expiry, check_history
 from bokgu.core.doctor.life import PATIENCE, Sighting, check_life, read_sighting
 from bokgu.core.doctor.outcome import Level, Outcome, Unread, fail, warn, well, worst
 from bokgu.core.doctor.people import check_heartbeat, check_policies, check_receivers
+from bokgu.core.doctor.permissions import check_permissions, name_identity
 from bokgu.core.doctor.rights import CLUSTER_RULES, HOME_RULES, Rule, check_rights, list_rights
 from bokgu.core.watch import Watch, watch_of
 from bokgu.history.setup import TTL_ATTRIBUTE
@@ -50,6 +51,7 @@ HERE = Place("us-east-1")
 ROLE = "arn:aws:iam::111111111111:role/shop-bokgu"
 ROLED = Place("us-east-1", ROLE, "shop")
 DENIED = AwsError("DescribeServices", "AccessDeniedException", "no", sent=False)
+USER = "arn:aws:iam::111111111111:user/olga"
 SECRET = "bokgu-system/bokgu-alerts"
 
 
@@ -318,6 +320,51 @@ def test_a_role_that_is_not_assumed_here_says_nothing_of_the_operator() -> None:
     ready = {"type": "Ready", "status": "False", "reason": "RoleNotAllowed", "lastTransitionTime": NOW}
     outcome = told(check_service(protected_service(status={"conditions": [ready]}), ROLED, AWAY))
     assert "the operator says Ready=False, RoleNotAllowed" in outcome[1]
+
+
+OPERATOR = "arn:aws:iam::111111111111:role/bokgu"
+UPDATE = Verdict("ecs:UpdateService", "arn:aws:ecs:us-east-1:111111111111:service/shop/api", "allowed")
+RUN = Verdict("ecs:DescribeTasks", "arn:aws:ecs:us-east-1:111111111111:task/shop/*", "allowed")
+LIST = Verdict("ecs:ListTasks", "*", "allowed")
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "message"),
+    [
+        ((UPDATE, RUN, LIST), Level.OK, f"all 3 actions are allowed to {OPERATOR}"),
+        (
+            (replace(UPDATE, decision="implicitDeny"), RUN),
+            Level.FAILED,
+            f"may not ecs:UpdateService on {UPDATE.resource}",
+        ),
+        ((replace(UPDATE, decision="explicitDeny"),), Level.FAILED, f"{UPDATE.resource}, which a policy denies"),
+        ((replace(LIST, decision="implicitDeny"),), Level.FAILED, "may not ecs:ListTasks on *"),
+        ((UPDATE, replace(RUN, decision="implicitDeny")), Level.WARNING, "/shop/*, if that is needed in full"),
+        (
+            (replace(UPDATE, decision="implicitDeny"), replace(LIST, decision="implicitDeny")),
+            Level.FAILED,
+            f"{UPDATE.resource}, nor ecs:ListTasks",
+        ),
+        (DENIED, Level.WARNING, f"{OPERATOR} may not ask IAM about itself"),
+        (AwsError("SimulatePrincipalPolicy", "Unreachable", "no route", sent=False), Level.WARNING, "Unreachable"),
+    ],
+)
+def test_permissions_are_those_that_iam_tells(
+    found: tuple[Verdict, ...] | AwsError, level: Level, message: str
+) -> None:
+    outcome = told(check_permissions(HERE, OPERATOR, found))
+    assert (outcome[0], message in outcome[1]) == (level, True), outcome
+    assert (level is Level.OK) == (not outcome[2])
+
+
+def test_iam_is_asked_about_roles_by_their_own_arn() -> None:
+    def of(place: Place, arn: str) -> str:
+        return name_identity(place, CallerIdentity("111111111111", arn, None))
+
+    session = "arn:aws-cn:sts::111111111111:assumed-role/bokgu/botocore-session-1"
+    assert of(HERE, session) == "arn:aws-cn:iam::111111111111:role/bokgu"
+    assert of(ROLED, session) == ROLE
+    assert of(HERE, USER) == USER
 
 
 def test_services() -> None:

@@ -18,9 +18,10 @@ from bokgu.aws.sending import _READERS
 from bokgu.core.iam.identities import Own, find_identities
 from bokgu.core.iam.permissions import NEEDS_NO_PERMISSION, PERMISSIONS, Use
 from bokgu.core.iam.policy import RESOURCES, build_policy, find_grants
+from bokgu.core.iam.simulation import Simulation, list_simulations
 from bokgu.history.tables import TYPE_INDEX
 from tests import iam_page
-from tests.iam import _NEEDS, Made, allows, list_needs
+from tests.iam import _NEEDS, Made, Need, allows, list_needs
 
 SOURCE = Path(__file__).parents[2] / "operator" / "bokgu"
 ACCOUNT = "111111111111"
@@ -460,3 +461,34 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.Capt
     assert main(["iam-policy", "-f", str(tmp_path)]) == 1
     assert "bad.yaml" in capsys.readouterr().err
     assert main(["iam-policy", "-f", str(tmp_path / "none.yaml")]) == 1
+
+
+def simulations(*services: ProtectedService, **own: Any) -> dict[str | None, tuple[Simulation, ...]]:
+    return {one.role_arn: list_simulations(one) for one in find_identities(services, (), Own(**own))}
+
+
+def test_iam_is_asked_about_every_action_of_a_policy_and_the_policy_allows_each() -> None:
+    passed = f"arn:aws:iam::{ACCOUNT}:role/task"
+    asked = simulations(protected(), passed_roles=(passed,))
+    for identity in find_identities([protected()], (), Own(passed_roles=(passed,))):
+        policy = build_policy(identity)
+        mine = asked[identity.role_arn]
+        assert {action for one in mine for action in one.actions} == actions(policy)
+        for one in mine:
+            needs = [Need(action, r, dict(one.context)) for action in one.actions for r in one.resources]
+            assert needs
+            assert [need for need in needs if not allows(policy, need)] == []
+
+
+def test_each_value_of_a_condition_is_asked_about() -> None:
+    elsewhere = protected("other", region="eu-west-1", ecs={"cluster": "shop", "service": "other"})
+    contexts = {
+        one.context for one in simulations(protected(), elsewhere)[ROLE] if "ecs:DescribeTaskDefinition" in one.actions
+    }
+    assert contexts == {(("aws:RequestedRegion", REGION),), (("aws:RequestedRegion", "eu-west-1"),)}
+
+
+def test_roles_that_are_handed_on_are_asked_about_where_they_are_known() -> None:
+    asked = {action for one in simulations(protected())[ROLE] for action in one.actions}
+    assert "ecs:UpdateService" in asked
+    assert "iam:PassRole" not in asked

@@ -362,6 +362,15 @@ class CallerIdentity:
     ahead: timedelta | None
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What IAM says of one action on one resource. `decision` is `allowed`, `implicitDeny` or `explicitDeny`."""
+
+    action: str
+    resource: str
+    decision: str
+
+
 class AwsError(Exception):
     """AWS said no, or nothing. `message` is redacted and cut, as it quotes arguments and goes into status and logs.
 

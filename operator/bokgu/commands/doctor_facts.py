@@ -14,23 +14,28 @@ from bokgu.api.detector import Detector
 from bokgu.api.fields import bounded
 from bokgu.api.history import HistoryError, Question
 from bokgu.api.meta import Resource
-from bokgu.api.observed import AwsError, CallerIdentity, EcsService, Series
+from bokgu.api.observed import AwsError, CallerIdentity, EcsService, Series, Verdict
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
 from bokgu.api.role_grants import grant_roles
 from bokgu.api.runbook import Runbook
 from bokgu.api.vocabulary import IncidentType
 from bokgu.aws.client import AwsClient
-from bokgu.aws.ecs import fetch_service
+from bokgu.aws.ecs import fetch_service, fetch_task_definition
+from bokgu.aws.iam import simulate
 from bokgu.aws.identity import fetch_identity
 from bokgu.aws.series import fetch_sources
+from bokgu.commands.iam_policy import find_own
 from bokgu.config import HistoryBackend, Settings
 from bokgu.core.approval.admission import APPROVAL_POLICY, HISTORY_POLICY, STATUS_POLICY
 from bokgu.core.doctor.aws import Place
 from bokgu.core.doctor.cluster import FoundCrd
 from bokgu.core.doctor.life import Sighting, read_sighting
 from bokgu.core.doctor.outcome import Unread
+from bokgu.core.doctor.permissions import name_identity
 from bokgu.core.doctor.rights import Right, list_rights
+from bokgu.core.iam.identities import ANY, Identity, find_identities
+from bokgu.core.iam.simulation import list_simulations
 from bokgu.core.presets import build_watch
 from bokgu.core.watch import Source, Watch, watch_of
 from bokgu.history.cluster import ClusterHistory
@@ -83,6 +88,9 @@ class Facts:
     cluster_id: str = ""
     identities: dict[Place, CallerIdentity | AwsError | Unread] = field(default_factory=dict)
     described: dict[Key, EcsService | AwsError | Unread] = field(default_factory=dict)
+    allowed: dict[Place, tuple[Verdict, ...] | AwsError] = field(default_factory=dict)
+    """What IAM says of all that each identity needs that AWS knows; a role is asked about once, where it is named
+    first."""
     watched: tuple[Watched, ...] = ()
     unwatchable: dict[str, str] = field(default_factory=dict)
     """Why what an object asks for cannot be watched, by its name."""
@@ -246,8 +254,17 @@ def place_of(protected: ProtectedService) -> Place:
     return Place(spec.region, spec.role_arn, namespace)
 
 
+def _places_of(protected: ProtectedService) -> Iterable[Place]:
+    """Also those of roles that do nothing but what people let them do."""
+    yield place_of(protected)
+    spec, namespace = protected.spec, protected.metadata.namespace
+    for limits in (spec.run_task, spec.automation):
+        if limits is not None and spec.mode.runs:
+            yield Place(spec.region, limits.role_arn, namespace)
+
+
 async def _see_aws(facts: Facts, aws: AwsClient | AwsError, settings: Settings) -> None:
-    places = list(dict.fromkeys(place_of(protected) for protected in facts.services))
+    places = list(dict.fromkeys(place for protected in facts.services for place in _places_of(protected)))
     regions = [place.region for place in places] or ([settings.history_region] if settings.history_region else [])
     own = [Place(region) for region in dict.fromkeys(regions)]
     if isinstance(aws, AwsError):
@@ -279,6 +296,59 @@ async def _see_aws(facts: Facts, aws: AwsClient | AwsError, settings: Settings) 
     described = await asyncio.gather(*(describe(protected) for protected in facts.services))
     facts.described = {p.key: found for p, found in zip(facts.services, described, strict=True)}
     facts.watched = tuple(await asyncio.gather(*(measure(watched) for watched in _find_watches(facts))))
+    facts.allowed = await _ask_iam(facts, clients, settings)
+
+
+async def _ask_iam(
+    facts: Facts, clients: Mapping[Place, AwsClient], settings: Settings
+) -> dict[Place, tuple[Verdict, ...] | AwsError]:
+    """Whether each identity may do what is configured, asked as itself."""
+    own = next((found for place, found in facts.identities.items() if place.role_arn is None), None)
+    account = own.account if isinstance(own, CallerIdentity) else ANY
+    operator = replace(find_own(settings, facts.services), account=account, cluster_id=facts.cluster_id)
+    passed = await _find_passed_roles(facts, clients)
+    found: dict[Place, tuple[Verdict, ...] | AwsError] = {}
+    for identity in find_identities(facts.services, facts.detectors, operator):
+        place = next((place for place in clients if place.role_arn == identity.role_arn), None)
+        if place is None or not identity.subjects:
+            continue  # The history's role: it is asked live.
+        caller = facts.identities[place]
+        if isinstance(caller, CallerIdentity):
+            subjects = tuple(
+                replace(s, passed_roles=passed.get((s.place.region, s.cluster, s.service), ()))
+                for s in identity.subjects
+            )
+            arn = name_identity(place, caller)
+            found[place] = await _simulate(clients[place], place, arn, replace(identity, subjects=subjects))
+    return found
+
+
+async def _find_passed_roles(facts: Facts, clients: Mapping[Place, AwsClient]) -> Mapping[Key, tuple[str, ...]]:
+    """The roles of each service's task definition, by region, cluster and service, where it can be read."""
+    found: dict[Key, tuple[str, ...]] = {}
+    for protected in facts.services:
+        service, spec = facts.described.get(protected.key), protected.spec
+        if not isinstance(service, EcsService):
+            continue
+        try:
+            definition = await fetch_task_definition(clients[place_of(protected)], spec.target, service.task_definition)
+        except AwsError:
+            continue  # That it may not be read is what IAM says, too.
+        roles = (definition.settings.get(name) for name in ("taskRoleArn", "executionRoleArn"))
+        found[spec.region, spec.ecs.cluster.rpartition("/")[2], spec.ecs.service] = tuple(filter(None, roles))
+    return found
+
+
+async def _simulate(aws: AwsClient, place: Place, arn: str, identity: Identity) -> tuple[Verdict, ...] | AwsError:
+    verdicts: list[Verdict] = []
+    for one in list_simulations(identity):
+        try:
+            verdicts += await simulate(
+                aws, arn, one.actions, one.resources, one.context, region=place.region, role_arn=place.role_arn
+            )
+        except AwsError as error:
+            return error
+    return tuple(verdicts)
 
 
 def _client(facts: Facts, aws: AwsClient, settings: Settings, place: Place) -> AwsClient:

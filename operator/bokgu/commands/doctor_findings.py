@@ -13,6 +13,7 @@ from bokgu.core.doctor.history import check_expiry, check_history
 from bokgu.core.doctor.life import check_life
 from bokgu.core.doctor.outcome import Outcome, Unread, fail, not_known, warn
 from bokgu.core.doctor.people import check_heartbeat, check_policies, check_receivers
+from bokgu.core.doctor.permissions import check_permissions, name_identity
 from bokgu.core.doctor.rights import check_rights
 
 
@@ -54,6 +55,10 @@ def _aws(facts: Facts) -> Iterator[Outcome]:
         yield check_clock("AWS", max(known, key=abs) if known else None)
     for protected in facts.services:
         yield check_service(protected, place_of(protected), facts.described[protected.key])
+    for place, allowed in facts.allowed.items():
+        caller = facts.identities[place]
+        if isinstance(caller, CallerIdentity):
+            yield check_permissions(place, name_identity(place, caller), allowed)
     for watched in facts.watched:
         yield check_watch(watched.watch, watched.place, watched.found)
     for name, why in facts.unwatchable.items():

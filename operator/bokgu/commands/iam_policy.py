@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -125,7 +125,14 @@ def _iam_policy(options: argparse.Namespace) -> int:
     else:
         with progress("reading the cluster"):
             configured = asyncio.run(_fetch(settings, choose_namespaces(options)))
-    own = find_own(settings, configured, options)
+    own = replace(
+        find_own(settings, configured.services),
+        account=options.account or ANY,
+        topics=tuple(options.topic) or configured.topics,
+        cluster_id=configured.cluster_id,
+        setup=options.history_setup,
+        passed_roles=tuple(options.pass_role),
+    )
     identities = find_identities(configured.services, configured.detectors, own, read_only=options.read_only)
     if options.whose is not None:
         identities = tuple(one for one in identities if (one.role_arn or OWN) == options.whose)
@@ -187,23 +194,18 @@ def _parse(kind: type[R], bodies: Iterable[dict[str, Any]], notes: list[str]) ->
     return tuple(found)
 
 
-def find_own(settings: Settings, configured: Configured, options: argparse.Namespace) -> Own:
-    """What settings and options say of the operator itself."""
+def find_own(settings: Settings, services: Iterable[ProtectedService]) -> Own:
+    """What the operator's settings say of itself."""
     from bokgu.history.tables import TABLES  # noqa: PLC0415 - boto3 takes most of a second to import
 
-    environments = sorted({service.spec.environment for service in configured.services})
+    environments = sorted({service.spec.environment for service in services})
     keeps = settings.history is HistoryBackend.DYNAMODB
     prefix = settings.history_table_prefix
     return Own(
-        account=options.account or ANY,
         region=settings.history_region,
         queues=tuple(_queue_arn(queue) for queue in settings.event_queues),
-        topics=tuple(options.topic) or configured.topics,
         tables=tuple(f"{prefix}-{e}-{table}" for e in environments for table in TABLES) if keeps else (),
         history_role=settings.history_role_arn,
-        setup=options.history_setup,
-        cluster_id=configured.cluster_id,
-        passed_roles=tuple(options.pass_role),
     )
 
 

@@ -122,7 +122,7 @@ def describe_alert(
 
 def describe_namespace_alert(alert: Alert, namespace: str, words: Mapping[str, str]) -> dict[str, str]:
     """Values of the fields for an alert about a whole namespace."""
-    return _describe(alert, namespace, words, None)
+    return {**_describe(alert, namespace, words, None), "service": words["all_services"]}
 
 
 def _describe_severity(incident: Incident, words: Mapping[str, str]) -> str:

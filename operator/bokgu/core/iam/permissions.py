@@ -42,6 +42,8 @@ class Use(Enum):
     """`bokgu history import`, which people run: on tables that its words name, so in no policy that is printed."""
     ASSUME = auto()
     """Roles that are assumed."""
+    DOCTOR = auto()
+    """`bokgu doctor`, which people run: about whoever runs it, so in no policy that is printed."""
 
 
 class Kind(Enum):
@@ -144,6 +146,7 @@ _HISTORY = _Statement("KeepHistory", (Kind.TABLE,))
 _QUERY_HISTORY = _Statement("QueryHistory", (Kind.TABLE_INDEX,))
 _HISTORY_SETUP = _Statement("SetUpHistory", (Kind.TABLE,))
 _ASSUME = _Statement("AssumeRoles", (Kind.ROLE,), Condition.EXTERNAL_ID)
+_DOCTOR = _Statement("SimulatePolicies", (Kind.ROLE,))
 
 _STATE = "state of the service, its deployments and revisions: detection, and the revision to go back to"
 _TASKS = (
@@ -372,6 +375,14 @@ PERMISSIONS: tuple[Permission, ...] = (
     ),
     _allow("dynamodb:Scan", "dynamodb:Scan", _HISTORY_SETUP, "bokgu history import", Use.HISTORY_IMPORT),
     _allow("sts:AssumeRole", "sts:AssumeRole", _ASSUME, "roles that ProtectedServices name", Use.ASSUME),
+    _allow(
+        "iam:SimulatePrincipalPolicy",
+        "iam:SimulatePrincipalPolicy",
+        _DOCTOR,
+        "bokgu doctor, on the identity that it asks as: whether that may do what is configured",
+        Use.DOCTOR,
+        optional=True,
+    ),
 )
 """Every IAM action, by the call that needs it."""
 
