@@ -14,7 +14,6 @@ from tests.simulator.harness import Scene as SimulatorScene
 from tests.simulator.server import SimulatorServer
 from tests.world import rights_tally
 from tests.world.account import Account
-from tests.world.rights import OPERATOR, read_audit, read_requests
 from tests.world.roles import FIRST_ACCOUNT
 from tests.world.scene import Scene
 from tests.world.world import World
@@ -24,6 +23,11 @@ from tests.world.world import World
 def pytest_testnodedown(node: Any) -> None:
     """A hook of xdist, in the process that sums up."""
     rights_tally.pytest_testnodedown(node)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A hook, in each process."""
+    rights_tally.pytest_sessionfinish(session)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -36,10 +40,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("world"), audit=(OPERATOR,)) as running:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("world")) as running:
         yield running
-    rights_tally.keep(pytestconfig, *read_requests(read_audit(running.control_plane.audit_log)))
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ import pytest
 
 from tests.chart.program import run_helm
 from tests.chart.rendering import CHART, HOME, Raw
-from tests.world import rights_tally
 from tests.world.demo import Story
-from tests.world.rights import OPERATOR, Right, read_audit, read_requests
+from tests.world.rights import Right, read_audit, read_requests
 from tests.world.screen import Screen
 from tests.world.world import OPERATOR_SETTINGS, World, free_port
 
@@ -37,15 +36,14 @@ def build_values(world: World, port: int) -> Raw:
     }
 
 
-def test_the_demo_on_a_release(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_the_demo_on_a_release(tmp_path: Path) -> None:
     port = free_port()
 
     def install(world: World) -> None:
         arguments = ("install", "bokgu", CHART, "--namespace", HOME, "--create-namespace")
         run_helm(*arguments, values=build_values(world, port), kubeconfig=world.control_plane.admin_kubeconfig)
 
-    operator = (OPERATOR,)
-    with World(tmp_path, operator=False, install=install, audit=operator) as world, Screen() as screen:
+    with World(tmp_path, operator=False, install=install) as world, Screen() as screen:
         found = world.control_plane.kubectl("get", "deployment", "bokgu", "-n", HOME, "-o", "json").stdout
         (container,) = json.loads(found)["spec"]["template"]["spec"]["containers"]
         settings = {variable["name"]: variable["value"] for variable in container["env"]}
@@ -55,7 +53,6 @@ def test_the_demo_on_a_release(tmp_path: Path, pytestconfig: pytest.Config) -> N
         world.start_operator({**settings, "BOKGU_ASSUMABLE_ROLES": ""})
         Story(world, screen).tell()
         allowed, forbidden = read_requests(read_audit(world.control_plane.audit_log))
-        rights_tally.keep(pytestconfig, allowed, forbidden)
         assert forbidden == set(), "the chart lacks a right"
         assert Right("bokgu.dev", "recoveryplans/status", "update") in allowed
         assert len(allowed) > 30

@@ -13,6 +13,7 @@ from bokgu.core.detection import (
     breaches,
     evaluate_condition,
     find_onset,
+    is_overtaken,
     join_halves,
     lowest_threshold,
     measure_condition,
@@ -633,6 +634,16 @@ def test_a_look_that_was_overtaken_changes_nothing() -> None:
     fired = update_detection(None, "deployment", Reading(FIRING, Severity.HIGH), NOW)
     assert update_detection(fired, "deployment", Reading(CLEAR), NOW - MINUTE) is fired
     assert update_detection(fired, "deployment", Reading(CLEAR), NOW + MINUTE).state is CLEAR
+    assert is_overtaken(fired, NOW - MINUTE)
+    assert not is_overtaken(fired, NOW)
+    assert not is_overtaken(None, NOW)
+
+
+def test_a_clock_that_was_wrong_by_more_than_aws_takes_silences_nobody() -> None:
+    wrong = update_detection(None, "deployment", Reading(UNKNOWN), NOW + 300 * MINUTE)
+    assert not is_overtaken(wrong, NOW)
+    assert update_detection(wrong, "deployment", Reading(FIRING, Severity.HIGH), NOW).since == NOW
+    assert is_overtaken(wrong, NOW + 295 * MINUTE)
 
 
 def test_why_nothing_is_wrong_is_worth_a_write() -> None:

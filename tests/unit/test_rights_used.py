@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.world import rights_tally
-from tests.world.rights import OPERATOR, Right, describe, list_rights, read_audit, read_requests
+from tests.world.rights import OPERATOR, Right, describe, find_missing, list_rights, read_audit, read_requests
 
 
 def event(verb: str, resource: str, decision: str = "allow", user: str = OPERATOR, **what: str) -> str:
@@ -29,6 +29,7 @@ def test_only_what_the_operator_did_is_read() -> None:
             event("update", "incidents", apiGroup="bokgu.dev", subresource="status"),
             event("get", "secrets", "forbid"),
             event("delete", "secrets", user="admin"),
+            json.dumps({**json.loads(event("create", "pods", "forbid")), "userAgent": "kubectl/v1.36.0"}),
             json.dumps({"verb": "get", "user": {"username": OPERATOR}, "requestURI": "/readyz"}),
         ]
     )
@@ -47,23 +48,40 @@ def test_logs_that_were_put_aside_are_read_too(tmp_path: Path) -> None:
 def test_what_nobody_used_and_what_is_missing_is_named() -> None:
     rights = list_rights()
     assert len(rights) > 40
-    signers = Right("", "configmaps", "get")
-    said = describe(rights - {signers}, {signers, Right("", "pods", "list"), Right("bokgu.dev", "incidents", "list")})
+    signers, pods, incidents = (
+        Right("", "configmaps", "get"),
+        Right("", "pods", "list"),
+        Right("bokgu.dev", "incidents", "list"),
+    )
+    worlds = [(rights - {signers}, {signers, pods, incidents})]
+    said = describe(worlds)
     assert "not used: get configmaps" in said
     assert said.endswith("MISSING: get configmaps, list pods")
-    assert "MISSING" not in describe(rights, {signers})
+    assert find_missing(worlds) == {signers, pods}
+    assert find_missing([*worlds, ({signers, pods}, set())]) == set(), "a test took it away for a while"
+    assert "MISSING" not in describe([(rights, {signers})])
 
 
 def test_worlds_of_all_processes_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rights_tally, "_seen", [])
     rights, signers = list_rights(), Right("", "configmaps", "get")
-    worker: Any = SimpleNamespace(workeroutput={})
-    rights_tally.keep(worker, rights - {signers}, set())
-    rights_tally.keep(worker, set(), {signers})
-    alone: Any = SimpleNamespace()
-    rights_tally.keep(alone, {signers}, set())
-    rights_tally.pytest_testnodedown(SimpleNamespace(workeroutput=json.loads(json.dumps(worker.workeroutput))))
+    noted = [(rights - {signers}, set()), (set[Right](), {signers})]
+    monkeypatch.setattr(rights_tally, "NOTED", noted)
+    worker: Any = SimpleNamespace(config=SimpleNamespace(workeroutput={}), exitstatus=0)
+    rights_tally.pytest_sessionfinish(worker)
+    monkeypatch.setattr(rights_tally, "NOTED", own := [({signers}, set[Right]())])
+    rights_tally.pytest_testnodedown(SimpleNamespace(workeroutput=json.loads(json.dumps(worker.config.workeroutput))))
     rights_tally.pytest_testnodedown(SimpleNamespace())
     lines: list[str] = []
     rights_tally.pytest_terminal_summary(SimpleNamespace(write_line=lines.append))
     assert lines == [f"the operator's rights: {len(rights)} of {len(rights)} used, 0 missing"]
+    assert len(own) == 3
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(set[Right](), 1), ({Right("", "pods", "list")}, 0)])
+def test_a_run_in_which_a_right_was_missing_fails(
+    allowed: set[Right], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights_tally, "NOTED", [(allowed, {Right("", "pods", "list")})])
+    session: Any = SimpleNamespace(config=SimpleNamespace(), exitstatus=0)
+    rights_tally.pytest_sessionfinish(session)
+    assert session.exitstatus == status

@@ -260,6 +260,17 @@ def test_what_ecs_said_goes_ahead_where_cloudwatch_takes_long(world: World, monk
     assert handed == [False, True]
 
 
+def errors_detector() -> Detector:
+    query = {"name": "errors", "namespace": "AWS/ECS", "metricName": "Errors"}
+    rule = {"type": "service_down", "thresholds": {"high": "1"}, "treatMissingData": "notBreaching"}
+    spec = {
+        "serviceRef": {"name": "api"},
+        "queries": [query],
+        "conditions": [{"name": "errors", "query": "errors", **rule}],
+    }
+    return Detector.model_validate({"metadata": {"name": "errors", "namespace": "shop"}, "spec": spec})
+
+
 @pytest.mark.parametrize(
     ("opened_at", "phase", "since"),
     [(30, "Detected", 120), (30, "Resolved", 0), (-30, "Detected", 0)],
@@ -268,18 +279,7 @@ def test_what_ecs_said_goes_ahead_where_cloudwatch_takes_long(world: World, monk
 def test_s10_the_incident_of_an_operator_that_died_hears_that_it_is_over(
     world: World, opened_at: int, phase: str, since: int
 ) -> None:
-    query = {"name": "errors", "namespace": "AWS/ECS", "metricName": "Errors"}
-    rule = {"type": "service_down", "thresholds": {"high": "1"}, "treatMissingData": "notBreaching"}
-    watched = Detector.model_validate(
-        {
-            "metadata": {"name": "errors", "namespace": "shop"},
-            "spec": {
-                "serviceRef": {"name": "api"},
-                "queries": [query],
-                "conditions": [{"name": "errors", "query": "errors", **rule}],
-            },
-        }
-    )
+    watched = errors_detector()
     world.store.put(
         "incidents",
         {
@@ -298,3 +298,17 @@ def test_s10_the_incident_of_an_operator_that_died_hears_that_it_is_over(
     look = Look(START + timedelta(minutes=2), 1, watch_of(watched), series={"errors": Series((), 60)}, measured=True)
     (found,) = asyncio.run(judge_metrics(world.context, watched.key, look, [old], resource="api"))
     assert (found.state, found.since) == (DetectionState.CLEAR, START + timedelta(seconds=since))
+
+
+def test_s5_a_look_that_was_overtaken_opens_no_incident(world: World) -> None:
+    """Another operator, whose clock is ahead, has seen that all is well: an incident that began before that would be
+    over at once, and the next look would open one again."""
+    at, watched = START + timedelta(minutes=2), errors_detector()
+    full = START.replace(second=0)
+    series = {"errors": Series(tuple((full + timedelta(minutes=n), 5.0) for n in range(-3, 2)), 60)}
+    look = Look(at, 1, watch_of(watched), series=series, measured=True)
+    later = Detection(condition="errors", state=DetectionState.CLEAR, since=at + timedelta(seconds=30))
+    assert asyncio.run(judge_metrics(world.context, watched.key, look, [later], resource="api")) == (later,)
+    before = later.model_copy(update={"since": at - timedelta(seconds=30)})
+    with pytest.raises(AttributeError):  # There is no API server here to open one at.
+        asyncio.run(judge_metrics(world.context, watched.key, look, [before], resource="api"))

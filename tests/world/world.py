@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ from tests.world.manifests import (
     roomy_policy,
 )
 from tests.world.people import Person, Repository
+from tests.world.rights import NOTED, OPERATOR, read_audit, read_requests
 from tests.world.roles import ASSUMABLE_ROLES
 
 ROOT = Path(__file__).parents[2]
@@ -78,19 +79,18 @@ class World:
         programs: Programs | None = None,
         operator: bool = True,
         install: "Callable[[World], None] | None" = None,
-        audit: Sequence[str] = (),
         start_program: Callable[..., Process] = Process.start,
     ) -> None:
         """Without `operator` none starts with the world. `install` puts in what the operator needs of the cluster;
-        None: what the chart renders. `audit` names users whose every request the API server notes. `start_program`
-        starts operators as Process.start does."""
+        None: what the chart renders. `start_program` starts operators as Process.start does.
+        The API server notes every request of theirs."""
         self.directory = directory
         self._detached, self._tell, self._with_operator = detached, tell, operator
         self._start_program = start_program
         self._install_operator = install or _apply_chart
         directory.mkdir(parents=True, exist_ok=True)
         self.control_plane = ControlPlane(
-            directory / "controlplane", detached=detached, programs=programs, audit=bool(audit), audit_users=audit
+            directory / "controlplane", detached=detached, programs=programs, audit=True, audit_users=(OPERATOR,)
         )
         self._state_path = directory / "world.json"
         self._processes: dict[str, Process] = {}
@@ -136,6 +136,8 @@ class World:
         for name in sorted(self._processes, key="simulator".__eq__):
             self._processes.pop(name).stop()
         self.control_plane.stop()
+        if self.control_plane.audit_log.exists():
+            NOTED.append(read_requests(read_audit(self.control_plane.audit_log)))
         self._state_path.unlink(missing_ok=True)
 
     def operator_kubeconfig(self) -> Path:

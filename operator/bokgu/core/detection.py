@@ -6,7 +6,7 @@ here and not by metric math, whose answers cannot be paged.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from bokgu.api.detector import Detection, DetectorCondition, Thresholds
@@ -282,21 +282,33 @@ def _is_calm(watch: Watch, condition: DetectorCondition, series: SeriesByName, e
     return bool(points) and not any(breaches(condition, value, limit) for value in values)
 
 
+CLOCKS_APART = timedelta(minutes=5)
+"""How far the clocks of operators that AWS answers can be apart: it takes signatures within 5 minutes (AWS Signature
+Version 4, "Request timestamps")."""
+
+
+def is_overtaken(old: Detection | None, now: datetime) -> bool:
+    """Whether what is said already was seen after a look that began `now`, which then says nothing: looks overtake each
+    other, and clocks differ. A time that is further ahead than clocks can be was written by a wrong one."""
+    return old is not None and now < old.since <= now + CLOCKS_APART
+
+
 def update_detection(old: Detection | None, condition: str, reading: Reading, now: datetime) -> Detection:
     """The status entry of a condition. It equals the old one unless state or severity changed, or why nothing is wrong:
     values alone are not worth a write."""
-    if old and now < old.since:
-        return old  # It was seen before what is said by now: looks overtake each other.
+    if old and is_overtaken(old, now):
+        return old
     severity = reading.severity
     if reading.state is DetectionState.FIRING and old and old.severity:
         severity = max((s for s in (old.severity, severity) if s), key=lambda s: s.rank)
-    same_reason = reading.state is not DetectionState.CLEAR or (old and old.message == bounded(reading.message))
-    if old and old.state is reading.state and old.severity is severity and same_reason:
-        return old
+    same = old if old and old.state is reading.state and old.since <= now else None
+    same_reason = reading.state is not DetectionState.CLEAR or (same and same.message == bounded(reading.message))
+    if same and same.severity is severity and same_reason:
+        return same
     return Detection(
         condition=condition,
         state=reading.state,
-        since=old.since if old and old.state is reading.state else now,
+        since=same.since if same else now,
         severity=severity,
         value=None if reading.value is None else format_decimal(reading.value),
         incident=old.incident if old else None,

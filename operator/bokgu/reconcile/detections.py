@@ -6,7 +6,7 @@ from bokgu.api.detector import Detection
 from bokgu.api.incident import Incident
 from bokgu.api.meta import UidReference
 from bokgu.api.vocabulary import DetectionState, Preset, SourceKind
-from bokgu.core.detection import describe_breach, update_detection
+from bokgu.core.detection import describe_breach, is_overtaken, update_detection
 from bokgu.core.finding import Finding
 from bokgu.core.lifecycle import is_over
 from bokgu.core.look import Look, read_metrics
@@ -30,7 +30,7 @@ async def judge_metrics(
     for condition in look.watch.conditions:
         name, reading = condition.name, readings[condition.name]
         finding = None
-        if reading.severity is not None:
+        if reading.severity is not None and not is_overtaken(before.get(name), look.at):
             finding = describe_breach(look.watch, condition, reading, resource=resource, now=look.at)
         found.append(await _own(context, look, update_detection(before.get(name), name, reading, look.at), finding))
     return tuple(found)
@@ -51,7 +51,7 @@ async def judge_states(
         memories[name] = judgement.memory
         reading = judgement.reading
         finding = None
-        if reading.severity is not None:
+        if reading.severity is not None and not is_overtaken(before.get(name), look.at):
             condition = next(c for c in STATE_CONDITIONS.values() if c.name == name)
             finding = Finding(
                 namespace=look.watch.namespace,
