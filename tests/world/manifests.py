@@ -51,7 +51,7 @@ def protected_service(service: str = SERVICE, **spec: Any) -> dict[str, Any]:
             "allowedActions": ["scale_out", "rollback_to_previous_version"],
             "limits": {"maxDesiredCount": 10, "scaleStepPercent": 50, **IN_PEACE},
             "rollback": {"maxAge": "72h", "minServed": "5s"},
-            "detection": {"relapseWatch": "2s"},
+            "detection": {"relapseWatch": "2s", "period": "1s"},
             **spec,
         },
     }
