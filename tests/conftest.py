@@ -41,7 +41,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("world")) as running:
+    with World(tmp_path_factory.mktemp("world"), audited=True) as running:
         yield running
 
 

@@ -43,7 +43,7 @@ def test_the_demo_on_a_release(tmp_path: Path) -> None:
         arguments = ("install", "bokgu", CHART, "--namespace", HOME, "--create-namespace")
         run_helm(*arguments, values=build_values(world, port), kubeconfig=world.control_plane.admin_kubeconfig)
 
-    with World(tmp_path, operator=False, install=install) as world, Screen() as screen:
+    with World(tmp_path, operator=False, install=install, audited=True) as world, Screen() as screen:
         found = world.control_plane.kubectl("get", "deployment", "bokgu", "-n", HOME, "-o", "json").stdout
         (container,) = json.loads(found)["spec"]["template"]["spec"]["containers"]
         settings = {variable["name"]: variable["value"] for variable in container["env"]}

@@ -200,6 +200,7 @@ def test_s7_the_breaker_of_a_namespace_is_told_once_by_the_policy(scene: Scene, 
         scene.approve(plan)
         scene.wait("the plan failed", lambda: scene.plan_is("Failed"), 40)
         try:
+            scene.wait("it is heard", lambda: bool(hook.about("Breaker")), 20)
             scene.wait("it is told", lambda: all_delivered(world.get("recoverypolicies", "default")), 20)
             (opened,) = hook.about("Breaker")
             assert opened.title == "Breaker open: no recovery begins in shop (all services)"
@@ -372,6 +373,7 @@ def test_s7_a_storm_is_told_once_by_the_policy(world: World, told: Any) -> None:
         for name in services:
             kube.put(incident(f"{name}-down", name, type="service_down"))
         try:
+            wait_for(lambda: bool(hook.about("Storm")), 20, world.operator_log_tail)
             wait_for(lambda: all_delivered(world.get("recoverypolicies", "default")), 20, world.operator_log_tail)
             assert [one.title for one in hook.about("Storm")] == ["Storm of incidents in shop"]
         finally:

@@ -75,13 +75,3 @@ def test_worlds_of_all_processes_are_summed_up(monkeypatch: pytest.MonkeyPatch) 
     rights_tally.pytest_terminal_summary(SimpleNamespace(write_line=lines.append))
     assert lines == [f"the operator's rights: {len(rights)} of {len(rights)} used, 0 missing"]
     assert len(own) == 3
-
-
-@pytest.mark.parametrize(("allowed", "status"), [(set[Right](), 1), ({Right("", "pods", "list")}, 0)])
-def test_a_run_in_which_a_right_was_missing_fails(
-    allowed: set[Right], status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rights_tally, "NOTED", [(allowed, {Right("", "pods", "list")})])
-    session: Any = SimpleNamespace(config=SimpleNamespace(), exitstatus=0)
-    rights_tally.pytest_sessionfinish(session)
-    assert session.exitstatus == status

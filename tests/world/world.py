@@ -79,18 +79,19 @@ class World:
         programs: Programs | None = None,
         operator: bool = True,
         install: "Callable[[World], None] | None" = None,
+        audited: bool = False,
         start_program: Callable[..., Process] = Process.start,
     ) -> None:
         """Without `operator` none starts with the world. `install` puts in what the operator needs of the cluster;
-        None: what the chart renders. `start_program` starts operators as Process.start does.
-        The API server notes every request of theirs."""
+        None: what the chart renders. `start_program` starts operators as Process.start does. In
+        a world that is `audited` the API server notes every request of theirs, which costs it time."""
         self.directory = directory
         self._detached, self._tell, self._with_operator = detached, tell, operator
         self._start_program = start_program
         self._install_operator = install or _apply_chart
         directory.mkdir(parents=True, exist_ok=True)
         self.control_plane = ControlPlane(
-            directory / "controlplane", detached=detached, programs=programs, audit=True, audit_users=(OPERATOR,)
+            directory / "controlplane", detached=detached, programs=programs, audit=audited, audit_users=(OPERATOR,)
         )
         self._state_path = directory / "world.json"
         self._processes: dict[str, Process] = {}
