@@ -133,8 +133,9 @@ class Play:
     def plan(self) -> Raw:
         """A person's plan, else the last one of the operator's, or an empty one."""
         by_hand = self.lane.get("recoveryplans", self.name)
-        plans = self.incident()["status"].get("plans")
-        return by_hand if by_hand["spec"] or not plans else self.lane.get("recoveryplans", plans[-1]["name"])
+        if by_hand["spec"] or not (plans := self.incident()["status"].get("plans")):
+            return by_hand
+        return self.lane.get("recoveryplans", plans[-1]["name"])
 
     def incident(self) -> Raw:
         """The newest incident, or an empty one."""
@@ -178,12 +179,14 @@ class Play:
 
     def over(self) -> bool:
         """Whether plan and incident have come to their ends and the service to rest."""
-        found, incident = self.plan(), self.incident()["status"]
-        ours = [p for p in incident.get("plans", []) if p["name"] == found["metadata"]["name"]]
+        incident = self.incident()["status"]  # It is the last to end: until then it is all that is read.
         recorded = [c["status"] for c in incident.get("conditions", []) if c["type"] == "Recorded"]
+        if incident.get("phase") != "Escalated" and recorded != ["True"]:
+            return False
+        found = self.plan()
+        ours = [p for p in incident.get("plans", []) if p["name"] == found["metadata"]["name"]]
         return (
             found["status"].get("phase") in OVER
-            and (incident.get("phase") == "Escalated" or recorded == ["True"])
             and bool(ours and ours[0].get("outcome"))
             and "activePlan" not in self.protected()["status"]
         )

@@ -89,7 +89,8 @@ class WarmStart:
 
 
 def _serve() -> None:
-    import bokgu.runtime.run  # noqa: F401 - this is what takes long
+    import bokgu.__main__  # this is what takes long
+    import bokgu.runtime.run  # noqa: F401 - and this is imported when it is run
 
     gc.freeze()  # The children share these pages.
     for line in sys.stdin:

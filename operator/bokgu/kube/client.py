@@ -1,5 +1,6 @@
 """The few calls that the operator makes to the Kubernetes API."""
 
+import asyncio
 import base64
 import json
 import os
@@ -14,6 +15,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from bokgu.api.meta import API_VERSION, EVENT_NOTE, GROUP, VERSION, Resource
+from bokgu.kube.shared_reads import SharedReads
 from bokgu.metrics.passes import STATUS_WRITES
 
 FIELD_MANAGER = "bokgu"
@@ -59,6 +61,8 @@ class KubeClient:
 
     def __init__(self, api: client.ApiClient, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._api, self._clock = api, clock
+        self._shared_gets = SharedReads(self._get)
+        self._shared_reviews = SharedReads(self._review)
         self.clock_ahead = timedelta()
         """How far the API server's clock was ahead of ours in its last answer, to the second."""
 
@@ -232,10 +236,13 @@ class KubeClient:
                 "resourceAttributes": _attributes(group, namespace, verb, resource, name),
             },
         }
-        answer = await self._call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
+        answer = await self._shared_reviews.read(json.dumps(review))
         if error := answer["status"].get("evaluationError"):
             raise KubeError(0, "EvaluationError", f"whether {user} may {verb} {resource}/{name}: {error}")
         return bool(answer["status"].get("allowed", False))
+
+    async def _review(self, review: str) -> Raw:
+        return await self._call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=json.loads(review))
 
     async def may_i(self, *, namespace: str, verb: str, resource: str, name: str, group: str = GROUP) -> bool:
         """Whether this account may do that (SelfSubjectAccessReview); all else as in `may`. Raises KubeError."""
@@ -249,12 +256,12 @@ class KubeClient:
 
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Data of a ConfigMap, or None."""
-        found = await self.get_config_map(namespace, name)
+        found = await self._shared_gets.read(_config_map(namespace, name))
         return None if found is None else found.get("data", {})
 
     async def get_config_map(self, namespace: str, name: str) -> Raw | None:
         """A ConfigMap, or None."""
-        return await self._get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        return await self._get(_config_map(namespace, name))
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Data of a Secret as text, or None. Bytes that are none are left out. Raises KubeError, which shows nothing of
@@ -299,8 +306,11 @@ class KubeClient:
     async def admission_policy(self, name: str) -> tuple[Raw | None, Raw | None]:
         """A ValidatingAdmissionPolicy and the binding of the same name, each None where there is none."""
         base = "/apis/admissionregistration.k8s.io/v1"
-        policy = await self._get(f"{base}/validatingadmissionpolicies/{name}")
-        return policy, await self._get(f"{base}/validatingadmissionpolicybindings/{name}")
+        policy, binding = await asyncio.gather(
+            self._shared_gets.read(f"{base}/validatingadmissionpolicies/{name}"),
+            self._shared_gets.read(f"{base}/validatingadmissionpolicybindings/{name}"),
+        )
+        return policy, binding
 
     async def served_kinds(self) -> frozenset[str]:
         """Plurals of our group that the API server serves; empty while the CRDs are missing."""
@@ -378,6 +388,10 @@ def _kubeconfig() -> str | None:
 def _path(plural: str, namespace: str | None) -> str:
     scope = f"/namespaces/{namespace}" if namespace else ""
     return f"/apis/{GROUP}/{VERSION}{scope}/{plural}"
+
+
+def _config_map(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/configmaps/{name}"
 
 
 def _leases(namespace: str) -> str:

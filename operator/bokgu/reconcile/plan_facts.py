@@ -67,11 +67,13 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
     protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
     policies = await read_policies(context, namespace)
-    facts = await judge(live=False)
-    if not running and (not facts.tally.approved or _is_held(plan, facts)):
-        return facts
     # An undo rests on the approvals of the intent that it undoes: nothing that is asked here may hold it up (S1).
-    if not in_flight(plan) and plan.status.phase is not PlanPhase.ROLLING_BACK:
+    intends = not in_flight(plan) and plan.status.phase is not PlanPhase.ROLLING_BACK
+    if not running or not intends:
+        facts = await judge(live=False)
+        if not running and (not facts.tally.approved or _is_held(plan, facts)):
+            return facts
+    if intends:
         incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
         protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
         policies = await read_policies(context, namespace, live=True)
