@@ -11,9 +11,9 @@ from tests.faults.sample import WHOLE
 from tests.faults.warm_start import WarmStart
 from tests.world.world import World
 
-LANES = int(os.environ.get("BOKGU_TEST_LANES") or (4 if WHOLE else 3))
+LANES = int(os.environ.get("BOKGU_TEST_LANES") or (6 if WHOLE else 3))
 """Operators that are killed side by side in the world of a test worker. They wait more than they work: two cores carry
-eight, and while one worker waits for the last play of a case the other one has the machine."""
+twelve, and while one worker waits for the last play of a case the other one has the machine."""
 
 
 @pytest.fixture(scope="session")
