@@ -18,7 +18,9 @@ WHOLE = os.environ.get("BOKGU_TEST_HA") == "1"
 def ha_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with ExitStack() as stack:
         warm = stack.enter_context(WarmStart())
-        yield stack.enter_context(World(tmp_path_factory.mktemp("ha"), operator=False, start_program=warm.start))
+        yield stack.enter_context(
+            World(tmp_path_factory.mktemp("ha"), operator=False, audited=True, start_program=warm.start)
+        )
 
 
 @pytest.fixture(scope="module")

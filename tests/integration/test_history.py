@@ -30,8 +30,9 @@ def restart(world: World, **settings: str) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One of its own: writes are counted for the whole operator, and all incidents are deleted after each test."""
-    with World(tmp_path_factory.mktemp("world")) as running:
+    """One of its own: writes are counted for the whole operator, and all incidents are deleted after each test. It is
+    audited: here the operator uses its right to delete incidents."""
+    with World(tmp_path_factory.mktemp("world"), audited=True) as running:
         yield running
 
 
