@@ -69,6 +69,7 @@ def test_incident_that_goes_away_by_itself_is_resolved_and_its_plan_cancelled(sc
     scene.wait("cancelled", lambda: scene.plan_is("Cancelled"), 10)
     assert scene.incident()["status"]["reason"] == "Cleared"
     assert scene.plan()["status"]["reason"] == "IncidentResolved"
+    scene.wait("noted", lambda: [p.get("outcome") for p in scene.incident()["status"]["plans"]] == ["Cancelled"], 10)
     assert scene.updates() == []
 
 

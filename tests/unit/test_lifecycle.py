@@ -11,7 +11,7 @@ from bokgu.api.meta import UidReference, find_condition
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.correlation import Suppression
-from bokgu.core.lifecycle import Standing, build_status, cleared, is_over
+from bokgu.core.lifecycle import Standing, build_status, cleared, is_over, note_outcome
 from bokgu.core.planning_facts import NoPlan
 from bokgu.core.timeline import MAX_TIMELINE
 from tests.unit.facts import (
@@ -302,6 +302,35 @@ def test_trouble_that_comes_back_before_it_was_clear_does_not_wait_for_the_end_o
     life, done = Life(planned()), ended(PlanPhase.COMPLETED)
     assert life.look(11, "Firing", -20, plan=done, clears_within=12 * MINUTE).phase is IncidentPhase.VERIFYING
     assert life.look(15, "Firing", -20, plan=done, clears_within=12 * MINUTE).reason == "Relapsed"
+
+
+def test_s5_trouble_that_the_plan_was_made_for_has_not_come_back_by_a_clock_that_is_behind() -> None:
+    """A second operator whose clock is half an hour behind ended the plan, and says that it did so before the trouble
+    began."""
+    begun = incident(status={"plans": [ENTRY.to_dict()]}, detectedAt=NOW + 20 * MINUTE)
+    life, done = Life(begun), ended(PlanPhase.COMPLETED)
+    status = life.look(22, "Firing", 20, plan=done)
+    assert (status.phase, status.reason) == (IncidentPhase.VERIFYING, "RelapseWatch")
+    life.look(23, "Clear", 23, plan=done)
+    status = life.look(25, "Firing", 25, plan=done)
+    assert (status.phase, status.reason) == (IncidentPhase.CLASSIFIED, "Relapsed")
+    assert life.look(26, "Firing", 25, plan=done).reason == "Relapsed"
+
+
+@pytest.mark.parametrize("end", [PlanPhase.CANCELLED, PlanPhase.EXPIRED, PlanPhase.REJECTED])
+def test_an_incident_that_is_over_knows_how_its_last_plan_ended(end: PlanPhase) -> None:
+    life = Life(planned())
+    open_plan = ended(PlanPhase.AWAITING_APPROVAL, started=False)
+    assert life.look(40, "Clear", 1, plan=open_plan).phase is IncidentPhase.RESOLVED
+    over = life.incident.status
+    assert [p.outcome for p in over.plans] == [None]
+    assert note_outcome(over, open_plan) is None
+    assert note_outcome(over, None) is None
+    noted = note_outcome(over, ended(end, started=False))
+    assert noted is not None
+    assert [p.outcome for p in noted.plans] == [end]
+    assert noted.model_copy(update={"plans": over.plans}) == over
+    assert note_outcome(noted, ended(end, started=False)) is None
 
 
 # The next rung

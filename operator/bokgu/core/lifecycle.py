@@ -105,14 +105,19 @@ def calm_since(incident: Incident, standing: Standing) -> datetime | None:
     return gone if cleared(incident, detection, plan) else None
 
 
-def find_relapse(standing: Standing) -> str | None:
-    """Why a completed plan did not end the trouble, or None."""
+def find_relapse(incident: Incident, standing: Standing) -> str | None:
+    """Why a completed plan did not end the trouble, or None.
+
+    The beginning of the trouble that the incident knows is the one that the plan was made for, even where another clock
+    says that the plan ended before it (S5).
+    """
     plan, detection = standing.plan, standing.detection
     if plan is None or plan.status.finished_at is None or detection is None:
         return None
     if detection.state is not DetectionState.FIRING:
         return None
-    if detection.since > plan.status.finished_at:
+    again = has_relapsed(incident) or detection.since > _last_seen(incident, standing)
+    if again and detection.since > plan.status.finished_at:
         return "the trouble has come back since"
     if standing.now - plan.status.finished_at >= standing.patience > timedelta():
         return "the trouble is still there"
@@ -134,7 +139,7 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
             "leader": standing.suppression.leader
             if phase is IncidentPhase.SUPPRESSED and standing.suppression
             else None,
-            "plans": _plans(old.plans, standing),
+            "plans": _plans(incident, standing),
             "gates": _closed_gates(standing),
             "resolved_at": resolved_at,
             **_occurrences(incident, standing),
@@ -155,7 +160,7 @@ def _phase(incident: Incident, standing: Standing) -> tuple[IncidentPhase, str |
     how = plan.status.phase if plan else how
     if standing.entry is not None:
         return IncidentPhase.AWAITING_APPROVAL, "ApprovalsMissing", ""
-    if how is PlanPhase.COMPLETED and (relapse := find_relapse(standing)):
+    if how is PlanPhase.COMPLETED and (relapse := find_relapse(incident, standing)):
         return _after_plan(incident, standing, RELAPSED, f"plan {name} completed, and {relapse}")
     if (calm := calm_since(incident, standing)) is not None:
         reason, message = "Recovered", f"plan {name} completed"
@@ -206,7 +211,7 @@ def _after_plan(
     """(phase, reason, message) after a plan that did not end the trouble: the next rung, or a person."""
     no_plan = standing.no_plan
     if not may_follow(incident, standing.plan, standing.detection):
-        tried = f". {describe_plans(_plans(incident.status.plans, standing))}" if used_up(incident) else ""
+        tried = f". {describe_plans(_plans(incident, standing))}" if used_up(incident) else ""
         return IncidentPhase.ESCALATED, reason, f"{story}{tried}"
     if standing.problem:
         return IncidentPhase.CLASSIFIED, *standing.problem
@@ -225,13 +230,14 @@ def _closed_gates(standing: Standing) -> tuple[Gate, ...]:
     return closed_gates(plan.status.gates)
 
 
-def _plans(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[IncidentPlan, ...]:
+def _plans(incident: Incident, standing: Standing) -> tuple[IncidentPlan, ...]:
+    plans = incident.status.plans
     if standing.entry and all(p.uid != standing.entry.uid for p in plans):
         plans = (*plans, standing.entry)
     plan = standing.plan
     if plan is None or not plan.status.phase.terminal:
         return plans
-    relapsed = plan.status.phase is PlanPhase.COMPLETED and find_relapse(standing) is not None
+    relapsed = plan.status.phase is PlanPhase.COMPLETED and find_relapse(incident, standing) is not None
     return tuple(
         p.model_copy(
             update={
@@ -248,8 +254,7 @@ def _plans(plans: tuple[IncidentPlan, ...], standing: Standing) -> tuple[Inciden
 def _occurrences(incident: Incident, standing: Standing) -> dict[str, object]:
     """Count the beginnings of the trouble, and note when it stopped."""
     old, detection = incident.status, standing.detection
-    begun = incident.spec.detected_at or incident.metadata.creation_timestamp or standing.now
-    last = old.last_seen_at or begun
+    last = _last_seen(incident, standing)
     if detection is None or detection.state is DetectionState.UNKNOWN:
         return {"last_seen_at": last}
     if detection.state is DetectionState.CLEAR:
@@ -260,6 +265,24 @@ def _occurrences(incident: Incident, standing: Standing) -> dict[str, object]:
         "mitigated_at": None,
         "occurrences": old.occurrences + again,
     }
+
+
+def _last_seen(incident: Incident, standing: Standing) -> datetime:
+    """When the trouble last began, as far as the incident knows."""
+    begun = incident.spec.detected_at or incident.metadata.creation_timestamp or standing.now
+    return incident.status.last_seen_at or begun
+
+
+def note_outcome(status: IncidentStatus, plan: RecoveryPlan | None) -> IncidentStatus | None:
+    """The status of an incident that is over with the end of its last plan, which came after that; None: no news."""
+    if plan is None or not plan.status.phase.terminal:
+        return None
+    if all(p.outcome for p in status.plans if p.uid == plan.metadata.uid):
+        return None
+    plans = (
+        p.model_copy(update={"outcome": plan.status.phase}) if p.uid == plan.metadata.uid else p for p in status.plans
+    )
+    return status.model_copy(update={"plans": tuple(plans)})
 
 
 def _conditions(incident: Incident, status: IncidentStatus, standing: Standing, message: str) -> tuple[Condition, ...]:

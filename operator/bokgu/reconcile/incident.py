@@ -15,7 +15,7 @@ from bokgu.core.approval.digest import plan_digest
 from bokgu.core.classification import classify_incident, is_outdated, tell_again_at
 from bokgu.core.correlation import Suppression, find_leader
 from bokgu.core.diagnosis import diagnose
-from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over
+from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over, note_outcome
 from bokgu.core.next_rung import awaits_next_rung, told_before
 from bokgu.core.planning import Decision, plan_manifest
 from bokgu.core.recovery_policy import list_pauses
@@ -76,8 +76,12 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     incident = context.parse(Incident, raw)
     if is_over(incident):
+        last_plan = _known_plan(context, incident)
+        if (noted := note_outcome(incident.status, last_plan)) is not None:
+            await context.write_status(Incident, raw, noted)
+            return timedelta()
         if context.tracing is not None:
-            context.tracing.tell_incident(incident, None, _known_plan(context, incident))
+            context.tracing.tell_incident(incident, None, last_plan)
         context.enqueue(history_key(key))
         await settle_outbox(context, raw, incident)
         return None
