@@ -168,7 +168,8 @@ def test_what_is_no_http_fills_no_log(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_a_body_may_take_so_long(tmp_path: Path) -> None:
     async def ask(port: int) -> None:
-        assert (await send(port, request(Content_Length="100")))[0] == 408
+        async with asyncio.timeout(10):
+            assert (await send(port, request(Content_Length="100")))[0] == 408
 
     with_door(tmp_path, ask)
 
