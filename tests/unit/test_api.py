@@ -24,6 +24,7 @@ from bokgu.api.fields import (
 )
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Resource, is_true, set_condition
+from bokgu.api.plain_text import make_plain
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import _FROZEN, RecoveryPlan, RecoveryPlanSpec
@@ -116,7 +117,7 @@ def test_times_are_utc_with_whole_seconds() -> None:
     assert format_timestamp(seoul) == "2026-11-24T08:00:00Z"
 
 
-@given(st.text(max_size=400))
+@given(st.text(max_size=400).map(make_plain))
 def test_a_text_is_cut_to_its_bound(text: str) -> None:
     cut = bounded(text)
     assert len(cut) <= 300

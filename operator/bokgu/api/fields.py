@@ -13,6 +13,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from bokgu.api.plain_text import make_plain, make_plain_lines
+
 
 class ApiModel(BaseModel):
     """Base of all API types: camelCase outside, snake_case inside, immutable once read.
@@ -117,6 +119,14 @@ def format_decimal(value: float) -> str:
 
 
 def bounded(text: str, limit: int = 300) -> str:
-    """Cut a text to `limit` characters, marking the cut. Half a surrogate pair, which no UTF-8 holds, becomes `?`."""
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return text.encode("utf-8", "replace").decode()
+    """The text in one plain line of `limit` characters at most; a cut is marked."""
+    return _cut(make_plain(text), limit)
+
+
+def bounded_lines(text: str, limit: int) -> str:
+    """The text in plain lines, `limit` characters at most in all; a cut is marked."""
+    return _cut(make_plain_lines(text), limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
