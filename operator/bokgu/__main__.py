@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from bokgu import __version__
 from bokgu.api.history import HistoryError
+from bokgu.api.unchecked import Unreadable
 from bokgu.commands import (
     approve,
     cancel,
@@ -69,6 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except ValidationError as error:
         print(f"bokgu: this version of bokgu cannot read {error.title}: use the operator's version", file=sys.stderr)
+        return 1
+    except Unreadable as error:
+        print(f"bokgu: {plain(str(error))}: use the operator's version", file=sys.stderr)
         return 1
     except (BadSetting, HistoryError, OSError) as error:
         print(f"bokgu: {plain(str(error))}", file=sys.stderr)

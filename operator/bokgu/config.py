@@ -34,6 +34,11 @@ def _positive_duration(text: str) -> timedelta:
     return length
 
 
+def _request_rate(text: str) -> Quota:
+    """Requests a second."""
+    return Quota(_positive(text), 5 * _positive(text))
+
+
 _DAYS = re.compile(r"([0-9]{1,5})d")
 
 
@@ -290,6 +295,20 @@ class Settings:
 
     webhook_port: int = field(default=8081, metadata={"env": "BOKGU_WEBHOOK_PORT", "parse": int})
     """Port of Alertmanager's webhook, on `listen_host`."""
+
+    webhook_max_body: int = field(default=1024 * 1024, metadata={"env": "BOKGU_WEBHOOK_MAX_BODY", "parse": _positive})
+    """Bytes of one request to the webhook, at most."""
+
+    webhook_rate: Quota = field(default=Quota(20, 100), metadata={"env": "BOKGU_WEBHOOK_RATE", "parse": _request_rate})
+    """Requests a second that one address may send to the webhook; five seconds' worth of them at once."""
+
+    webhook_patience: timedelta = field(
+        default=timedelta(seconds=15), metadata={"env": "BOKGU_WEBHOOK_PATIENCE", "parse": _positive_duration}
+    )
+    """How long a sender may take for the TLS handshake, for the headers, for the body, and until its next request."""
+
+    webhook_connections: int = field(default=256, metadata={"env": "BOKGU_WEBHOOK_CONNECTIONS", "parse": _positive})
+    """Connections to the webhook at one time, at most."""
 
     heartbeat_url: str | None = field(
         default=None, metadata={"env": "BOKGU_HEARTBEAT_URL", "parse": _http_url, "secret": True}, repr=False

@@ -28,7 +28,8 @@ def find_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 class JsonLine:
-    """A line of JSON in which none of the secrets stands, wherever it came from."""
+    """A line of JSON in which none of the secrets stands, wherever it came from, and nothing that cannot be seen: that
+    is escaped as JSON escapes it, so that whoever reads the JSON gets what was said."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._render = structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -40,7 +41,7 @@ class JsonLine:
         line = str(self._render(logger, name, event_dict))
         for secret in self._secrets:
             line = line.replace(secret, "[secret]")
-        return line
+        return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def configure_logs(level: str, secrets: Iterable[str] = ()) -> None:

@@ -24,6 +24,7 @@ from bokgu.api.fields import (
 )
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Resource, is_true, set_condition
+from bokgu.api.plain_text import make_plain
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import _FROZEN, RecoveryPlan, RecoveryPlanSpec
@@ -116,7 +117,7 @@ def test_times_are_utc_with_whole_seconds() -> None:
     assert format_timestamp(seoul) == "2026-11-24T08:00:00Z"
 
 
-@given(st.text(max_size=400))
+@given(st.text(max_size=400).map(make_plain))
 def test_a_text_is_cut_to_its_bound(text: str) -> None:
     cut = bounded(text)
     assert len(cut) <= 300
@@ -301,3 +302,23 @@ def test_the_committed_files_are_the_generated_ones(tmp_path: Path) -> None:
     assert {p.name for p in written} == {p.name for p in CRDS.iterdir()}
     for path in written:
         assert path.read_text() == (CRDS / path.name).read_text(), path.name
+
+
+# Texts that people approve
+
+
+@pytest.mark.parametrize("sign", ["\x1b", "\x07", "\x85", "\u200b", "\u202e", "\u2066", "\u2028", "\ufeff"])
+def test_s8_what_people_approve_reads_as_it_is(sign: str) -> None:
+    """It is refused, never altered: its digest is what they sign."""
+    said = {"description": f"restart {sign}api"}
+    with pytest.raises(ValidationError, match="description"):
+        plan({**scale_out(), **said})
+    with pytest.raises(ValidationError, match=r"ifNothingIsDone"):
+        plan(scale_out(), ifNothingIsDone=said["description"])
+    with pytest.raises(ValidationError, match="approver"):
+        approval(approver=f"alice{sign}@example.com")
+
+
+def test_what_people_approve_may_have_lines_and_any_letters() -> None:
+    text = "서비스를 다시 시작:\n\tapi — 37 % 😀"
+    assert plan({**scale_out(), "description": text}).spec.steps[0].description == text

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from bokgu.api.quotas import Quota
 from bokgu.config import BadSetting, read_settings
 from bokgu.runtime.alerts import AlertDoor
 from bokgu.runtime.certificate import Certificate
+from bokgu.runtime.webhook_server import ServerLimits
 from tests.controlplane.certificates import Authority, Credential
 from tests.world.world import free_port
 
@@ -50,7 +52,14 @@ def with_door(tmp_path: Path, certificate: Certificate, ask: Callable[[int], Any
         nobody: Any = None
         port = free_port()
         door = AlertDoor(
-            nobody, nobody, host="127.0.0.1", port=port, token_file=tmp_path / "token", tls=certificate.context
+            nobody,
+            nobody,
+            host="127.0.0.1",
+            port=port,
+            token_file=tmp_path / "token",
+            limits=ServerLimits(max_body=1024, patience=10.0, max_connections=16),
+            rate=Quota(10, 10),
+            tls=certificate.context,
         )
         await door.start()
         try:

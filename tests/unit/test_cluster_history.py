@@ -59,10 +59,11 @@ def test_what_cannot_be_read_is_left_out() -> None:
 
 @pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\n", "\r", "\x0b", "\x1e"])
 def test_texts_with_line_ends_in_them_are_one_line(end: str) -> None:
-    data = insert_record({}, record("a", description=f"disk{end}full"))
+    data = insert_record({}, record("a", description=f"disk{end}full", environment=f"disk{end}full"))
     assert len(data["api"].splitlines()) == 1
     data = insert_record(data, record("b", ago=1))
-    assert {r.description for r in cluster._read_all(data)} == {"", f"disk{end}full"}
+    texts = {r.id: (r.description, r.environment) for r in cluster._read_all(data)}
+    assert texts["a"] == ("disk full", f"disk{end}full")
 
 
 def test_line_ends_that_others_wrote_break_no_record() -> None:

@@ -206,6 +206,15 @@ def test_no_secret_comes_in(way: str, secret: str, before: int, after: int) -> N
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_what_comes_in_begins_no_line_of_its_own(way: str) -> None:
+    """A line break that `repr` and JSON show apart from a space; all else that cannot be seen goes the same way."""
+    told = WAYS[way]("word\x85word")
+    assert "word word" in told
+    assert "\x85" not in told
+    assert "\\x85" not in told
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_what_comes_in_is_short(way: str) -> None:
     told = WAYS[way]("word " * 400)
     assert "word " in told

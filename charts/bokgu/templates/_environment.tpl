@@ -53,6 +53,12 @@ Every variable of extraEnv takes the place of the one of that name.
 {{- if $values.webhook.enabled }}
 - {name: BOKGU_WEBHOOK_TOKEN_FILE, value: {{ printf "/run/bokgu/webhook/%s" $values.webhook.token.key | quote }}}
 - {name: BOKGU_WEBHOOK_PORT, value: {{ $values.webhook.port | quote }}}
+{{- with $values.webhook.limits }}
+- {name: BOKGU_WEBHOOK_MAX_BODY, value: {{ .bodyBytes | int64 | quote }}}
+- {name: BOKGU_WEBHOOK_RATE, value: {{ .requestsPerSecond | int64 | quote }}}
+- {name: BOKGU_WEBHOOK_PATIENCE, value: {{ .patience | quote }}}
+- {name: BOKGU_WEBHOOK_CONNECTIONS, value: {{ .connections | int64 | quote }}}
+{{- end }}
 {{- if $values.webhook.tls.enabled }}
 - {name: BOKGU_WEBHOOK_CERTIFICATE_FILE, value: /run/bokgu/webhook-tls/tls.crt}
 - {name: BOKGU_WEBHOOK_KEY_FILE, value: /run/bokgu/webhook-tls/tls.key}

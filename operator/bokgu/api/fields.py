@@ -13,6 +13,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from bokgu.api.plain_text import make_plain, make_plain_lines
+
 
 class ApiModel(BaseModel):
     """Base of all API types: camelCase outside, snake_case inside, immutable once read.
@@ -54,8 +56,8 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"
 NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """Name of a namespace: a DNS label."""
 
-PersonName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-"""Name of a person or account: a principal of allowed_signers, or a user name at the API server."""
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$")]
+"""Name of a person or account: a principal of allowed_signers, or a user name at the API server. It can all be seen."""
 
 Line = Annotated[str, StringConstraints(max_length=300)]
 """One line of text; quoted evidence is cut to this length."""
@@ -63,8 +65,20 @@ Line = Annotated[str, StringConstraints(max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=2048)]
 """A paragraph of prose."""
 
+_VISIBLE = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\p{Cf}\p{Zl}\p{Zp}]*$"
+
+ApprovedLine = Annotated[str, StringConstraints(max_length=300, pattern=_VISIBLE)]
+"""A line that people approve as it stands: without characters that make it read otherwise than it is, such as
+bidirectional controls (CVE-2021-42574). It is refused, as what is approved must not be changed."""
+
+ApprovedText = Annotated[str, StringConstraints(max_length=2048, pattern=_VISIBLE)]
+"""A paragraph that people approve as it stands."""
+
 Arn = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 """An Amazon Resource Name, or an id that AWS gives."""
+
+Region = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")]
+"""Code of an AWS region, such as eu-central-1 (AWS Regions and Availability Zones). It becomes a part of host names."""
 
 LogGroup = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 """Name of a CloudWatch Logs log group (API_LogGroup)."""
@@ -117,6 +131,14 @@ def format_decimal(value: float) -> str:
 
 
 def bounded(text: str, limit: int = 300) -> str:
-    """Cut a text to `limit` characters, marking the cut. Half a surrogate pair, which no UTF-8 holds, becomes `?`."""
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return text.encode("utf-8", "replace").decode()
+    """The text in one plain line of `limit` characters at most; a cut is marked."""
+    return _cut(make_plain(text), limit)
+
+
+def bounded_lines(text: str, limit: int) -> str:
+    """The text in plain lines, `limit` characters at most in all; a cut is marked."""
+    return _cut(make_plain_lines(text), limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Arn, Line, ObjectName, Timestamp, Uid, bounded
+from bokgu.api.fields import ApiModel, Arn, Line, ObjectName, Region, Timestamp, Uid, bounded
 
 GROUP = "bokgu.dev"
 VERSION = "v1alpha1"
@@ -167,7 +167,7 @@ def name_ecs_service(cluster: str, service: str) -> str:
 class Target(ApiModel):
     """Where an ECS service lives."""
 
-    region: Annotated[str, StringConstraints(max_length=32)] = Field(description="AWS region, such as eu-central-1.")
+    region: Region = Field(description="AWS region, such as eu-central-1.")
     role_arn: Arn | None = Field(default=None, description="IAM role that the operator assumes, if any.")
     cluster: Annotated[str, StringConstraints(max_length=255)] = Field(description="ECS cluster, by name or ARN.")
     service: Annotated[str, StringConstraints(max_length=255)] = Field(description="ECS service, by name.")

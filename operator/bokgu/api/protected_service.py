@@ -14,6 +14,7 @@ from bokgu.api.fields import (
     Line,
     LogGroup,
     ObjectName,
+    Region,
     Timestamp,
     Uid,
     Word,
@@ -263,9 +264,7 @@ class ProtectedServiceSpec(ApiModel):
     )
 
     environment: Word = Field(default="production", description="Environment, such as production or staging.")
-    region: Annotated[str, StringConstraints(min_length=1, max_length=32)] = Field(
-        description="AWS region, such as eu-central-1."
-    )
+    region: Region = Field(description="AWS region, such as eu-central-1.")
     role_arn: Arn | None = Field(
         default=None,
         description="IAM role that the operator assumes for this service; default: its own identity. Operator"

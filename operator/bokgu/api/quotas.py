@@ -12,6 +12,10 @@ class Quota:
     rate: float
     burst: float
 
+    def refill(self, tokens: float, seconds: float) -> float:
+        """What a bucket holds after so many seconds in which nothing was taken (a token bucket)."""
+        return min(self.burst, tokens + seconds * self.rate)
+
 
 DEFAULT_QUOTAS: Mapping[str, Quota] = {
     "GetMetricData": Quota(50, 50),

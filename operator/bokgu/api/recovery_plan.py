@@ -11,6 +11,8 @@ from pydantic import Field, StringConstraints
 from bokgu.api.fields import (
     NAMES_REVISION,
     ApiModel,
+    ApprovedLine,
+    ApprovedText,
     Arn,
     DecimalString,
     Digest,
@@ -194,7 +196,9 @@ class Step(ApiModel):
 
     name: Label = Field(description="Name of the step, unique in the plan.")
     action: Action = Field(description="What the step does.")
-    description: Text | None = Field(default=None, description="The same for people, with the numbers of this service.")
+    description: ApprovedText | None = Field(
+        default=None, description="The same for people, with the numbers of this service."
+    )
     parameters: StepParameters | None = Field(default=None, description="What the action needs to know.")
     estimated_duration: Duration | None = Field(default=None, description="How long it usually takes.")
     timeout: Duration = Field(description="When to give up.")
@@ -209,10 +213,10 @@ class Step(ApiModel):
 class Risk(ApiModel):
     """What may go wrong."""
 
-    description: Line = Field(description="What may go wrong.")
+    description: ApprovedLine = Field(description="What may go wrong.")
     probability: Level = Field(description="How probable it is.")
     impact: Level = Field(description="How bad it would be.")
-    mitigation: Line = Field(description="What softens it.")
+    mitigation: ApprovedLine = Field(description="What softens it.")
 
 
 class ScalableRange(ApiModel):
@@ -401,7 +405,7 @@ class RecoveryPlanSpec(ApiModel):
         default=(), description="Roles that must approve. The built-in minimum is added in any case."
     )
     risks: Annotated[tuple[Risk, ...], Field(max_length=16)] = Field(default=(), description="What may go wrong.")
-    if_nothing_is_done: Text | None = Field(default=None, description="What happens if nobody approves.")
+    if_nothing_is_done: ApprovedText | None = Field(default=None, description="What happens if nobody approves.")
     expires_at: Timestamp = Field(description="After this moment the plan no longer starts.")
     suspend: bool | None = Field(default=None, description="Hold the plan before its next step.")
 

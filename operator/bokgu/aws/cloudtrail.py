@@ -1,7 +1,8 @@
 """AWS CloudTrail: who called an API."""
 
-import json
 from datetime import datetime
+
+from pydantic_core import from_json
 
 from bokgu.api.meta import Target
 from bokgu.api.observed import ApiCall
@@ -22,7 +23,7 @@ async def fetch_api_calls(
         "MaxResults": 50,
     }
     answer = await aws.read("cloudtrail", "LookupEvents", request, region=target.region, role_arn=target.role_arn)
-    records = ((event, json.loads(event["CloudTrailEvent"])) for event in answer.get("Events", ()))
+    records = ((event, from_json(event["CloudTrailEvent"])) for event in answer.get("Events", ()))
     return tuple(
         ApiCall(
             at=event["EventTime"],

@@ -31,7 +31,7 @@ class _Bucket:
     queue: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def fill(self, now: float) -> None:
-        self.tokens = min(self.quota.burst, self.tokens + (now - self.filled_at) * self.quota.rate)
+        self.tokens = self.quota.refill(self.tokens, now - self.filled_at)
         self.filled_at = now
 
 

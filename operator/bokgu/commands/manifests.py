@@ -1,15 +1,18 @@
 """Objects of ours in files, as people keep them in Git."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic_core import from_json
 
 from bokgu.api.meta import API_VERSION
+from bokgu.commands.bounded_yaml import MAX_CHARACTERS, load_documents
 
+MAX_BYTES = 4 * MAX_CHARACTERS
+"""Of a file: a character of UTF-8 has four bytes at most."""
 ENDINGS = frozenset({".yaml", ".yml", ".json"})
 
 
@@ -25,7 +28,7 @@ def read_manifests(places: Iterable[str], namespace: str) -> list[dict[str, Any]
     found: list[dict[str, Any]] = []
     for name, text in _read(places):
         try:
-            documents = [json.loads(text)] if name.endswith(".json") else list(yaml.safe_load_all(text))
+            documents = [from_json(text)] if name.endswith(".json") else load_documents(text)
         except (ValueError, yaml.YAMLError) as error:
             raise BadManifest(f"{name}: {' '.join(str(error).split())}") from error
         bodies = (body for document in documents for body in _flatten(document))
@@ -40,11 +43,13 @@ def read_manifests(places: Iterable[str], namespace: str) -> list[dict[str, Any]
 def _read(places: Iterable[str]) -> Iterator[tuple[str, str]]:
     for place in places:
         if place == "-":
-            yield "standard input", sys.stdin.read()
+            yield "standard input", sys.stdin.read(MAX_CHARACTERS + 1)
             continue
         path = Path(place)
         files = sorted(p for p in path.rglob("*") if p.suffix in ENDINGS and p.is_file()) if path.is_dir() else [path]
         for file in files:
+            if file.stat().st_size > MAX_BYTES:
+                raise BadManifest(f"{file}: more than {MAX_BYTES} bytes")
             try:
                 yield str(file), file.read_text()
             except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@ import textwrap
 from datetime import datetime, timedelta
 
 from bokgu.api.fields import format_duration, format_timestamp
+from bokgu.api.plain_text import make_plain
 
 WIDTH = 110
 MARGIN = 12
@@ -52,8 +53,8 @@ def paint(text: str, style: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The text in one line, with what is neither a printable character nor a space escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+    """The text in one line, with single spaces, and what cannot be seen escaped."""
+    return make_plain(" ".join(text.split()))
 
 
 def format_ago(moment: datetime | None, now: datetime) -> str:

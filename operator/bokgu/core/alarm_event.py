@@ -197,7 +197,7 @@ def _build_finding(
         service=protected.metadata.name,
         type=reference.type,
         severity=reference.severity,
-        source=IncidentSource(kind=SourceKind.ALARM, name=alarm.alarm_name),
+        source=IncidentSource(kind=SourceKind.ALARM, name=bounded(alarm.alarm_name, 255)),
         description=f"alarm {alarm.alarm_name} is in {alarm.state.value}: {alarm.state.reason}",
         # One wrong clock must not make all that follows seem old.
         at=min(alarm.state.timestamp, now),

@@ -11,14 +11,13 @@ from datetime import datetime
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
-from pydantic_core import from_json
 
 from bokgu.api.fields import bounded, format_decimal
 from bokgu.api.incident import IncidentMetric, IncidentSource
 from bokgu.api.own_patterns import OwnPatterns
 from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import DetectionState, IncidentType, Severity, SourceKind
-from bokgu.core.event import MalformedMessage, Moment, WireModel, read_model
+from bokgu.core.event import Moment, WireModel, read_json, read_model
 from bokgu.core.finding import Finding
 from bokgu.core.statement import Statement
 
@@ -75,11 +74,7 @@ class Unroutable:
 
 def parse_notification(body: bytes) -> Notification:
     """Read the body of a request. Raises MalformedMessage."""
-    try:
-        content = from_json(body)
-    except ValueError as error:
-        raise MalformedMessage(redact_quote(f"not JSON: {error}")) from error
-    return read_model(Notification, content, "not a notification of Alertmanager, version 4")
+    return read_model(Notification, read_json(body), "not a notification of Alertmanager, version 4")
 
 
 def build_statement(

@@ -4,6 +4,9 @@ Sources: "Amazon EventBridge events" and "AWS service events" (Amazon EventBridg
 message that came through a topic: "Fanout to Amazon SQS queues" (Amazon SNS Developer Guide).
 """
 
+import json
+import math
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -47,9 +50,9 @@ class Event(WireModel):
 def parse_event(body: str, own: OwnPatterns = OwnPatterns()) -> Event:  # noqa: B008 - it is frozen
     """Read the body of a queue's message: an event, bare or wrapped by SNS. What `own` patterns match is hidden in what
     it says for people. Raises MalformedMessage."""
-    content = _read_json(body)
+    content = read_json(body)
     if isinstance(content, dict) and content.get("Type") == "Notification" and isinstance(content.get("Message"), str):
-        content = _read_json(content["Message"])
+        content = read_json(content["Message"])
     return read_model(Event, own.hide_members(content), "not an EventBridge event")
 
 
@@ -63,11 +66,27 @@ def read_model(kind: type[M], content: object, problem: str) -> M:
         raise MalformedMessage(redact_quote(f"{problem}: {where or 'the message'}: {first['msg']}")) from error
 
 
-def _read_json(text: str) -> object:
+def read_json(text: str | bytes) -> object:
+    """What is in a text of JSON (RFC 8259). Raises MalformedMessage, also for what others might read in another way:
+    names that stand twice in an object, and numbers that are none; and for more than 200 levels of nesting or 4300
+    digits, which is where this parser stops."""
     try:
-        return from_json(text)
+        content: object = from_json(text, allow_inf_nan=False)
+        json.loads(text, object_pairs_hook=_check_names, parse_float=_check_number)
     except ValueError as error:
         raise MalformedMessage(redact_quote(f"not JSON: {error}")) from error
+    return content
+
+
+def _check_number(text: str) -> None:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is too large a number")
+
+
+def _check_names(pairs: list[tuple[str, object]]) -> None:
+    names = Counter(name for name, _ in pairs)
+    if len(names) < len(pairs):
+        raise ValueError(f"{names.most_common(1)[0][0]!r} stands twice in one object")
 
 
 def account_in(arn: str | None) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 
-from bokgu.api.fields import bounded, format_decimal, format_duration, parse_duration
+from bokgu.api.fields import bounded, bounded_lines, format_decimal, format_duration, parse_duration
 from bokgu.api.history import (
     MAX_SIGNATURE,
     ClassificationRecord,
@@ -189,7 +189,7 @@ def _plan(plan: RecoveryPlan) -> PlanRecord:
                 undone=step.rollback is not None and step.rollback.phase is OperationPhase.COMPLETED,
                 started_at=step.started_at,
                 finished_at=step.finished_at,
-                output=bounded(step.output or ""),
+                output=bounded_lines(step.output or "", 300),
             )
             for spec, step in zip(plan.spec.steps, status.steps, strict=False)
         ),

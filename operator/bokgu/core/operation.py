@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from bokgu.api.fields import bounded
+from bokgu.api.fields import bounded, bounded_lines
 from bokgu.api.recovery_plan import Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus, Step, StepStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
 from bokgu.core.deadlines import effect_by, settled_by
@@ -144,7 +144,7 @@ def _effect_text(operation: OperationStatus, live: LiveState) -> str:
 def succeed(operation: Op, facts: PlanFacts, output: str) -> Op:
     """The operation is done."""
     return operation.model_copy(
-        update={"phase": OperationPhase.COMPLETED, "finished_at": facts.now, "output": bounded(output, 2048)}
+        update={"phase": OperationPhase.COMPLETED, "finished_at": facts.now, "output": bounded_lines(output, 2048)}
     )
 
 
@@ -155,7 +155,7 @@ def fail(operation: Op, reason: str, facts: PlanFacts, output: str | None = None
             "phase": OperationPhase.FAILED,
             "reason": bounded(reason, 63),
             "finished_at": facts.now,
-            "output": bounded(output or operation.output or reason, 2048),
+            "output": bounded_lines(output or operation.output or reason, 2048),
         }
     )
 

@@ -5,7 +5,7 @@ ECS agrees already when anything here is asked: two sources must say the same be
 
 from datetime import datetime, timedelta
 
-from bokgu.api.fields import bounded, format_decimal, format_timestamp, parse_duration
+from bokgu.api.fields import bounded_lines, format_decimal, format_timestamp, parse_duration
 from bokgu.api.recovery_plan import MetricReading, RecoveryPlanStatus, Step, StepStatus, Validation
 from bokgu.api.vocabulary import Action, ValidationType, Verdict
 from bokgu.core.deadlines import verified_by
@@ -48,7 +48,8 @@ def await_confirmation(
         return fail(operation.model_copy(update={"verdict": verdict}), "NotConfirmed", facts, said)
     roles = " or ".join(dict.fromkeys(facts.tally.required))
     how = f"waits until {format_timestamp(by)} for a person: bokgu approve PLAN --step {step.name} --role {roles}"
-    return operation.model_copy(update={"reason": AWAITING_CONFIRMATION, "output": bounded(f"{said}; {how}", 2048)})
+    output = bounded_lines(f"{said}; {how}", 2048)
+    return operation.model_copy(update={"reason": AWAITING_CONFIRMATION, "output": output})
 
 
 UNPROVEN = "no more was checked: the step has no validation"
@@ -81,7 +82,7 @@ def verify_step(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStat
         enough=measured.enough if measured else 0.0,
         now=facts.now,
     )
-    output = bounded(f"{(operation.output or '').split('; verified', 1)[0]}; verified: {result.message}", 2048)
+    output = bounded_lines(f"{(operation.output or '').split('; verified', 1)[0]}; verified: {result.message}", 2048)
     if result.verdict is None:
         return operation.model_copy(update={"output": output})
     operation = operation.model_copy(update={"verdict": result.verdict})

@@ -17,7 +17,7 @@ from itertools import islice
 
 import structlog
 
-from bokgu.api.fields import bounded
+from bokgu.api.fields import bounded, bounded_lines
 from bokgu.api.history import HistoryError, IncidentRecord, Question
 from bokgu.kube.client import KubeClient, KubeError, Raw
 
@@ -224,7 +224,9 @@ def _age(line: str) -> str:
 def _compact(record: IncidentRecord) -> str:
     plans = tuple(
         plan.model_copy(
-            update={"steps": tuple(s.model_copy(update={"output": bounded(s.output, _OUTPUT)}) for s in plan.steps)}
+            update={
+                "steps": tuple(s.model_copy(update={"output": bounded_lines(s.output, _OUTPUT)}) for s in plan.steps)
+            }
         )
         for plan in record.plans
     )

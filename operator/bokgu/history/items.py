@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
 
-from bokgu.api.fields import bounded, format_decimal, format_timestamp
+from bokgu.api.fields import bounded, bounded_lines, format_decimal, format_timestamp
 from bokgu.api.history import (
     ClassificationRecord,
     IncidentRecord,
@@ -265,7 +265,7 @@ def _read_step(step: Mapping[str, Any]) -> StepRecord:
         undone=undone,
         started_at=_moment(step, "startTime"),
         finished_at=_moment(step, "endTime"),
-        output=bounded(_string(step, "output")),
+        output=bounded_lines(_string(step, "output"), 300),
     )
 
 

@@ -15,6 +15,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from bokgu.api.meta import API_VERSION, EVENT_NOTE, GROUP, VERSION, Resource
+from bokgu.api.plain_text import make_plain_lines
 from bokgu.kube.shared_reads import SharedReads
 from bokgu.metrics.passes import STATUS_WRITES
 
@@ -177,7 +178,7 @@ class KubeClient:
             "action": "Reconcile",
             "reason": reason,
             "type": "Warning" if warning else "Normal",
-            "note": note.encode()[:EVENT_NOTE].decode(errors="ignore"),
+            "note": make_plain_lines(note).encode()[:EVENT_NOTE].decode(errors="ignore"),
             "regarding": {
                 "apiVersion": API_VERSION,
                 "kind": about.kind_name,

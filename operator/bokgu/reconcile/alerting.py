@@ -4,13 +4,13 @@ defect in it is logged and counted: alerts never fail or hold up a pass."""
 from collections.abc import Callable
 
 import structlog
-from pydantic import ValidationError
 
 from bokgu.api.incident import Incident, IncidentStatus
 from bokgu.api.outbox import Addressee, Outbox
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicyStatus
+from bokgu.api.unchecked import Unreadable
 from bokgu.api.vocabulary import AlertKind
 from bokgu.core.alerts.notices import (
     Neighbourhood,
@@ -135,7 +135,7 @@ def _find_policy(context: Context, namespace: str) -> RecoveryPolicy | None:
     """The policy of the namespace; one that cannot be read routes nothing, and the default holds."""
     try:
         return context.find(RecoveryPolicy, namespace, POLICY_NAME)
-    except ValidationError:
+    except Unreadable:
         return None
 
 

@@ -8,6 +8,7 @@ from bokgu.api.meta import ObjectMeta, Resource
 from bokgu.api.protected_service import Reversal
 from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicySpec
+from bokgu.api.unchecked import Unreadable
 from bokgu.core.announcement import (
     Announcement,
     announce_approvals,
@@ -23,6 +24,8 @@ from bokgu.metrics.passes import EVENTS_FAILED
 from bokgu.metrics.plans import AUTO_APPROVALS, EMERGENCY_OVERRIDES, PLANS_BLOCKED
 from bokgu.reconcile.context import Context
 
+UNREADABLE = "Unreadable"
+"""Reason of the Event about an object of another shape."""
 STORM_BEGAN = "StormBegan"
 """Reason of the one Event about a storm."""
 
@@ -78,6 +81,13 @@ async def announce_storm(context: Context, namespace: str, storm: Storm) -> None
     told = await _announce(context, about, Announcement(STORM_BEGAN, f"{note} is wrong with all of them", warning=True))
     if not told:
         context.storms_told.pop(namespace, None)
+
+
+async def announce_unreadable(context: Context, error: Unreadable) -> None:
+    """Tell of an object that no pass can be made over; the same again is counted on the Event that is there."""
+    about = error.kind.model_construct(metadata=ObjectMeta.model_validate(error.metadata))
+    note = f"{error}. Nothing is done with it: correct it, or run the version that wrote it"
+    await _announce(context, about, Announcement(UNREADABLE, note, warning=True), series=True)
 
 
 async def _announce(

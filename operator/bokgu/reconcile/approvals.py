@@ -5,13 +5,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from bokgu.api.incident import Incident
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
+from bokgu.api.unchecked import Unreadable
 from bokgu.api.vocabulary import Mode, Proof
 from bokgu.core.approval.admission import APPROVAL_POLICY, fence_version, judge_fence
 from bokgu.core.approval.auto import judge_auto
@@ -45,7 +44,7 @@ async def read_policy(context: Context, namespace: str, *, live: bool = False) -
         return know_policy(context, namespace)
     try:
         return PolicyReading(await context.fetch(RecoveryPolicy, namespace, POLICY_NAME))
-    except ValidationError:
+    except Unreadable:
         return _unreadable(namespace)
 
 
@@ -58,7 +57,7 @@ def know_policy(context: Context, namespace: str) -> PolicyReading:
     """What the store has of a namespace's RecoveryPolicy."""
     try:
         return PolicyReading(context.find(RecoveryPolicy, namespace, POLICY_NAME))
-    except ValidationError:
+    except Unreadable:
         return _unreadable(namespace)
 
 

@@ -1,5 +1,6 @@
 """What every pass is given."""
 
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from bokgu.api.incident import Incident
 from bokgu.api.meta import OpenBreaker, Resource
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.role_grants import RoleGrant, grant_roles
+from bokgu.api.unchecked import Unreadable
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
 from bokgu.core.follow_up import FollowUp
@@ -125,7 +127,7 @@ class Context:
     tracing: Tracing | None = None
     lease: Lease | None = None
     doubts: dict[Key, tuple[str, datetime]] = field(default_factory=dict)
-    _parsed: dict[Key, tuple[tuple[str, str], Resource]] = field(default_factory=dict)
+    _parsed: dict[Key, tuple[tuple[str, str], Resource | Unreadable]] = field(default_factory=dict)
 
     def send_by(self) -> float:
         """Until when (monotonic) this process may send something to AWS, by its lease (S5)."""
@@ -149,19 +151,28 @@ class Context:
             self.announce(plural, body, own)
 
     def find(self, kind: type[R], namespace: str, name: str) -> R | None:
-        """An object from the store."""
+        """An object from the store. Raises Unreadable."""
         raw = self.objects.get((kind.plural, namespace, name))
         return None if raw is None else self.parse(kind, raw)
 
     def parse(self, kind: type[R], raw: Raw) -> R:
-        """The object as a model, which is kept until the object changes. Raises ValidationError."""
+        """The object as a model, which is kept until the object changes. Raises Unreadable, which the log tells once a
+        version."""
         metadata = raw["metadata"]
         key = (kind.plural, metadata["namespace"], metadata["name"])
         version = (metadata["uid"], metadata["resourceVersion"])
         kept = self._parsed.get(key)
-        if kept is not None and kept[0] == version and isinstance(kept[1], kind):
-            return kept[1]
-        parsed = self._read(kind, raw)
+        if kept is not None and kept[0] == version:
+            if isinstance(kept[1], Unreadable):
+                raise kept[1].with_traceback(None)
+            if isinstance(kept[1], kind):
+                return kept[1]
+        try:
+            parsed = self._read(kind, raw)
+        except Unreadable as error:
+            log.warning("unreadable object", error=str(error))
+            self._parsed[key] = (version, error)
+            raise
         self._parsed[key] = (version, parsed)
         return parsed
 
@@ -170,7 +181,10 @@ class Context:
         own, spec = self.settings.own_patterns, raw.get("spec")
         if kind is Incident and own.compiled and isinstance(spec, dict) and isinstance(spec.get("description"), str):
             raw = {**raw, "spec": {**spec, "description": own.hide(spec["description"])}}
-        return kind.model_validate(raw)
+        try:
+            return kind.model_validate(raw)
+        except ValidationError as error:
+            raise Unreadable(kind, raw, error) from None
 
     def remember(self, key: Key, service_arn: str) -> dict[str, Memory]:
         """What is remembered of the service, by condition; nothing where the object was about another one."""
@@ -218,15 +232,12 @@ class Context:
         """Other people's objects, without those that cannot be read: they must not stop this one (S12)."""
         found = []
         for raw in bodies:
-            try:
+            with contextlib.suppress(Unreadable):
                 found.append(self.parse(kind, raw))
-            except ValidationError as error:
-                name = f"{raw['metadata'].get('namespace')}/{raw['metadata'].get('name')}"
-                log.warning("unreadable object", kind=kind.plural, name=name, error=str(error))
         return found
 
     async def fetch(self, kind: type[R], namespace: str, name: str) -> R | None:
-        """An object from the API server; the store learns of it."""
+        """An object from the API server; the store learns of it. Raises KubeError and Unreadable."""
         raw = await self.kube.get(kind.plural, namespace, name)
         if raw is None:
             return None

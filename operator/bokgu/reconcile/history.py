@@ -16,6 +16,7 @@ from bokgu.api.incident import EvidenceItem, Incident, SimilarIncidents
 from bokgu.api.meta import find_condition, set_condition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.unchecked import text_at
 from bokgu.api.vocabulary import IncidentPhase, RootCause
 from bokgu.core.history import build_record, find_similar
 from bokgu.core.lifecycle import RECORDED, is_over
@@ -162,10 +163,10 @@ def _others(context: Context, incident: Incident) -> list[Raw]:
     found = [
         raw
         for raw in context.objects.all(Incident.plural, namespace)
-        if (raw.get("status") or {}).get("phase") == IncidentPhase.RESOLVED
-        and (raw["spec"]["type"] == type_ or raw["spec"]["serviceRef"]["name"] == service)
+        if text_at(raw, "status", "phase") == IncidentPhase.RESOLVED
+        and (text_at(raw, "spec", "type") == type_ or text_at(raw, "spec", "serviceRef", "name") == service)
     ]
-    return heapq.nlargest(MAX_OTHERS, found, key=lambda raw: str(raw["status"].get("resolvedAt")))
+    return heapq.nlargest(MAX_OTHERS, found, key=lambda raw: text_at(raw, "status", "resolvedAt"))
 
 
 def _remembered(context: Context, raw: Raw, incident: Incident) -> IncidentRecord:

@@ -21,7 +21,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     raw = context.objects.get(key)
     if raw is None:
         return None
-    approval = PlanApproval.model_validate(raw)
+    approval = context.parse(PlanApproval, raw)
     body = context.objects.get((RecoveryPlan.plural, approval.metadata.namespace, approval.spec.plan_ref.name))
     plan = context.parse(RecoveryPlan, body) if body else None
     if plan and approval.status.conditions and plan.status.phase.terminal:

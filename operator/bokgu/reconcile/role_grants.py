@@ -2,6 +2,7 @@
 
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.unchecked import objects_at, text_at
 from bokgu.reconcile.context import Context, Key
 
 
@@ -18,11 +19,11 @@ def act_for(context: Context, key: Key) -> Context:
 def _pinned_roles(context: Context, key: Key) -> tuple[str, ...]:
     """The roles of a plan that has written an intent: the service's, and those that its intents name. Only the operator
     writes status (S13)."""
-    status = (context.objects.get(key) or {}).get("status") or {}
-    intents = [step["intent"] for step in status.get("steps", ()) if step.get("intent")]
-    if not intents:
+    body = context.objects.get(key)
+    steps = [step for step in objects_at(body, "status", "steps") if step.get("intent")]
+    if not steps:
         return ()
-    roles = (status.get("target", {}).get("roleArn"), *(intent.get("roleArn") for intent in intents))
+    roles = (text_at(body, "status", "target", "roleArn"), *(text_at(step, "intent", "roleArn") for step in steps))
     return tuple(role for role in dict.fromkeys(roles) if role)
 
 

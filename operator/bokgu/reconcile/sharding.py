@@ -12,6 +12,7 @@ from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.shards import read_shard, with_shard
+from bokgu.api.unchecked import objects_at, text_at
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.reconcile.context import Context, Key, Objects
 
@@ -68,19 +69,16 @@ async def carry_shard(context: Context, key: Key) -> None:
 
 
 def _is_over(body: Mapping[str, Any]) -> bool:
-    phase = (body.get("status") or {}).get("phase")
+    phase = text_at(body, "status", "phase")
     return phase == IncidentPhase.RESOLVED or (phase in set(PlanPhase) and PlanPhase(phase).terminal)
 
 
 def _refer(body: Mapping[str, Any] | None, field: str) -> str:
     """The name in a reference of the spec; "" where there is none."""
-    reference = ((body or {}).get("spec") or {}).get(field)
-    name = reference.get("name") if isinstance(reference, Mapping) else None
-    return name if isinstance(name, str) else ""
+    return text_at(body, "spec", field, "name")
 
 
 def _is_about_to_send(context: Context, key: Key) -> bool:
     body = context.objects.get(key) if key[0] == RecoveryPlan.plural and context.unsent else None
-    steps = ((body or {}).get("status") or {}).get("steps") or ()
-    operations = (o for step in steps for o in (step, step.get("rollback")) if o)
-    return any((o.get("intent") or {}).get("token") in context.unsent for o in operations)
+    operations = (o for step in objects_at(body, "status", "steps") for o in (step, step.get("rollback")))
+    return any(text_at(o, "intent", "token") in context.unsent for o in operations)

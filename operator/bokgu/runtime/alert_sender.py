@@ -25,6 +25,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.redaction import redact_quote
+from bokgu.api.unchecked import text_at
 from bokgu.api.vocabulary import AlertKind, IncidentPhase, Severity
 from bokgu.aws.sns import publish, topic_region
 from bokgu.core.alerts.notices import worst_severity
@@ -161,7 +162,7 @@ class AlertSender:
     def _ask_again(self) -> None:
         """There is somebody to tell now: open incidents and policies say what is so."""
         for raw in self._context.objects.all(Incident.plural):
-            if (raw.get("status") or {}).get("phase") != IncidentPhase.RESOLVED:
+            if text_at(raw, "status", "phase") != IncidentPhase.RESOLVED:
                 self._context.enqueue((Incident.plural, raw["metadata"]["namespace"], raw["metadata"]["name"]))
         for raw in self._context.objects.all(RecoveryPolicy.plural):
             self._context.enqueue((RecoveryPolicy.plural, raw["metadata"]["namespace"], raw["metadata"]["name"]))

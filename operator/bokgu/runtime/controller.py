@@ -9,6 +9,7 @@ import structlog
 
 from bokgu.api.history import HistoryError
 from bokgu.api.observed import AwsError
+from bokgu.api.unchecked import Unreadable
 from bokgu.kube.client import KubeError
 from bokgu.metrics.passes import RECONCILE_ERRORS, RECONCILE_SECONDS
 from bokgu.reconcile import (
@@ -23,6 +24,7 @@ from bokgu.reconcile import (
     runbook,
     scope,
 )
+from bokgu.reconcile.announcing import announce_unreadable
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.decisions import name_pass
 from bokgu.reconcile.role_grants import act_for
@@ -88,6 +90,14 @@ async def _guarded_pass(context: Context, queue: Queue, key: Key) -> None:
     try:
         await carry_shard(context, key)
         requeue_after = await PASSES[plural](act_for(context, key), key)
+    except Unreadable as error:
+        RECONCILE_ERRORS.labels(plural).inc()
+        if error.key == key:  # Nothing but another version of it helps, which comes with an event.
+            await announce_unreadable(context, error)
+            queue.done(key, None)
+        else:
+            delay = queue.failed(key, conflict=False)
+            log.warning("pass failed", kind=plural, namespace=namespace, name=name, error=str(error), retry_in=delay)
     except KubeError as error:
         delay = queue.failed(key, conflict=error.conflict)
         if not error.conflict:

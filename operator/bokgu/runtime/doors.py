@@ -11,6 +11,7 @@ from bokgu.reconcile.reporting import Reporter
 from bokgu.runtime.alerts import AlertDoor
 from bokgu.runtime.certificate import Certificate
 from bokgu.runtime.event_queue import EventDoor
+from bokgu.runtime.webhook_server import ServerLimits
 
 log = structlog.get_logger()
 
@@ -37,6 +38,12 @@ async def open_doors(context: Context) -> AsyncIterator[None]:
             host=settings.listen_host,
             port=settings.webhook_port,
             token_file=settings.webhook_token_file,
+            limits=ServerLimits(
+                max_body=settings.webhook_max_body,
+                patience=settings.webhook_patience.total_seconds(),
+                max_connections=settings.webhook_connections,
+            ),
+            rate=settings.webhook_rate,
             tls=certificate.context if certificate else None,
         )
     try:

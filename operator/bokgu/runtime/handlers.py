@@ -13,12 +13,14 @@ import kopf
 from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
 from bokgu.api.shards import read_shard
+from bokgu.api.unchecked import objects_at, text_at, value_at
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.reconcile.scope import name_scope
 from bokgu.runtime.store import Key, Store, key_of
 
 _WATCHED = ("protectedservices", "detectors", "runbooks", "recoverypolicies")
 _OF_SERVICE = ("recoveryplans", "detectors")
+_OVER = frozenset(phase for phase in PlanPhase if phase.terminal)
 MAX_WAITING = 500
 """Incidents of a namespace that one new Runbook or RecoveryPolicy wakes. More than that are found by the next resync,
 without a flood."""
@@ -27,29 +29,28 @@ without a flood."""
 def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Key]:
     """The objects whose next decision may depend on this one, itself first."""
     namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
-    spec = body.get("spec") or {}
+    service = text_at(body, "spec", "serviceRef", "name")
     yield (plural, namespace, name)
     match plural:
         case "incidents":
-            service = spec["serviceRef"]["name"]
             yield from open_incidents(store, namespace, service)
-            for plan in (body.get("status") or {}).get("plans", ()):
-                yield ("recoveryplans", namespace, plan["name"])
+            for plan in objects_at(body, "status", "plans"):
+                yield ("recoveryplans", namespace, text_at(plan, "name"))
         case "recoveryplans":
-            yield ("incidents", namespace, spec["incidentRef"]["name"])
-            yield ("protectedservices", namespace, spec["serviceRef"]["name"])
+            yield ("incidents", namespace, text_at(body, "spec", "incidentRef", "name"))
+            yield ("protectedservices", namespace, service)
             yield from (key_of("planapprovals", a) for a in store.related("planapprovals", namespace, name))
         case "planapprovals":
-            yield ("recoveryplans", namespace, spec["planRef"]["name"])
+            yield ("recoveryplans", namespace, text_at(body, "spec", "planRef", "name"))
         case "protectedservices":
             yield from open_incidents(store, namespace, name)
             for dependent in _OF_SERVICE:
                 yield from (key_of(dependent, o) for o in store.related(dependent, namespace, name))
         case "detectors":
-            yield from open_incidents(store, namespace, spec["serviceRef"]["name"])
+            yield from open_incidents(store, namespace, service)
         case "runbooks":  # Whose rungs may lead there: whether they can be used depends on it.
             others = store.all("runbooks", namespace)
-            yield from (key_of("runbooks", r) for r in others if (r.get("spec") or {}).get("escalatesTo"))
+            yield from (key_of("runbooks", r) for r in others if value_at(r, "spec", "escalatesTo"))
         case "recoverypolicies":
             yield from waiting_plans(store, namespace)
 
@@ -57,7 +58,7 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
 def open_incidents(store: Store, namespace: str, service: str) -> Iterator[Key]:
     """Incidents of a service that are not over: what happens around the others changes nothing about them."""
     found = store.related("incidents", namespace, service)
-    yield from (key_of("incidents", i) for i in found if (i.get("status") or {}).get("phase") != IncidentPhase.RESOLVED)
+    yield from (key_of("incidents", i) for i in found if text_at(i, "status", "phase") != IncidentPhase.RESOLVED)
 
 
 def find_heeding(store: Store, namespace: str, operator_namespace: str) -> Iterator[Key]:
@@ -78,8 +79,7 @@ def find_heeding(store: Store, namespace: str, operator_namespace: str) -> Itera
 def waiting_plans(store: Store, namespace: str) -> Iterator[Key]:
     """Plans of the namespace that are not over, and their approvals: what they need may have changed."""
     for plan in store.all("recoveryplans", namespace):
-        phase = (plan.get("status") or {}).get("phase") or PlanPhase.PENDING
-        if not PlanPhase(phase).terminal:
+        if text_at(plan, "status", "phase") not in _OVER:
             yield key_of("recoveryplans", plan)
             approvals = store.related("planapprovals", namespace, plan["metadata"]["name"])
             yield from (key_of("planapprovals", a) for a in approvals)
@@ -91,19 +91,20 @@ def waiting_incidents(store: Store, namespace: str) -> Iterator[Key]:
     waiting = (
         i
         for i in store.all("incidents", namespace)
-        if "resolvedAt" not in (status := i.get("status") or {})
-        and all(plan.get("outcome") for plan in status.get("plans", ()))
+        if value_at(i, "status", "resolvedAt") is None
+        and all(plan.get("outcome") for plan in objects_at(i, "status", "plans"))
     )
     yield from (key_of("incidents", i) for i in islice(waiting, MAX_WAITING))
 
 
 def scopes_of(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator[Key]:
     """The scopes that must learn of a new spec: what is watched, or how often, has changed."""
-    spec = body.get("spec") or {}
+    namespace = body["metadata"]["namespace"]
     if plural == "protectedservices":
-        yield name_scope(body["metadata"]["namespace"], spec["region"], spec.get("roleArn"))
+        if region := text_at(body, "spec", "region"):
+            yield name_scope(namespace, region, text_at(body, "spec", "roleArn") or None)
     elif plural == "detectors":
-        protected = store.get(("protectedservices", body["metadata"]["namespace"], spec["serviceRef"]["name"]))
+        protected = store.get(("protectedservices", namespace, text_at(body, "spec", "serviceRef", "name")))
         if protected is not None:
             yield from scopes_of(store, "protectedservices", protected)
 

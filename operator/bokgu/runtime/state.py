@@ -14,6 +14,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy, RecoveryPolicySpec
 from bokgu.api.shards import read_shard
+from bokgu.api.unchecked import text_at
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.approval.requirement import find_confirmable
 from bokgu.core.proof import awaits_confirmation
@@ -114,4 +115,4 @@ class Namespace:
 
 
 def _phase(body: Raw) -> str:
-    return str((body.get("status") or {}).get("phase", ""))
+    return text_at(body, "status", "phase")

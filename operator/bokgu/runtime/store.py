@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bokgu.api.meta import name_ecs_service
+from bokgu.api.unchecked import text_at
 
 Key = tuple[str, str, str]
 Raw = dict[str, Any]
@@ -99,15 +100,20 @@ class Store:
 
 
 def _references(plural: str, body: Raw) -> list[Key]:
-    spec = body.get("spec") or {}
     if plural == "protectedservices":
-        return [(plural, spec["region"], name_ecs_service(spec["ecs"]["cluster"], spec["ecs"]["service"]))]
-    names = (spec.get(field, {}).get("name") for field in _REFERENCES.get(plural, ()))
+        return _place(plural, body, ("spec",), ("spec", "ecs"))
+    names = (text_at(body, "spec", field, "name") for field in _REFERENCES.get(plural, ()))
     found = [(plural, body["metadata"]["namespace"], name) for name in names if name]
-    target = (body.get("status") or {}).get("target") if plural == "recoveryplans" else None
-    if target:
-        found.append((plural, target["region"], name_ecs_service(target["cluster"], target["service"])))
+    if plural == "recoveryplans":
+        found += _place(plural, body, ("status", "target"), ("status", "target"))
     return found
+
+
+def _place(plural: str, body: Raw, in_region: tuple[str, ...], named: tuple[str, ...]) -> list[Key]:
+    """Where the ECS service is that the object is about, if it says so."""
+    region = text_at(body, *in_region, "region")
+    cluster, service = text_at(body, *named, "cluster"), text_at(body, *named, "service")
+    return [(plural, region, name_ecs_service(cluster, service))] if region and cluster and service else []
 
 
 def _version(body: Raw) -> int:
