@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-ha test-gitops test-fidelity lint type crds docs pictures verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-ha test-fuzz test-gitops test-fidelity lint type crds docs pictures verify bench lock clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ test-faults: controlplane ## kill the operator at every write and let everything
 
 test-ha: controlplane ## kill, stop and replace leaders at every write, and move services between shards; about half an hour
 	@BOKGU_TEST_HA=1 $(PY) -m pytest tests/ha tests/unit/test_lease.py tests/unit/test_sharding.py tests/unit/test_sending.py
+
+test-fuzz: $(LOCKED) ## input that nobody has thought of, for everything that reads text (docs/fuzzing.md); about a quarter of an hour
+	@BOKGU_TEST_FUZZ=1 $(PY) -m pytest -n $(TEST_WORKERS) tests/fuzz --timeout 3600
 
 test-gitops: controlplane ## run Flux's kustomize-controller on what docs/gitops.md shows; builds it once, about 4 minutes
 	@$(PY) -m tests.gitops >/dev/null

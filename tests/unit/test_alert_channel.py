@@ -169,6 +169,11 @@ NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
         ("Tue, 24 Nov 2026 07:00:00 GMT", 0),
         ("soon", None),
         ("-5", None),
+        ("²", None),
+        ("٣", None),
+        ("9" * 5000, None),
+        ("Tue, 24 Nov 99999999999999999999 08:01:00 GMT", None),
+        ("Tue, 24 Nov 2026 08:01:00 +99999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_moment(header: str | None, seconds: int | None) -> None:

@@ -237,6 +237,13 @@ def test_the_spec_of_a_plan_has_no_defaults() -> None:
     assert [path for path, node in nodes(plan().__class__, "spec") if "default" in node] == []
 
 
+def test_s12_every_number_of_a_plan_can_be_in_its_digest() -> None:
+    """RFC 8785 writes numbers as JavaScript does, which knows no whole ones above 2^53."""
+    numbers = [node for _, node in nodes(plan().__class__, "spec") if node["type"] == "integer"]
+    assert numbers
+    assert [n for n in numbers if not -(2**53) < n["minimum"] <= n.get("maximum", 2**63) < 2**53] == []
+
+
 def test_every_field_of_a_plan_but_suspend_is_immutable() -> None:
     fields = {f.alias or name for name, f in RecoveryPlanSpec.model_fields.items()}
     camel = {re.sub(r"_(\w)", lambda m: m[1].upper(), name) for name in fields}

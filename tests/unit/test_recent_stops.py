@@ -73,8 +73,20 @@ def test_only_tasks_that_were_not_meant_to_end_are_kept(code: str, detail: dict[
     assert (read(code, **detail) is not None) is kept
 
 
-@pytest.mark.parametrize("detail", [{"taskArn": ""}, {"stoppedAt": "yesterday"}, {"stoppedAt": "0001-01-01T00:00:00Z"}])
-def test_events_that_make_no_sense_are_malformed(detail: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"taskArn": ""},
+        {"stoppedAt": "yesterday"},
+        {"stoppedAt": "0001-01-01T00:00:00Z"},
+        {"version": -1},
+        {"version": 2**63},
+        {"containers": [{"name": "app", "exitCode": 2**31}]},
+        {"containers": [{"name": "app", "exitCode": -(2**31) - 1}]},
+    ],
+)
+def test_s12_events_that_make_no_sense_are_malformed(detail: dict[str, Any]) -> None:
+    """A number that no status holds would keep the stops of the other tasks from being stored, too."""
     with pytest.raises(MalformedMessage, match="ECS Task State Change"):
         read(**detail)
 

@@ -5,6 +5,7 @@ Retry-After when to come again (RFC 9110, section 10.2.3). Addresses are secrets
 """
 
 import logging
+import re
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ OF_RECEIVER = frozenset({401, 403, 404, 408, 425, 429})
 PAGERS = frozenset({"Pager Duty", "Opsgenie", "Jira"})
 """They keep one alert for one incident of theirs, so that a long text is cut and not sent in parts."""
 
+_SECONDS = re.compile(r"[0-9]{1,18}")
 _heard = threading.local()
 
 
@@ -107,11 +109,11 @@ def read_retry_after(header: str | None, now: datetime | None = None) -> timedel
     """Seconds, or the moment until when (RFC 9110, section 10.2.3)."""
     if not header:
         return None
-    if header.strip().isdigit():
+    if _SECONDS.fullmatch(header.strip()):
         return timedelta(seconds=min(int(header), 86400))
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(timedelta(), moment - (now or datetime.now(UTC)))

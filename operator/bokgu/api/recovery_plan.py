@@ -53,6 +53,10 @@ METRIC_EXPRESSION = "^ *[a-z][a-z0-9_]* *(<|<=|>|>=) *-?[0-9]+([.][0-9]+)? *$"
 
 LOG_EXPRESSION = f"^ *{LOG_MATCHES} *(<|<=|>|>=) *[0-9]+([.][0-9]+)? *$"
 
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""A number of tasks: an Integer of the AWS APIs (API_Service, API_ScalableTarget). RFC 8785, which the digest is made
+by, has none above 2^53."""
+
 FINALIZER = "bokgu.dev/execution"
 """Stands on a plan from its creation, so that a deletion in the middle is undone before the plan goes."""
 
@@ -222,8 +226,8 @@ class Risk(ApiModel):
 class ScalableRange(ApiModel):
     """What Application Auto Scaling keeps the desired count of a service within."""
 
-    min_capacity: int = Field(ge=0, description="The minimum.")
-    max_capacity: int = Field(ge=0, description="The maximum.")
+    min_capacity: Count = Field(description="The minimum.")
+    max_capacity: Count = Field(description="The maximum.")
     suspended: Annotated[tuple[Word, ...], Field(max_length=3)] = Field(
         default=(),
         description="What it does not do for now: DynamicScalingIn, DynamicScalingOut, ScheduledScaling.",
@@ -241,7 +245,7 @@ class Preconditions(ApiModel):
     service_revision_arn: Arn | None = Field(default=None, description="Service revision that was running.")
     service_deployment_arn: Arn | None = Field(default=None, description="Service deployment that brought it.")
     task_definition: Arn | None = Field(default=None, description="Task definition that was in use.")
-    desired_count: int = Field(ge=0, description="Desired count of the service.")
+    desired_count: Count = Field(description="Desired count of the service.")
     scalable_target: ScalableRange | None = Field(
         default=None,
         description="What Application Auto Scaling kept the count within; absent: it was not asked, or none.",

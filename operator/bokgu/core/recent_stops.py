@@ -7,6 +7,9 @@ is the truth at its time, so no event replaces it. What is kept is redacted: rea
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from bokgu.api.fields import Arn
 from bokgu.api.observed import StoppedContainer, StoppedTask
@@ -23,11 +26,16 @@ AHEAD = 5
 """Minutes by which clocks may differ: a stop of a later time is not believed, and would push out all others."""
 
 
+Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+Long = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""Numbers of the Amazon ECS API (API_Container, API_Task); a status holds no greater ones."""
+
+
 class ContainerDetail(WireModel):
     """What of a container is read."""
 
     name: str = ""
-    exit_code: int | None = None
+    exit_code: Integer | None = None
     reason: str = ""
 
 
@@ -36,7 +44,7 @@ class StopDetail(WireModel):
 
     task_arn: Arn
     last_status: str
-    version: int = 0
+    version: Long = 0
     stopped_at: Moment | None = None
     started_at: Moment | None = None
     stop_code: str = ""
