@@ -13,7 +13,7 @@ from tests.faults.cases import CASES, SAMPLED, Case
 from tests.faults.lane import SHIFTED_CLOCK, Lane
 from tests.faults.play import PATIENCE, Play
 from tests.faults.points import Point
-from tests.faults.proxy import Call, Moment, Trap
+from tests.faults.proxy import Call, Moment, Refusal, Trap
 from tests.faults.sample import WHOLE, draw, skip_unless_drawn
 from tests.faults.strikes import AfterFirstWrite, ApiServerDies, EtcdStops, Strike, Terminated, TwoOperators
 from tests.faults.tally import FAULTS
@@ -104,13 +104,17 @@ def test_s10_plan_of_an_incident_that_is_deleted_in_the_middle_is_undone(
         trap = lane.aws_calls.set_trap(lambda call: call.writes, Moment.AFTER)
         play.approve()
         assert trap.wait(PATIENCE) is not None
+        # A call that is held for long ends without an answer. Until the plan is deleted nothing can be said of it.
+        lane.kube_calls.refuse = lambda call: Refusal(503) if call.name == "update recoveryplans/status" else None
         lane.delete("incidents", play.name)
         play.wait("its plan goes", lambda: "deletionTimestamp" in play.plan()["metadata"], PATIENCE)
+        lane.kube_calls.refuse = lambda _: None
         trap.let_go()
         play.wait("the plan is let go", lambda: not play.plan()["spec"], END)
         play.wait("the lock is free", lambda: "activePlan" not in play.protected()["status"], PATIENCE)
         assert (play.service()["taskDefinition"], len(play.writes())) == (bad, 2)
     finally:
+        lane.kube_calls.refuse = lambda _: None
         play.close()
     record_property(FAULTS, 1)
 
