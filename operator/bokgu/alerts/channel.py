@@ -52,7 +52,7 @@ class _Session(requests.sessions.Session):
         try:
             answer = super().send(request, **kwargs)
         except requests.ConnectionError as error:
-            _heard.refused = isinstance(getattr(error.args[0], "reason", None), RefusedAddress)
+            _heard.refused = isinstance(getattr(next(iter(error.args), None), "reason", None), RefusedAddress)
             raise
         _heard.answer = answer
         return answer
@@ -85,9 +85,7 @@ def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) 
     except Exception as error:  # A plugin may raise anything; its message may hold the address.
         return Refusal(f"Apprise fails: {type(error).__name__}")
     if _heard.refused:
-        return Refusal(
-            "its address is one at which machines hand out credentials, or none at all: nothing is sent there"
-        )
+        return Refusal("its address is one at which machines hand out credentials, or none: nothing is sent there")
     return _explain(_heard.answer, plugin.service_name)
 
 
