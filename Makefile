@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-ha test-fuzz test-gitops test-fidelity lint type crds docs pictures verify bench lock clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-ha test-fuzz test-gitops test-fidelity lint type crds docs pictures verify bench lock audit clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -98,6 +98,9 @@ bench: controlplane ## measure speed, beside a yardstick in the same run
 lock: $(LOCKED) ## resolve requirements.lock anew (needs uv); hashes, no addresses
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header --extra dev --quiet pyproject.toml --output-file requirements.lock
+
+audit: $(LOCKED) ## ask databases of vulnerabilities about requirements.lock (needs pip-audit); AUDIT=--accept-unknown where none is at hand
+	@$(PY) -m tests.audit $(AUDIT)
 
 controlplane: $(LOCKED)
 	@$(PY) -m tests.controlplane build >/dev/null

@@ -4,11 +4,13 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 
 import pytest
 import requests
 
 from bokgu.alerts.channel import Refusal, read_retry_after, send_by_apprise
+from bokgu.api import addresses
 from bokgu.aws.sns import topic_region
 from tests.world.mail import Mailbox
 from tests.world.pager import Webhook
@@ -191,3 +193,17 @@ def test_retry_after_is_seconds_or_a_moment(header: str | None, seconds: int | N
 )
 def test_a_topic_names_its_region(arn: str, region: str | None) -> None:
     assert topic_region(arn) == region
+
+
+@pytest.mark.parametrize("scheme", ["json", "jsons"])
+def test_nothing_is_sent_to_an_address_that_is_refused(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it is that of the test's own receiver: whom a name leads to is looked at once it is connected."""
+    monkeypatch.setattr(addresses, "REFUSED", (ip_network("127.0.0.0/8"),))
+    with Webhook() as hook:
+        refusal = send(hook.url.replace("json://", f"{scheme}://").replace("127.0.0.1", "localhost"))
+        assert refusal is not None
+        assert "nothing is sent there" in refusal.why
+        assert hook.received == []
+    monkeypatch.undo()
+    with Webhook() as hook:
+        assert send(hook.url) is None

@@ -15,6 +15,8 @@ from typing import Any
 
 import requests
 
+from bokgu.alerts.connections import CheckedAdapter, RefusedAddress
+
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
 OF_RECEIVER = frozenset({401, 403, 404, 408, 425, 429})
@@ -39,10 +41,19 @@ class Refusal:
 
 
 class _Session(requests.sessions.Session):
-    """Remembers the last answer for the thread that asked."""
+    """Remembers the last answer for the thread that asked, or that its address is refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, CheckedAdapter())
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        answer = super().send(request, **kwargs)
+        try:
+            answer = super().send(request, **kwargs)
+        except requests.ConnectionError as error:
+            _heard.refused = isinstance(getattr(next(iter(error.args), None), "reason", None), RefusedAddress)
+            raise
         _heard.answer = answer
         return answer
 
@@ -64,7 +75,7 @@ def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) 
     plugin.socket_read_timeout = min(plugin.socket_read_timeout or READ_SECONDS, READ_SECONDS)
     _carry_key(plugin, key)
     _fit(plugin, apprise.OverflowMode)
-    _heard.answer = None
+    _heard.answer, _heard.refused = None, False
     kind = apprise.NotifyType.WARNING if urgent else apprise.NotifyType.INFO
     try:
         text = {"title": title, "body": f"{body}\n\n{key}".strip(), "body_format": apprise.NotifyFormat.TEXT}
@@ -73,6 +84,8 @@ def send_by_apprise(url: str, *, title: str, body: str, key: str, urgent: bool) 
             return None
     except Exception as error:  # A plugin may raise anything; its message may hold the address.
         return Refusal(f"Apprise fails: {type(error).__name__}")
+    if _heard.refused:
+        return Refusal("its address is one at which machines hand out credentials, or none: nothing is sent there")
     return _explain(_heard.answer, plugin.service_name)
 
 

@@ -113,18 +113,27 @@ NAMES = {
     "Cyrillic": "\u0430lice@example.com",
     "full width": "alice\uff20example.com",
     "trailing space": "alice@example.com ",
+    "pattern": "*",
+    "comma": "alice@example.com,bob@example.com",
+}
+UNSEEN = {
     "no-break": "alice\u2060@example.com",
     "right to left": "\u202ealice@example.com",
     "NUL": "alice@example.com\u0000",
     "second line": "alice@example.com\nrole: service_owner",
-    "pattern": "*",
-    "comma": "alice@example.com,bob@example.com",
 }
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_s8_name_that_only_looks_like_the_signers_does_not_count(besieged: Scene, name: str) -> None:
     assert reason_of(besieged, by_alice(besieged, approver=name)) == "InvalidSignature"
+
+
+@pytest.mark.parametrize("name", UNSEEN.values(), ids=UNSEEN)
+def test_s8_name_with_what_cannot_be_seen_is_refused_at_admission(besieged: Scene, name: str) -> None:
+    refused = create(besieged.world, by_alice(besieged, approver=name), besieged.world.gitops, check=False)
+    assert "spec.approver in body should match" in refused.stderr
+    assert untouched(besieged)
 
 
 def test_s8_signature_for_another_purpose_does_not_count(besieged: Scene) -> None:
