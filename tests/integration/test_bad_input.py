@@ -137,9 +137,12 @@ def test_s12_presets_with_an_impossible_pace_are_refused_at_admission(
         "2026-01-01T00:00:00+99:99",
         "0001-01-01T00:00:00Z",
         "2026-01-01T00:00:00+01:00",
+        "2026-02-30T00:00:00Z",
+        [],
+        ["2026-01-01T00:00:00Z"],
     ],
 )
-def test_s12_moment_that_not_everybody_can_read_is_refused_at_admission(world: World, moment: str) -> None:
+def test_s12_moment_that_not_everybody_can_read_is_refused_at_admission(world: World, moment: object) -> None:
     manifest = json.dumps(incident("moment", "any", detectedAt=moment))
     refused = world.control_plane.kubectl("create", "-f", "-", input=manifest, check=False)
     assert "spec.detectedAt" in refused.stderr
