@@ -29,8 +29,13 @@ AT_THE_BOUNDS = {
     r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": ("0", "other.one"),
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": ("0", "other-one"),
     r"^[a-z][a-z0-9_]*$": ("z", "other_one"),
+    r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$": ("eu-west-1", "zz-other-99"),
 }
 """Texts that a pattern admits. Those of names are made longer up to the bound."""
+NAMES = tuple(pattern for pattern, texts in AT_THE_BOUNDS.items() if texts[0] in {"0", "z"})
+
+OF_CLASSES = r"\p{"
+"""In a pattern: classes of characters, which Python does not know. Such patterns keep out what cannot be seen."""
 
 STRANGE = (
     "",
@@ -99,12 +104,10 @@ def _texts(node: Node) -> list[Any]:
     if "enum" in node:
         return list(node["enum"])
     shortest, longest = node.get("minLength", 0), node.get("maxLength", 64)
-    if "pattern" not in node:
-        return ["x" * shortest, "복" * longest, "a,b={c}"[:longest]]
-    texts = list(AT_THE_BOUNDS[node["pattern"]])
-    return (
-        texts if node["pattern"] in {DURATION, MOMENT} else [*texts, *([texts[0] * longest] if len(texts) == 2 else [])]
-    )
+    pattern = node.get("pattern", OF_CLASSES)
+    if OF_CLASSES in pattern:
+        return ["x" * shortest, "복" * longest, ("a,b={c}" * 9)[: max(shortest, min(longest, 7))]]
+    return [*AT_THE_BOUNDS[pattern], *([AT_THE_BOUNDS[pattern][0] * longest] if pattern in NAMES else [])]
 
 
 def minimal(node: Node) -> Any:
@@ -148,14 +151,14 @@ def valid(node: Node) -> SearchStrategy[Any]:
 
 
 def _any_text(node: Node) -> SearchStrategy[str]:
-    shortest, longest = node.get("minLength", 0), node["maxLength"]
-    strange = [text for text in STRANGE if shortest <= len(text) <= longest]
-    drawn: SearchStrategy[str] = st.text(min_size=shortest, max_size=max(shortest, min(longest, 40)))
-    drawn |= st.sampled_from(strange)
-    if "pattern" in node:
-        drawn = st.from_regex(str(node["pattern"]), fullmatch=True).filter(
-            lambda text: shortest <= len(text) <= longest
-        )
+    shortest, longest, pattern = node.get("minLength", 0), node["maxLength"], node.get("pattern")
+    visible = pattern is not None and OF_CLASSES in pattern
+    alphabet = st.characters(codec="utf-8", exclude_categories=("C", "Z") if visible else ())
+    drawn: SearchStrategy[str] = st.text(alphabet, min_size=shortest, max_size=max(shortest, min(longest, 40)))
+    if pattern is None:
+        drawn |= st.sampled_from([text for text in STRANGE if shortest <= len(text) <= longest])
+    elif not visible:
+        drawn = st.from_regex(str(pattern), fullmatch=True).filter(lambda text: shortest <= len(text) <= longest)
     return drawn | st.sampled_from(_texts(node))
 
 

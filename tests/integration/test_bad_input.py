@@ -94,19 +94,55 @@ def test_s12_service_that_does_not_exist_says_so(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("spec", "message"),
-    [({"interval": "0s"}, "spec.interval must be at least 1s"), ({"period": "7s"}, "period must be 1s, 5s")],
+    [
+        ({"interval": "0s"}, "spec.interval must be at least 1s"),
+        ({"settle": "25h"}, "settle must be at most 24h"),
+        ({"settle": "99999h9999999m"}, "settle must be at most 24h"),
+        ({"period": "7s"}, "period must be 1s, 5s"),
+        ({"period": "1441m"}, "whole minutes, at most 24h"),
+        ({"clearAfter": "1441s"}, "clearAfter must not be longer than 1440 periods"),
+    ],
 )
 def test_s12_detector_with_an_impossible_pace_is_refused_at_admission(
     world: World, spec: dict[str, str], message: str
 ) -> None:
+    """What reaches back further than anybody can reckon would leave all services of its account unseen."""
     wrong = detector("any")
-    (wrong["spec"] if "interval" in spec else wrong["spec"]["queries"][0]).update(spec)
+    (field,) = spec
+    places = {"period": wrong["spec"]["queries"][0], "clearAfter": wrong["spec"]["conditions"][0]}
+    places.get(field, wrong["spec"]).update(spec)
     refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(wrong), check=False)
     assert message in refused.stderr
 
 
-@pytest.mark.parametrize("moment", ["2026-01-01T00:00:00+99:99", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00+01:00"])
-def test_s12_moment_that_not_everybody_can_read_is_refused_at_admission(world: World, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("detection", "message"),
+    [
+        ({"interval": "25h"}, "interval must be at least 1s and at most 24h"),
+        ({"settle": "1441m"}, "settle must be at most 24h"),
+        ({"period": "25h"}, "whole minutes, at most 24h"),
+    ],
+)
+def test_s12_presets_with_an_impossible_pace_are_refused_at_admission(
+    world: World, detection: dict[str, str], message: str
+) -> None:
+    wrong = protected_service("any", detection=detection)
+    refused = world.control_plane.kubectl("create", "-f", "-", input=json.dumps(wrong), check=False)
+    assert message in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2026-01-01T00:00:00+99:99",
+        "0001-01-01T00:00:00Z",
+        "2026-01-01T00:00:00+01:00",
+        "2026-02-30T00:00:00Z",
+        [],
+        ["2026-01-01T00:00:00Z"],
+    ],
+)
+def test_s12_moment_that_not_everybody_can_read_is_refused_at_admission(world: World, moment: object) -> None:
     manifest = json.dumps(incident("moment", "any", detectedAt=moment))
     refused = world.control_plane.kubectl("create", "-f", "-", input=manifest, check=False)
     assert "spec.detectedAt" in refused.stderr

@@ -40,6 +40,10 @@ _KEPT = (
     *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
 )
 
+MOMENT_RULE = {"rule": "self >= timestamp('2000-01-01T00:00:00Z')", "message": "write a moment as 2026-01-31T08:00:00Z"}
+"""The API server admits a list where a string has a format (k8s.io/kube-openapi, pkg/validation/validate/type.go): a
+rule cannot be asked about one, which refuses it."""
+
 
 class Unbounded(ValueError):
     """A string, list or map without a bound: CEL rules over it would exceed their budget."""
@@ -55,7 +59,7 @@ def build_crd(kind: type[Resource]) -> dict[str, Any]:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": _model_schema(_field_model(kind, "spec")),
+            "spec": _rule_moments(_model_schema(_field_model(kind, "spec"))),
             "status": _model_schema(_field_model(kind, "status"), defaults=False),
         },
     }
@@ -119,6 +123,17 @@ def _model_schema(model: type[BaseModel], *, defaults: bool = True) -> dict[str,
     models = {m.__name__: m for m in _nested_models(model)}
     keep_defaults = defaults and model is not RecoveryPlanSpec
     return _structural(document, document.get("$defs", {}), models, model.__name__, keep_defaults)
+
+
+def _rule_moments(node: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what people write, with a rule on every moment in it."""
+    if node.get("format") == "date-time":
+        return node | {"x-kubernetes-validations": [MOMENT_RULE]}
+    if "items" in node:
+        return node | {"items": _rule_moments(node["items"])}
+    if "properties" in node:
+        return node | {"properties": {name: _rule_moments(child) for name, child in node["properties"].items()}}
+    return node
 
 
 def _nested_models(model: type[BaseModel]) -> set[type[BaseModel]]:

@@ -12,10 +12,16 @@ QueryName = Annotated[str, StringConstraints(min_length=1, max_length=63, patter
 
 PERIOD_RULE = {
     "rule": "duration(self.period).getSeconds() in [1, 5, 10, 20, 30]"
-    " || (duration(self.period).getSeconds() > 0 && duration(self.period).getSeconds() % 60 == 0)",
-    "message": "period must be 1s, 5s, 10s, 20s, 30s or whole minutes",
+    " || (duration(self.period).getSeconds() > 0 && duration(self.period).getSeconds() % 60 == 0"
+    " && duration(self.period) <= duration('24h'))",
+    "message": "period must be 1s, 5s, 10s, 20s, 30s or whole minutes, at most 24h",
 }
-"""Periods that CloudWatch knows (API_MetricStat)."""
+"""Periods that CloudWatch knows (API_MetricStat), up to the longest of an alarm (API_PutMetricAlarm)."""
+
+SETTLE_RULE = {"rule": "duration(self.settle) <= duration('24h')", "message": "settle must be at most 24h"}
+
+LONGEST_CALM = 1440
+"""Datapoints that `clearAfter` may be long [our choice]: all of them are looked at in each pass."""
 
 
 class Dimension(ApiModel):
@@ -65,7 +71,8 @@ class Query(ApiModel):
         default="Sum", description="Statistic, such as Sum, Average or p99."
     )
     period: Duration = Field(
-        default="1m", description="Length of a datapoint: 1s, 5s, 10s, 20s, 30s or whole minutes (CloudWatch API)."
+        default="1m",
+        description="Length of a datapoint: 1s, 5s, 10s, 20s, 30s or whole minutes up to 24h (CloudWatch API).",
     )
 
 
@@ -158,7 +165,8 @@ class DetectorCondition(ApiModel):
         " threshold.",
     )
     clear_after: Duration = Field(
-        default="5m", description="How long the value must stay below every threshold until the trouble is over."
+        default="5m",
+        description="How long the value must stay below every threshold until it is over; at most 1440 periods.",
     )
 
 
@@ -167,6 +175,7 @@ class DetectorSpec(ApiModel):
 
     rules: ClassVar[tuple[dict[str, str], ...]] = (
         {"rule": "duration(self.interval) >= duration('1s')", "message": "spec.interval must be at least 1s"},
+        SETTLE_RULE,
         {
             "rule": "self.conditions.all(c, (!has(c.query) || self.queries.exists(q, q.name == c.query))"
             " && (!has(c.ratio) || (self.queries.exists(q, q.name == c.ratio.numerator)"
@@ -190,12 +199,18 @@ class DetectorSpec(ApiModel):
             " <= c.evaluationPeriods * duration(q.period).getSeconds()))",
             "message": "spec.interval must not be longer than evaluationPeriods periods: some would never be looked at",
         },
+        {
+            "rule": "self.conditions.all(c, self.queries.all(q, !((has(c.query) && q.name == c.query)"
+            " || (has(c.ratio) && q.name == c.ratio.denominator)) || duration(c.clearAfter).getSeconds()"
+            f" <= {LONGEST_CALM} * duration(q.period).getSeconds()))",
+            "message": f"spec.conditions: clearAfter must not be longer than {LONGEST_CALM} periods",
+        },
     )
 
     service_ref: NameReference = Field(description="The ProtectedService that is watched.")
     interval: Duration = Field(default="1m", description="How often to look.")
     settle: Duration = Field(
-        default="2m", description="Leave out datapoints younger than this: CloudWatch delivers late."
+        default="2m", description="Leave out datapoints younger than this, at most 24h: CloudWatch delivers late."
     )
     queries: Annotated[tuple[Query, ...], Field(min_length=1, max_length=16)] = Field(
         description="The metrics to fetch."

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.detector import PERIOD_RULE, Detection
+from bokgu.api.detector import PERIOD_RULE, SETTLE_RULE, Detection
 from bokgu.api.fields import (
     NAMES_REVISION,
     ApiModel,
@@ -197,7 +197,11 @@ class DetectionSettings(ApiModel):
 
     rules: ClassVar[tuple[dict[str, str], ...]] = (
         PERIOD_RULE,
-        {"rule": "duration(self.interval) >= duration('1s')", "message": "interval must be at least 1s"},
+        SETTLE_RULE,
+        {
+            "rule": "duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('24h')",
+            "message": "interval must be at least 1s and at most 24h",
+        },
         {
             "rule": "!has(self.presets) || !self.presets.exists(p, p == 'sqs-age') || has(self.queue)",
             "message": "preset sqs-age needs detection.queue",
@@ -215,13 +219,13 @@ class DetectionSettings(ApiModel):
     presets: Annotated[tuple[Preset, ...], Field(max_length=16)] = Field(
         default=(), description="Ready-made detections; docs/detection.md lists them."
     )
-    interval: Duration = Field(default="1m", description="How often to look.")
+    interval: Duration = Field(default="1m", description="How often to look, from 1s to 24h.")
     settle: Duration = Field(
-        default="2m", description="Leave out datapoints younger than this: CloudWatch delivers late."
+        default="2m", description="Leave out datapoints younger than this, at most 24h: CloudWatch delivers late."
     )
     period: Duration = Field(
         default="1m",
-        description="Length of a datapoint of the presets on metrics. Their windows count datapoints.",
+        description="Length of a datapoint of the presets on metrics, at most 24h. Their windows count datapoints.",
     )
     latency_limit: DecimalString | None = Field(
         default=None, description="Preset alb-latency: the 99th percentile of seconds that is too slow."
