@@ -239,7 +239,8 @@ def test_after_a_restart_what_has_just_ended_is_told_again_and_is_the_same() -> 
 
 def test_passes_over_what_is_over_tell_what_the_process_before_may_not_have_told() -> None:
     over = done()
-    entry = {"name": over.metadata.name, "uid": over.metadata.uid, "digest": DIGEST, "runbook": "bad-deployment"}
+    ended = {"runbook": "bad-deployment", "outcome": over.status.phase}
+    entry = {"name": over.metadata.name, "uid": over.metadata.uid, "digest": DIGEST, **ended}
     one, sent = context(Past(), over, resolved(plans=[entry])), Sent()
     one.tracing = Tracing(sent, NOW)
     asyncio.run(recovery_plan.reconcile(one, over.key))

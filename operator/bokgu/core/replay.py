@@ -227,7 +227,7 @@ def _stand_in(record: IncidentRecord, rules: Rules, unknown: list[str]) -> Prote
         kind=ProtectedService.kind_name,
         metadata=ObjectMeta(name="replayed", namespace="replayed"),
         spec=ProtectedServiceSpec(
-            region="unknown",
+            region="xx-unknown-0",
             environment=record.environment,
             ecs=EcsReference(cluster="unknown", service="unknown"),
             mode=Mode.APPROVE,
