@@ -50,11 +50,13 @@ if TYPE_CHECKING:
 WAIT_FOR_CLUSTER = 2.0
 """Seconds between looks for what is missing at the start."""
 
-log = structlog.get_logger()
-
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What asks the process to end."""
 
 LOST = 1
 """Exit code of a leader that has lost its lease."""
+
+log = structlog.get_logger()
 
 
 class Process:
@@ -87,15 +89,33 @@ async def run_operator(settings: Settings) -> None:
         settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant, settings.own_patterns
     )
     process = Process(settings, kube, aws)
+    _end_when_asked(process)
     health = HealthServer(settings.listen_host, settings.listen_port, process.check_ready, process.describe)
     await health.start()
     try:
         await _wait_for_cluster(kube)
         await _serve(process)
+    except asyncio.CancelledError:
+        if not process.stopping.is_set():  # Else it was asked to end before it took part.
+            raise
     finally:
         await health.stop()
         await kube.close()
         aws.close()
+
+
+def _end_when_asked(process: Process) -> None:
+    """SIGTERM and SIGINT end the process also while it waits for the cluster, or lists. The first process of a
+    container gets no signal that it does not handle (pid_namespaces(7))."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+    def end() -> None:
+        if task is not None and not process.stopping.is_set():
+            process.stopping.set()
+            task.cancel()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end)
 
 
 @contextlib.asynccontextmanager
@@ -196,7 +216,7 @@ async def _informed(process: Process, registry: kopf.OperatorRegistry) -> AsyncI
     watching = asyncio.create_task(kopf.run_tasks(tasks, ignored=mine))
     watching.add_done_callback(lambda _: process.stopping.set())
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         loop.add_signal_handler(number, process.stopping.set)
     try:
         yield
