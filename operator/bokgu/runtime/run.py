@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import kopf
@@ -242,7 +243,7 @@ async def _take_part(
                 return
             await standing_by
             keeping = asyncio.create_task(leadership.keep())
-            keeping.add_done_callback(_end_if_lost)
+            keeping.add_done_callback(partial(_end_if_lost, process))
         # Whoever led before may have stored an intent just now: what it did is looked for from here on (S5).
         context.started_at = context.clock()
         if traces is not None:
@@ -258,8 +259,9 @@ async def _take_part(
             await leadership.release()
 
 
-def _end_if_lost(keeping: "asyncio.Task[None]") -> None:
+def _end_if_lost(process: Process, keeping: "asyncio.Task[None]") -> None:
     """End at once, as if killed: no pass goes on, no call to AWS that waits for its turn is made, nothing is tidied up.
+    A process that was asked to end, while the API server hangs, has done so then.
 
     What a killed process leaves behind is what every start is made for, and whoever starts it again gives it a memory
     that is not older than its lease. To stand by again in the same process would be a second way back, tried by nobody.
@@ -269,7 +271,7 @@ def _end_if_lost(keeping: "asyncio.Task[None]") -> None:
         return
     log.error("lease lost", error=str(error) or repr(error), then="this process ends, to be started again")
     sys.stderr.flush()
-    os._exit(LOST)
+    os._exit(0 if process.stopping.is_set() else LOST)
 
 
 async def _lead(process: Process, context: Context, queues: Mapping[str, Queue]) -> None:
