@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from bokgu.api.fields import ApiModel
 from bokgu.api.history import HistoryError, IncidentRecord, Question
 from bokgu.api.incident import Incident, SimilarIncidents
-from bokgu.api.vocabulary import RootCause
+from bokgu.api.vocabulary import IncidentType, RootCause
 from bokgu.config import Settings
 from bokgu.core.history import build_record
 from bokgu.history.patience import PatientHistory
@@ -30,6 +30,8 @@ from tests.unit.unasked_aws import UnaskedAws
 
 OVER: Key = ("incidents", "shop", "incident-1")
 DAY = timedelta(days=1)
+SEEN = NOW - timedelta(minutes=20)
+"""When the incident's trouble was seen."""
 
 
 def raw_of(model: ApiModel) -> Raw:
@@ -194,6 +196,32 @@ def test_nothing_is_stored_while_a_plan_runs_that_the_store_lacks() -> None:
     asyncio.run(world.look())
     assert kept.stored == []
     assert "PUT status" not in world.kube.calls
+
+
+@pytest.mark.parametrize(
+    ("known", "created", "stored"),
+    [
+        ({}, NOW, False),
+        ({"service": "web"}, NOW, True),
+        ({"type": IncidentType.SERVICE_DOWN}, NOW, True),
+        ({"detected_at": SEEN - timedelta(seconds=1)}, NOW, True),
+        ({"resolved_at": None}, NOW, True),
+        ({}, SEEN + timedelta(minutes=9), True),
+    ],
+    ids=["restored", "another service", "another type", "another moment", "not over", "created when it was seen"],
+)
+def test_an_incident_that_was_restored_is_not_recorded_a_second_time(
+    known: dict[str, Any], created: datetime, *, stored: bool
+) -> None:
+    """The history knows it under the uid that it had."""
+    kept = Kept(record("the uid it had", **{"detected_at": SEEN, **known}))
+    raw = over(creationTimestamp=created.isoformat().replace("+00:00", "Z"))
+    world = World(kept, *incidents(raw), PLAN, STAGING, known=("incidents",))
+    asyncio.run(world.look())
+    assert bool(kept.stored) is stored
+    assert world.recorded() == ("True", "Stored")
+    (said,) = [c.message for c in world.incident().status.conditions if c.type == "Recorded"]
+    assert ("stands in the history as the uid it had" in said) is not stored
 
 
 def test_the_environment_is_that_of_the_classification_whatever_became_of_the_service() -> None:

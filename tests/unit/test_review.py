@@ -19,12 +19,12 @@ from bokgu.commands.review_findings import (
     choose_role,
     compare,
     decide_validity,
-    find_unshown,
     find_warnings,
 )
 from bokgu.commands.review_text import format_review
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.approval.missing import find_missing
+from bokgu.core.unread import find_unread
 from tests.unit.facts import MINUTE, NOW, ROLES, incident, plan, protected_service, revision_arn
 from tests.unit.test_approval import changed, full_plan, leaves
 
@@ -125,7 +125,7 @@ def test_s8_what_this_version_cannot_show_is_refused() -> None:
 
 
 def test_all_that_is_known_is_shown() -> None:
-    assert find_unshown(full_plan()["spec"], RecoveryPlan.model_validate(full_plan()).spec.to_dict()) == []
+    assert find_unread(full_plan()["spec"], RecoveryPlan.model_validate(full_plan()).spec.to_dict()) == []
 
 
 @pytest.mark.parametrize(

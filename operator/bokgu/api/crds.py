@@ -173,7 +173,7 @@ def _structural(
     if "exclusiveMinimum" in node or "exclusiveMaximum" in node:
         raise Unbounded(f"{path}: use inclusive bounds")
     match node["type"]:
-        case "object" if "additionalProperties" in node:
+        case "object" if isinstance(node.get("additionalProperties"), dict):
             if "maxProperties" not in node:
                 raise Unbounded(f"{path}: a map needs maxProperties")
             out["additionalProperties"] = _structural(

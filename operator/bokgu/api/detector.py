@@ -4,7 +4,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, DecimalString, Duration, Line, LogGroup, Timestamp, Word
+from bokgu.api.fields import (
+    ApiModel,
+    DecimalString,
+    Duration,
+    Line,
+    LogGroup,
+    StatusModel,
+    Timestamp,
+    Word,
+)
 from bokgu.api.meta import Conditions, NameReference, Resource, UidReference
 from bokgu.api.vocabulary import Comparison, DetectionState, IncidentType, MissingData, Severity
 
@@ -221,7 +230,7 @@ class DetectorSpec(ApiModel):
     suspend: bool = Field(default=False, description="Do not look for now.")
 
 
-class Detection(ApiModel):
+class Detection(StatusModel):
     """What one condition of the detector says."""
 
     condition: Word = Field(description="Name of the condition.")
@@ -233,7 +242,7 @@ class Detection(ApiModel):
     message: Line = Field(default="", description="The same for people.")
 
 
-class DetectorStatus(ApiModel):
+class DetectorStatus(StatusModel):
     """What the detector sees."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")

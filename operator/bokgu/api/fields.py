@@ -29,6 +29,13 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+class StatusModel(ApiModel):
+    """Base of what a status consists of. Fields of a later version are carried along: while two versions run side by
+    side, the older one writes back what the newer one has written."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 def format_timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as Kubernetes writes `metav1.Time`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

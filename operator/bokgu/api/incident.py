@@ -12,6 +12,7 @@ from bokgu.api.fields import (
     Duration,
     Line,
     ObjectName,
+    StatusModel,
     Timestamp,
     Uid,
     Word,
@@ -105,7 +106,7 @@ class EvidenceItem(ApiModel):
     fact: Line = Field(description="The fact.")
 
 
-class Classification(ApiModel):
+class Classification(StatusModel):
     """What is wrong, why we think so, and how urgent it is."""
 
     category: Word = Field(
@@ -147,7 +148,7 @@ class Classification(ApiModel):
     similar_incidents: SimilarIncidents | None = Field(default=None, description="Past incidents like this one.")
 
 
-class IncidentPlan(ApiModel):
+class IncidentPlan(StatusModel):
     """One recovery plan of the incident. The entry is what makes a plan run once (see RecoveryPlan)."""
 
     name: ObjectName = Field(description="Name of the RecoveryPlan.")
@@ -164,7 +165,7 @@ class IncidentPlan(ApiModel):
     )
 
 
-class Report(ApiModel):
+class Report(StatusModel):
     """What an alarm or alert last said of the trouble: those who only speak when something changes."""
 
     source: IncidentSource = Field(description="Who said it.")
@@ -172,10 +173,13 @@ class Report(ApiModel):
     at: Timestamp = Field(description="When it became so, by the clock of who said it.")
 
 
-class IncidentStatus(ApiModel):
+class IncidentStatus(StatusModel):
     """Where the recovery stands."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")
+    uid: Uid | None = Field(
+        default=None, description="uid of the incident that this is the status of: a restored incident has another one."
+    )
     phase: IncidentPhase = Field(default=IncidentPhase.DETECTED, description="Summary of the conditions.")
     reason: Word | None = Field(
         default=None, description="Why the phase is what it is, in one word: what it waits for, or how it was resolved."

@@ -7,7 +7,17 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Arn, Line, ObjectName, Region, Timestamp, Uid, bounded
+from bokgu.api.fields import (
+    ApiModel,
+    Arn,
+    Line,
+    ObjectName,
+    Region,
+    StatusModel,
+    Timestamp,
+    Uid,
+    bounded,
+)
 
 GROUP = "bokgu.dev"
 VERSION = "v1alpha1"
@@ -26,7 +36,7 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-class Condition(ApiModel):
+class Condition(StatusModel):
     """One observation of an object's state, as the Kubernetes API conventions describe conditions."""
 
     type: Annotated[str, StringConstraints(max_length=63)] = Field(description="Name of the condition, in CamelCase.")
@@ -130,7 +140,7 @@ class UidReference(ApiModel):
     uid: Uid = Field(description="metadata.uid of the object: a re-created object of the same name does not count.")
 
 
-class OpenBreaker(ApiModel):
+class OpenBreaker(StatusModel):
     """Recoveries that failed, until a person has looked."""
 
     opened_at: Timestamp = Field(description="When the last of them had failed.")
@@ -178,7 +188,7 @@ class Target(ApiModel):
         return f"service/{name_ecs_service(self.cluster, self.service)}"
 
 
-class TimelineEntry(ApiModel):
+class TimelineEntry(StatusModel):
     """One thing that happened."""
 
     at: Timestamp = Field(description="When it happened.")
@@ -186,7 +196,7 @@ class TimelineEntry(ApiModel):
     message: Line = Field(default="", description="The same for people.")
 
 
-class Gate(ApiModel):
+class Gate(StatusModel):
     """One guard, and whether it lets the work go on."""
 
     name: Annotated[str, StringConstraints(max_length=63)] = Field(description="Name of the guard.")

@@ -4,7 +4,14 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Label, Line, ObjectName, Timestamp, Word
+from bokgu.api.fields import (
+    Label,
+    Line,
+    ObjectName,
+    StatusModel,
+    Timestamp,
+    Word,
+)
 from bokgu.api.vocabulary import AlertKind, Language
 
 MOST_WAITING = 24
@@ -16,14 +23,14 @@ MOST_ADDRESSEES = 64
 MOST_TOLD = 128
 
 
-class Addressee(ApiModel):
+class Addressee(StatusModel):
     """Who gets an alert, and in which language."""
 
     receiver: Label = Field(description="Name of the receiver: its key in the Secret of the operator's namespace.")
     language: Language = Field(description="Language of the text.")
 
 
-class Alert(ApiModel):
+class Alert(StatusModel):
     """One thing that people are told."""
 
     number: int = Field(ge=1, description="Rises with each alert of the object; receivers get them in this order.")
@@ -38,7 +45,7 @@ class Alert(ApiModel):
     )
 
 
-class ReceiverStatus(ApiModel):
+class ReceiverStatus(StatusModel):
     """How far a receiver has got."""
 
     name: Label = Field(description="Name of the receiver.")
@@ -52,7 +59,7 @@ class ReceiverStatus(ApiModel):
     last_error: Line | None = Field(default=None, description="Why the last try failed. It never shows the address.")
 
 
-class Outbox(ApiModel):
+class Outbox(StatusModel):
     """Alerts that wait, and the last ones that were delivered."""
 
     last: int = Field(default=0, ge=0, description="Number of the newest alert.")

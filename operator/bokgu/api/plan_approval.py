@@ -4,7 +4,17 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Digest, Label, Line, PersonName, RoleName, Timestamp, Word
+from bokgu.api.fields import (
+    ApiModel,
+    Digest,
+    Label,
+    Line,
+    PersonName,
+    RoleName,
+    StatusModel,
+    Timestamp,
+    Word,
+)
 from bokgu.api.meta import Conditions, NameReference, Resource
 from bokgu.api.vocabulary import Decision, Proof
 
@@ -57,7 +67,7 @@ class PlanApprovalSpec(ApiModel):
     )
 
 
-class PlanApprovalStatus(ApiModel):
+class PlanApprovalStatus(StatusModel):
     """Whether it counts."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last looked at.")

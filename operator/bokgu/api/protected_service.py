@@ -15,6 +15,7 @@ from bokgu.api.fields import (
     LogGroup,
     ObjectName,
     Region,
+    StatusModel,
     Timestamp,
     Uid,
     Word,
@@ -346,7 +347,7 @@ class TargetGroup(ApiModel):
     )
 
 
-class ObservedService(ApiModel):
+class ObservedService(StatusModel):
     """What ECS says of the service."""
 
     desired_count: int = Field(ge=0, description="Tasks wanted.")
@@ -360,7 +361,7 @@ class ObservedService(ApiModel):
     )
 
 
-class KnownRevision(ApiModel):
+class KnownRevision(StatusModel):
     """A service revision that was deployed successfully and served cleanly."""
 
     service_revision_arn: Arn = Field(description="The service revision.")
@@ -369,7 +370,7 @@ class KnownRevision(ApiModel):
     served_until: Timestamp | None = Field(default=None, description="When it was replaced; absent while it serves.")
 
 
-class TaintedRevision(ApiModel):
+class TaintedRevision(StatusModel):
     """Trouble while a service revision served: then it was not good. It is kept here because incidents are deleted."""
 
     service_revision_arn: Arn = Field(description="The service revision.")
@@ -380,7 +381,7 @@ class TaintedRevision(ApiModel):
     until: Timestamp | None = Field(default=None, description="When that was over; absent: the incident is open still.")
 
 
-class BegunRecovery(ApiModel):
+class BegunRecovery(StatusModel):
     """When a runbook began to change the service. It is kept here because plans go with their incidents."""
 
     runbook: ObjectName = Field(description="Name of the Runbook.")
@@ -391,7 +392,7 @@ MOST_RECOVERIES = 64
 """Entries of `status.recoveries`: as many of the latest, and of those that failed, as a policy can ask about."""
 
 
-class Recovery(ApiModel):
+class Recovery(StatusModel):
     """A plan that began. It is kept here because plans go with their incidents."""
 
     plan: ObjectName = Field(description="Name of the RecoveryPlan.")
@@ -408,7 +409,7 @@ MOST_PROPOSALS = 64
 """Entries of `status.proposals`."""
 
 
-class Proposal(ApiModel):
+class Proposal(StatusModel):
     """A plan that was not to run, beside what was done instead."""
 
     incident: ObjectName = Field(description="Name of the Incident.")
@@ -420,7 +421,7 @@ class Proposal(ApiModel):
     matched: bool = Field(description="Whether that is the same.")
 
 
-class ProposalScore(ApiModel):
+class ProposalScore(StatusModel):
     """How often an action against a root cause was what was done."""
 
     action: Action = Field(description="The action.")
@@ -432,7 +433,7 @@ class ProposalScore(ApiModel):
     )
 
 
-class RecentStop(ApiModel):
+class RecentStop(StatusModel):
     """How a task ended that was not meant to: ECS forgets it after about an hour (API_DescribeTasks)."""
 
     task: Arn = Field(description="The task.")
@@ -453,7 +454,7 @@ class RecentStop(ApiModel):
     zone: Word | None = Field(default=None, description="Its Availability Zone.")
 
 
-class Reversal(ApiModel):
+class Reversal(StatusModel):
     """Somebody has set back what a completed plan had set."""
 
     plan: UidReference = Field(description="The plan.")
@@ -461,7 +462,7 @@ class Reversal(ApiModel):
     message: Line = Field(description="What was set back, and who may have done it.")
 
 
-class ProtectedServiceStatus(ApiModel):
+class ProtectedServiceStatus(StatusModel):
     """What is known of the service."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")

@@ -23,6 +23,7 @@ from bokgu.api.fields import (
     ObjectName,
     PersonName,
     RoleName,
+    StatusModel,
     Text,
     Timestamp,
     Uid,
@@ -414,7 +415,7 @@ class RecoveryPlanSpec(ApiModel):
     suspend: bool | None = Field(default=None, description="Hold the plan before its next step.")
 
 
-class AwsRequest(ApiModel):
+class AwsRequest(StatusModel):
     """An AWS call with its exact arguments."""
 
     service: Word = Field(description="AWS service, such as ecs.")
@@ -425,7 +426,7 @@ class AwsRequest(ApiModel):
     )
 
 
-class Before(ApiModel):
+class Before(StatusModel):
     """The service as it was found just before a write."""
 
     desired_count: int = Field(ge=0, description="Desired count.")
@@ -440,7 +441,7 @@ class Before(ApiModel):
     )
 
 
-class CountedApproval(ApiModel):
+class CountedApproval(StatusModel):
     """An approval that an intent rests on."""
 
     uid: Uid = Field(description="uid of the PlanApproval; of the RecoveryPolicy for proof Auto.")
@@ -449,7 +450,7 @@ class CountedApproval(ApiModel):
     proof: Proof = Field(description="What vouched for the approver.")
 
 
-class Intent(ApiModel):
+class Intent(StatusModel):
     """What is about to be sent to AWS. It is stored before the call, so that a crash cannot hide it."""
 
     token: Word = Field(description="Name of this attempt, unique.")
@@ -476,7 +477,7 @@ class Intent(ApiModel):
     written_at: Timestamp = Field(description="When it was stored.")
 
 
-class Answer(ApiModel):
+class Answer(StatusModel):
     """What became of an intent."""
 
     at: Timestamp = Field(description="When the answer was known.")
@@ -494,7 +495,7 @@ class Answer(ApiModel):
     message: Line = Field(default="", description="AWS's words.")
 
 
-class OperationStatus(ApiModel):
+class OperationStatus(StatusModel):
     """A step, or the undo of a step, as it stands."""
 
     phase: OperationPhase = Field(default=OperationPhase.PENDING, description="Where it stands.")
@@ -521,7 +522,7 @@ class StepStatus(OperationStatus):
     rollback: OperationStatus | None = Field(default=None, description="Its undo, once that began.")
 
 
-class ApprovalStatus(ApiModel):
+class ApprovalStatus(StatusModel):
     """One PlanApproval that names this plan, and whether it counts."""
 
     role: RoleName = Field(description="As which role.")
@@ -537,7 +538,7 @@ class ApprovalStatus(ApiModel):
     reason: Word = Field(description="Accepted, or why it does not count.")
 
 
-class MetricReading(ApiModel):
+class MetricReading(StatusModel):
     """One measured value before and after."""
 
     name: Word = Field(description="Name of the metric.")
@@ -545,10 +546,13 @@ class MetricReading(ApiModel):
     after: DecimalString | None = Field(default=None, description="At the last verification.")
 
 
-class RecoveryPlanStatus(ApiModel):
+class RecoveryPlanStatus(StatusModel):
     """The execution of the plan."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")
+    uid: Uid | None = Field(
+        default=None, description="uid of the plan that this is the status of: a restored plan has another one."
+    )
     phase: PlanPhase = Field(default=PlanPhase.PENDING, description="Summary of the conditions.")
     reason: Word | None = Field(default=None, description="Why it stands there, in one word.")
     digest: Digest | None = Field(default=None, description="What approvals must name.")

@@ -4,7 +4,19 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, PersonName, RoleName, Timestamp, Uid, Word
+from bokgu.api.fields import (
+    ApiModel,
+    Duration,
+    Label,
+    Line,
+    ObjectName,
+    PersonName,
+    RoleName,
+    StatusModel,
+    Timestamp,
+    Uid,
+    Word,
+)
 from bokgu.api.meta import Conditions, OpenBreaker, Resource
 from bokgu.api.outbox import Outbox
 from bokgu.api.vocabulary import Action, AlertKind, Language, Proof, RootCause, Severity, WindowKind
@@ -292,7 +304,7 @@ class RecoveryPolicySpec(ApiModel):
     )
 
 
-class AutoStart(ApiModel):
+class AutoStart(StatusModel):
     """A plan that started without people."""
 
     plan: ObjectName = Field(description="Name of the RecoveryPlan.")
@@ -300,7 +312,7 @@ class AutoStart(ApiModel):
     at: Timestamp = Field(description="When it started.")
 
 
-class RecoveryPolicyStatus(ApiModel):
+class RecoveryPolicyStatus(StatusModel):
     """What the policy comes to."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")

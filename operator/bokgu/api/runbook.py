@@ -5,7 +5,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from bokgu.api.fields import ApiModel, Duration, Label, Line, ObjectName, Text, Word
+from bokgu.api.fields import (
+    ApiModel,
+    Duration,
+    Label,
+    Line,
+    ObjectName,
+    StatusModel,
+    Text,
+    Word,
+)
 from bokgu.api.meta import Conditions, Resource
 from bokgu.api.recovery_plan import LOG_EXPRESSION, LOG_MATCHES, WAIT_BOUNDS
 from bokgu.api.vocabulary import Action, IncidentType, OnFailure, RootCause, Trait, ValidationType
@@ -322,7 +331,7 @@ class RunbookSpec(ApiModel):
     )
 
 
-class RunbookStatus(ApiModel):
+class RunbookStatus(StatusModel):
     """Whether the runbook can be used."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="The generation last acted on.")

@@ -1,16 +1,14 @@
 """What a review comes to: may the plan be spoken to, as which role, for how long, and what should be known first."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from bokgu.api.fields import format_duration, format_timestamp, parse_duration
 from bokgu.api.meta import find_condition, is_true
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import Decision, IncidentPhase
 from bokgu.commands.review import Review
-from bokgu.core.approval.digest import plan_digest
+from bokgu.core.approval.digest import find_unknown, plan_digest
 from bokgu.core.approval.missing import find_missing
 from bokgu.core.approval.requirement import find_confirmable
 from bokgu.core.dry_run import DRY_RUN
@@ -71,7 +69,7 @@ def check_plan(review: Review, decision: Decision) -> str:
         raise Refused("the plan is being deleted")
     if status.digest is None or status.cluster_id is None:
         raise Refused("the operator has not published the plan's digest yet: wait a moment and try again")
-    if hidden := find_unshown(review.raw["spec"], plan.spec.to_dict()):
+    if hidden := find_unknown(status.cluster_id, review.raw, plan.spec):
         raise Refused(
             f"the plan says what this version of bokgu cannot show ({', '.join(hidden)}): use the operator's version"
         )
@@ -89,23 +87,6 @@ def check_plan(review: Review, decision: Decision) -> str:
     if not review.begun and review.now >= plan.spec.expires_at:
         raise Refused(f"the plan expired at {format_timestamp(plan.spec.expires_at)}, and will not start")
     return digest
-
-
-def find_unshown(raw: Any, known: Any, path: str = "spec") -> list[str]:
-    """What is in a document and not in what was read of it, by path: fields of a later version."""
-    if isinstance(raw, Mapping) and isinstance(known, Mapping):
-        return [
-            found
-            for key, value in raw.items()
-            for found in (find_unshown(value, known[key], f"{path}.{key}") if key in known else [f"{path}.{key}"])
-        ]
-    if isinstance(raw, list) and isinstance(known, list) and len(raw) == len(known):
-        return [
-            found
-            for index, pair in enumerate(zip(raw, known, strict=True))
-            for found in find_unshown(*pair, f"{path}[{index}]")
-        ]
-    return [path] if isinstance(raw, list | Mapping) else []
 
 
 # What is said

@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import os
+import signal
+import sys
 
 from bokgu.config import LOG_LEVELS, read_settings
 from bokgu.logs import configure_logs, find_secrets
@@ -21,6 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # Until the operator handles it: imports take a while.
     from bokgu.runtime.run import run_operator  # noqa: PLC0415 - kopf and boto3 take most of a second to import
 
     settings = read_settings(os.environ)

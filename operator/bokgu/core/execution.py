@@ -11,14 +11,15 @@ from bokgu.api.recovery_plan import RecoveryPlan, RecoveryPlanStatus, StepStatus
 from bokgu.api.vocabulary import PlanPhase, Verdict
 from bokgu.core.approval.statement import approval_request
 from bokgu.core.approval.tally import Tally
+from bokgu.core.copies import NEXT, RESTORED, is_restored_plan
 from bokgu.core.dry_run import DRY_RUN, describe_rehearsal, is_rehearsal
 from bokgu.core.guards.chain import first_blocking
 from bokgu.core.guards.people import APPROVED, SUSPENDED, list_holders
 from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts, without_closed
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.start import await_start
-from bokgu.core.steps import behind, end_with_service, run_steps
-from bokgu.core.support import is_gone
+from bokgu.core.steps import behind, end_where_it_is, run_steps
+from bokgu.core.support import SERVICE_GONE, is_gone
 from bokgu.core.transitions import check_moves
 from bokgu.core.undo import roll_back
 
@@ -31,8 +32,8 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
     if plan.status.phase.terminal:
         return Outcome(plan.status)
     status = _take_note(plan, facts)
-    if status.started_at and (gone := is_gone(facts.service, facts.problem)) is not None:
-        ended = end_with_service(status, gone, facts)
+    if (end := _find_end(plan, status, facts)) is not None:
+        ended = end_where_it_is(status, *end, facts)
         check_moves(plan.status, ended)
         return Outcome(_summarise(plan, ended, facts))
     protected = facts.protected_service
@@ -46,6 +47,15 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
     return Outcome(_summarise(plan, outcome.status, facts), outcome.effect, outcome.requeue_after)
 
 
+def _find_end(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> tuple[str, str] | None:
+    """(reason, message) of what ends the plan wherever it is. A service that was deleted: who does that means it, and
+    an undo would bring nothing back (S4)."""
+    if is_restored_plan(plan, facts.cluster_id):
+        return RESTORED, NEXT[RESTORED]
+    gone = is_gone(facts.service, facts.problem) if status.started_at else None
+    return None if gone is None else (SERVICE_GONE, gone)
+
+
 def _take_note(plan: RecoveryPlan, facts: PlanFacts) -> RecoveryPlanStatus:
     """What every pass writes down: digest, approvals, where the service lives, the list of steps."""
     status = plan.status
@@ -53,6 +63,7 @@ def _take_note(plan: RecoveryPlan, facts: PlanFacts) -> RecoveryPlanStatus:
     return status.model_copy(
         update={
             "observed_generation": plan.metadata.generation,
+            "uid": plan.metadata.uid,
             "cluster_id": facts.cluster_id,
             "digest": facts.digest,
             "required_approvals": facts.tally.required,
@@ -77,7 +88,7 @@ def _summarise(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
     stood = status.started_at is not None or (phase is PlanPhase.EXPIRED and is_true(plan.status.conditions, APPROVED))
     approved = tally.approved or (stood and not tally.rejected_by)
     holders = [] if phase.terminal else list_holders(plan, facts.protected_service, facts.policies)
-    over = f"{phase}: {status.reason}"
+    over = ": ".join(filter(None, (phase, status.reason, NEXT.get(status.reason or ""))))
     rehearsal = is_rehearsal(status)
     rows: tuple[tuple[str, bool | None, str, str], ...] = (
         ("Approved", approved, *_approved_how(plan, tally, approved)),

@@ -80,6 +80,15 @@ def detected_at(incident: Incident) -> datetime:
     return begun
 
 
+def is_same_incident(known: IncidentRecord, record: IncidentRecord) -> bool:
+    """Whether two records of different ids are of one incident, which was restored from a backup in between."""
+
+    def identify(one: IncidentRecord) -> tuple[object, ...]:
+        return one.service, one.type, one.detected_at.replace(microsecond=0)
+
+    return known.resolved_at is not None and known.id != record.id and identify(known) == identify(record)
+
+
 def build_signature(evidence: Iterable[EvidenceItem], description: str, service: str) -> tuple[str, ...]:
     """The words by which evidence is compared: sources as `@source`, and words of the facts and the description
     without names, numbers and ids, which differ each time. Sorted."""

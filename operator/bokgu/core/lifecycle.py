@@ -132,6 +132,7 @@ def build_status(incident: Incident, standing: Standing) -> IncidentStatus:
     status = old.model_copy(
         update={
             "observed_generation": incident.metadata.generation,
+            "uid": incident.metadata.uid,
             "phase": phase,
             "reason": reason,
             "fingerprint": fingerprint(incident.spec.service_ref.name, incident.spec.type),

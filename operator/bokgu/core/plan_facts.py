@@ -62,7 +62,7 @@ class PlanFacts:
     """All that a decision rests on.
 
     `incident` is None unless the incident with the bound uid exists. `live` is None where it was not read, or could not
-    be: `problem` says why. `elder`, `role_refused`, `at_work`, `policies`, `around` and `troubled` are as in
+    be: `problem` says why. `elder`, `role_refused`, `at_work`, `policies`, `around`, `troubled` and `unread` are as in
     GuardFacts. `unsent` are tokens of intents that this very process stored and has not sent. `known_since` is when
     this process first saw the intent that has no answer: doubt about it counts from there (S5). `clock_ahead` is how
     far the API server's clock is ahead of `now`. `dry_run` says what asks that nothing be sent.
@@ -91,6 +91,7 @@ class PlanFacts:
     clock_ahead: timedelta = timedelta()
     dry_run: str | None = None
     troubled: tuple[Trouble, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def service(self) -> EcsService | None:
@@ -181,6 +182,7 @@ def guard_facts(plan: RecoveryPlan, step: Step, facts: PlanFacts) -> GuardFacts:
         role_refused=facts.role_refused,
         troubled=facts.troubled,
         minute=facts.timing.minute,
+        unread=facts.unread,
     )
 
 

@@ -309,6 +309,14 @@ def plan_name(incident: Incident) -> str:
     return f"{incident.metadata.name[:240].rstrip('-.')}-{len(incident.status.plans) + 1}"
 
 
+def rename_plan(plan: RecoveryPlan) -> RecoveryPlan:
+    """The plan under the name that it gets where its own is taken by a plan of another incident. Racing passes compute
+    the same; of a plan that has such a name it is the same plan."""
+    mark = f"-{plan.spec.incident_ref.uid[:8]}"
+    name = f"{plan.metadata.name.removesuffix(mark)[:240].rstrip('-.')}{mark}"
+    return plan.model_copy(update={"metadata": plan.metadata.model_copy(update={"name": name})})
+
+
 def plan_manifest(plan: RecoveryPlan) -> dict[str, Any]:
     """The object to POST: owned by its incident, with the finalizer that lets a deletion be undone first."""
     return {

@@ -6,6 +6,7 @@ from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import FINALIZER, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.core.approval.tally import AUTO_APPROVED
+from bokgu.core.copies import INCIDENT_GONE, find_original
 from bokgu.core.guards.chain import evaluate_gates, first_blocking, look_again
 from bokgu.core.plan_facts import (
     ClaimAuto,
@@ -92,10 +93,9 @@ def _reason_not_to_start(plan: RecoveryPlan, facts: PlanFacts) -> tuple[PlanPhas
     if plan.metadata.deletion_timestamp:
         return PlanPhase.CANCELLED, "Deleted"
     if incident is None:
-        return PlanPhase.CANCELLED, "IncidentGone"
-    same = [e for e in incident.status.plans if e.digest == facts.digest and e.uid != plan.metadata.uid]
-    if same:  # A copy of a plan that is gone: what was said to that one was said of another world.
-        return PlanPhase.CANCELLED, "AlreadyExecuted" if any(e.started_at for e in same) else "Recreated"
+        return PlanPhase.CANCELLED, INCIDENT_GONE
+    if (copied := find_original(plan, incident, facts.digest)) is not None:
+        return PlanPhase.CANCELLED, copied
     if incident.status.phase is IncidentPhase.RESOLVED:
         return PlanPhase.CANCELLED, "IncidentResolved"
     if facts.tally.rejected_by:

@@ -17,6 +17,7 @@ from bokgu.api.redaction import redact_quote
 from bokgu.api.vocabulary import Action, IncidentPhase, OnFailure, OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.table import AWS_ACTIONS
 from bokgu.core.allow_lists import find_named_role
+from bokgu.core.copies import INCIDENT_GONE
 from bokgu.core.deadlines import begins_by, validation_timeout
 from bokgu.core.dry_run import DRY_RUN, describe_unknown, describe_unsent, is_rehearsal
 from bokgu.core.giving_back import find_raised
@@ -33,7 +34,6 @@ from bokgu.core.proof import (
     metrics_after,
     verify_step,
 )
-from bokgu.core.support import SERVICE_GONE
 from bokgu.core.task_health import find_needless
 from bokgu.core.undo import next_undo
 from bokgu.core.waiting import wait_on
@@ -89,16 +89,16 @@ def run_steps(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
     return Outcome(status, moved.effect, pace(moved.operation, facts))
 
 
-def end_with_service(status: RecoveryPlanStatus, gone: str, facts: PlanFacts) -> RecoveryPlanStatus:
-    """The service was deleted: who does that means it, and an undo would bring nothing back (S4)."""
+def end_where_it_is(status: RecoveryPlanStatus, reason: str, said: str, facts: PlanFacts) -> RecoveryPlanStatus:
+    """The plan is over in its middle, and nothing is undone. What was under way has failed."""
 
     def end(operation: Op) -> Op:
         over = operation.phase in {OperationPhase.COMPLETED, OperationPhase.FAILED, OperationPhase.SKIPPED}
-        return operation if over or operation.started_at is None else fail(operation, SERVICE_GONE, facts, gone)
+        return operation if over or operation.started_at is None else fail(operation, reason, facts, said)
 
     steps = (end(step.model_copy(update={"rollback": step.rollback and end(step.rollback)})) for step in status.steps)
     ended = status.model_copy(update={"steps": tuple(steps)})
-    return finish(ended, PlanPhase.CANCELLED, SERVICE_GONE, facts, gone)
+    return finish(ended, PlanPhase.CANCELLED, reason, facts, said)
 
 
 def behind(step: StepStatus) -> bool:
@@ -267,7 +267,7 @@ def _skip_unsent(status: RecoveryPlanStatus, index: int, said: str, facts: PlanF
     return Outcome(with_step(status, index, unsent), requeue_after=timedelta())
 
 
-_OVERTAKEN = ("IncidentGone", "IncidentResolved", "Expired")
+_OVERTAKEN = (INCIDENT_GONE, "IncidentResolved", "Expired")
 
 
 def _overtaken(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) -> str | None:
@@ -275,7 +275,7 @@ def _overtaken(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts)
     if has_written(status):
         return None
     if facts.incident is None or facts.incident.status.phase is IncidentPhase.RESOLVED:
-        return "IncidentGone" if facts.incident is None else "IncidentResolved"
+        return INCIDENT_GONE if facts.incident is None else "IncidentResolved"
     return "Expired" if facts.latest >= plan.spec.expires_at else None
 
 

@@ -27,11 +27,11 @@ class Row(Generic[P]):
 _NEVER = {
     PlanPhase.REJECTED: "somebody rejects",
     PlanPhase.EXPIRED: "expiresAt has come",
-    PlanPhase.CANCELLED: "its incident is over or gone, its world has changed, it has run before, or it is deleted",
+    PlanPhase.CANCELLED: "its incident is over or gone, its world has changed, it is a copy, or it is deleted",
 }
 _BEGINS = "approved, all gates open, service and incident claimed"
 _UNDO_BEGINS = "a step failed with onFailure RollBack, somebody rejects, or it is deleted; a step can be undone"
-_GONE = "its service was deleted"
+_GONE = "its service was deleted, or it was restored from a backup"
 _FAILS = "a step failed and nothing is undone, or a person must look"
 
 PLAN: Mapping[PlanPhase, Row[PlanPhase]] = {
@@ -67,8 +67,8 @@ PLAN: Mapping[PlanPhase, Row[PlanPhase]] = {
             PlanPhase.COMPLETED: "all steps are behind",
             PlanPhase.ROLLING_BACK: _UNDO_BEGINS,
             PlanPhase.FAILED: _FAILS,
-            PlanPhase.CANCELLED: "stopped, or the world had changed, before anything was; a dry run; or its service was"
-            " deleted",
+            PlanPhase.CANCELLED: "stopped, or the world had changed, before anything was; a dry run; its service was"
+            " deleted; or it was restored from a backup",
         },
     ),
     PlanPhase.VERIFYING: Row(

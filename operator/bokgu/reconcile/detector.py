@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bokgu.api.detector import Detection, Detector, DetectorStatus
+from bokgu.api.detector import Detection, Detector
 from bokgu.api.meta import set_condition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.vocabulary import DetectionState
@@ -42,18 +42,20 @@ async def _write(
     firing = [d for d in detections if d.state is DetectionState.FIRING]
     worst = max((d.severity for d in firing if d.severity), key=lambda s: s.rank, default=None)
     unknown = bool(problem) or any(d.state is DetectionState.UNKNOWN for d in detections)
-    status = DetectorStatus(
-        observed_generation=detector.metadata.generation,
-        detections=detections,
-        summary=f"Firing ({worst})" if firing else "Unknown" if unknown else "Clear",
-        conditions=set_condition(
-            detector.status.conditions,
-            "Ready",
-            problem is None,
-            reason,
-            message,
-            now=context.clock(),
-            generation=detector.metadata.generation,
-        ),
+    status = detector.status.model_copy(
+        update={
+            "observed_generation": detector.metadata.generation,
+            "detections": detections,
+            "summary": f"Firing ({worst})" if firing else "Unknown" if unknown else "Clear",
+            "conditions": set_condition(
+                detector.status.conditions,
+                "Ready",
+                problem is None,
+                reason,
+                message,
+                now=context.clock(),
+                generation=detector.metadata.generation,
+            ),
+        }
     )
     await context.write_status(Detector, raw, status)

@@ -18,7 +18,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.unchecked import text_at
 from bokgu.api.vocabulary import IncidentPhase, RootCause
-from bokgu.core.history import build_record, find_similar
+from bokgu.core.history import build_record, find_similar, is_same_incident
 from bokgu.core.lifecycle import RECORDED, is_over
 from bokgu.core.retention import (
     STORED,
@@ -45,6 +45,9 @@ field."""
 
 MAX_OTHERS = 200
 """Incidents of the cluster's own past that are looked at, the newest."""
+
+LATE = 10
+"""Minutes: what tells of trouble opens an incident sooner. What was created later than that may have been restored."""
 
 log = structlog.get_logger()
 
@@ -183,17 +186,33 @@ def _remembered(context: Context, raw: Raw, incident: Incident) -> IncidentRecor
 
 async def _record(context: Context, raw: Raw, incident: Incident, plans: list[RecoveryPlan], reason: str) -> None:
     """Store the history, then say so; what keeps it from being stored is said too, once. Raises HistoryError."""
-    environment = await _fetch_environment(context, incident)
+    record = build_record(incident, plans, await _fetch_environment(context, incident))
+    original = None
     try:
-        await context.history.store(build_record(incident, plans, environment))
+        original = await _find_original(context, incident, record)
+        if original is None:
+            await context.history.store(record)
     except HistoryError as error:
         told = find_condition(incident.status.conditions, RECORDED)
         if told is None or told.reason != error.reason:
             await _say(context, raw, incident, stored=False, reason=error.reason, message=error.message)
         raise
     message = describe_open(incident) if reason == STORED_OPEN else find_keeper(incident, raw["metadata"]) or ""
+    if original is not None:
+        message = f"it was restored from a backup, and stands in the history as {original.id}; {message}".rstrip("; ")
     await _say(context, raw, incident, stored=True, reason=reason, message=message)
-    INCIDENTS_RECORDED.labels(incident.spec.type).inc()
+    if original is None:
+        INCIDENTS_RECORDED.labels(incident.spec.type).inc()
+
+
+async def _find_original(context: Context, incident: Incident, record: IncidentRecord) -> IncidentRecord | None:
+    """The record of the incident that this one is a copy of: it was seen in the same second and was over. Only who was
+    created long after it was seen is looked for. Raises HistoryError."""
+    created, seen = incident.metadata.creation_timestamp, incident.spec.detected_at
+    if seen is None or created is None or created - seen < LATE * context.settings.minute:
+        return None
+    question = Question(record.namespace, record.environment, record.service, record.type)
+    return next((one for one in await context.history.find(question) if is_same_incident(one, record)), None)
 
 
 async def _say(context: Context, raw: Raw, incident: Incident, *, stored: bool, reason: str, message: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.detector import Detection
 from bokgu.api.fields import parse_duration
-from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentSource
+from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentSource, IncidentStatus
 from bokgu.api.observed import AwsError, EcsService, ServiceDeployment
 from bokgu.api.protected_service import ProtectedService, Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
@@ -13,11 +13,12 @@ from bokgu.api.vocabulary import IncidentPhase, Mode, SourceKind
 from bokgu.aws.ecs import fetch_service
 from bokgu.core.approval.digest import plan_digest
 from bokgu.core.classification import classify_incident, is_outdated, tell_again_at
+from bokgu.core.copies import is_restored_incident
 from bokgu.core.correlation import Suppression, find_leader
 from bokgu.core.diagnosis import diagnose
 from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over, note_outcome
 from bokgu.core.next_rung import awaits_next_rung, told_before
-from bokgu.core.planning import Decision, plan_manifest
+from bokgu.core.planning import Decision, plan_manifest, rename_plan
 from bokgu.core.recovery_policy import list_pauses
 from bokgu.core.service_state import STATE_CONDITIONS
 from bokgu.core.stop import find_stop
@@ -85,6 +86,8 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         context.enqueue(history_key(key))
         await settle_outbox(context, raw, incident)
         return None
+    if is_restored_incident(incident):  # What is so now is found out anew, and its plans are none of this one's.
+        incident = incident.model_copy(update={"status": IncidentStatus()})
     try:
         standing = await _look(context, incident)
     except Exception:
@@ -306,7 +309,8 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
     """POST the plan. One that is there already was made by a pass that died before it could say so: it is taken over.
 
     A stranger's plan under that name would be taken over too; that is harmless, since people approve its digest. It is
-    not `madeByOperator`, unless it says just what is planned now: nothing else may start without people.
+    not `madeByOperator`, unless it says just what is planned now: nothing else may start without people. One that is
+    bound to another incident, such as one that was restored, keeps its name for itself.
     """
     made_by_operator = True
     try:
@@ -320,6 +324,9 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
         found = await context.kube.get(RecoveryPlan.plural, plan.metadata.namespace, plan.metadata.name)
         if found is None:
             raise
+        renamed = rename_plan(plan)
+        if found["spec"]["incidentRef"]["uid"] != plan.spec.incident_ref.uid and renamed != plan:
+            return await _create_plan(context, renamed)
         raw, made_by_operator = found, _says_the_same(found, plan)
     # It gets its pass with the incident's status, which says that the plan is the operator's.
     context.objects.put(RecoveryPlan.plural, raw)

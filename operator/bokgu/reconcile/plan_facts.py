@@ -19,7 +19,7 @@ from bokgu.api.vocabulary import PlanPhase, ValidationType
 from bokgu.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from bokgu.aws.series import fetch_series
 from bokgu.core.allow_lists import find_named_role
-from bokgu.core.approval.digest import plan_digest
+from bokgu.core.approval.digest import find_unknown, plan_digest
 from bokgu.core.correlation import Trouble, find_troubled
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.dry_run import find_dry_run
@@ -58,8 +58,11 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     """
     digest, namespace = plan_digest(context.cluster_id, raw), plan.metadata.namespace
 
+    unread = tuple(find_unknown(context.cluster_id, raw, plan.spec))
+
     async def judge(*, live: bool) -> PlanFacts:
-        return await _judge(context, plan, digest, (incident, protected, policies), live=live)
+        facts = await _judge(context, plan, digest, (incident, protected, policies), live=live)
+        return replace(facts, unread=unread)
 
     running = plan.status.started_at is not None
     incident = context.find(Incident, namespace, plan.spec.incident_ref.name)

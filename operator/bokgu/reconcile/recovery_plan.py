@@ -42,7 +42,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     raw = context.objects.get(key)
     if raw is None:
         return None
-    plan = RecoveryPlan.model_validate(raw)
+    plan = context.parse(RecoveryPlan, raw)
     if plan.status.phase.terminal:
         _trace(context, plan)
         await _let_go(context, raw, plan)
@@ -159,15 +159,15 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
     if raw is None:
         return
     incident = Incident.model_validate(raw)
-    made_by_operator = any(p.uid == plan.metadata.uid and p.made_by_operator for p in incident.status.plans)
-    entry = IncidentPlan(
+    known = next((p for p in incident.status.plans if p.uid == plan.metadata.uid), None)
+    entry = known or IncidentPlan(
         name=plan.metadata.name,
         uid=plan.metadata.uid,
         digest=digest,
         runbook=plan.spec.runbook_ref.name if plan.spec.runbook_ref else None,
-        made_by_operator=made_by_operator,
-        started_at=context.clock(),
+        made_by_operator=False,
     )
+    entry = entry.model_copy(update={"digest": digest, "started_at": context.clock()})
     others = tuple(p for p in incident.status.plans if p.uid != plan.metadata.uid)
     status = incident.status.model_copy(update={"plans": (*others, entry)})
     await context.write_status(Incident, raw, status)

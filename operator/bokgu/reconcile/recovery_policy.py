@@ -5,7 +5,7 @@ from datetime import timedelta
 from bokgu.api.fields import bounded
 from bokgu.api.meta import set_condition
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy, RecoveryPolicyStatus
+from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy
 from bokgu.core.approval.auto import recent_starts
 from bokgu.core.recovery_policy import count_budget_left, find_problem, list_pauses, summarise_policy
 from bokgu.reconcile.alerting import outbox_stored, tell_of_namespace
@@ -49,15 +49,17 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         now=now,
         generation=policy.metadata.generation,
     )
-    status = RecoveryPolicyStatus(
-        observed_generation=policy.metadata.generation,
-        budget_left=count_budget_left(policy, around, paused=bool(pauses), now=now),
-        storm_since=around.storm.since if around.storm else None,
-        breaker=around.namespace_breaker,
-        breaker_reset_at=around.namespace_reset_at,
-        auto_starts=tuple(s for s in policy.status.auto_starts if s in begun or _runs(context, policy, s)),
-        summary=summarise_policy(policy),
-        conditions=conditions,
+    status = policy.status.model_copy(
+        update={
+            "observed_generation": policy.metadata.generation,
+            "budget_left": count_budget_left(policy, around, paused=bool(pauses), now=now),
+            "storm_since": around.storm.since if around.storm else None,
+            "breaker": around.namespace_breaker,
+            "breaker_reset_at": around.namespace_reset_at,
+            "auto_starts": tuple(s for s in policy.status.auto_starts if s in begun or _runs(context, policy, s)),
+            "summary": summarise_policy(policy),
+            "conditions": conditions,
+        }
     )
     status = tell_of_namespace(context, policy, status, around)
     await context.write_status(RecoveryPolicy, raw, status)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import set_condition
-from bokgu.api.runbook import Runbook, RunbookStatus
+from bokgu.api.runbook import Runbook
 from bokgu.core.runbooks import find_problem, merge_runbooks
 from bokgu.reconcile.context import Context, Key
 from bokgu.runbooks import load_builtin_runbooks
@@ -32,10 +32,12 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         now=context.clock(),
         generation=runbook.metadata.generation,
     )
-    status = RunbookStatus(
-        observed_generation=runbook.metadata.generation,
-        summary=bounded(", ".join(step.action for step in runbook.spec.steps) or "advice"),
-        conditions=conditions,
+    status = runbook.status.model_copy(
+        update={
+            "observed_generation": runbook.metadata.generation,
+            "summary": bounded(", ".join(step.action for step in runbook.spec.steps) or "advice"),
+            "conditions": conditions,
+        }
     )
     await context.write_status(Runbook, raw, status)
     return None

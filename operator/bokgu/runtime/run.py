@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import kopf
@@ -50,11 +51,13 @@ if TYPE_CHECKING:
 WAIT_FOR_CLUSTER = 2.0
 """Seconds between looks for what is missing at the start."""
 
-log = structlog.get_logger()
-
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What asks the process to end."""
 
 LOST = 1
 """Exit code of a leader that has lost its lease."""
+
+log = structlog.get_logger()
 
 
 class Process:
@@ -87,15 +90,33 @@ async def run_operator(settings: Settings) -> None:
         settings.aws_endpoint_url, settings.aws_threads, settings.aws_quotas, settings.own_grant, settings.own_patterns
     )
     process = Process(settings, kube, aws)
+    _end_when_asked(process)
     health = HealthServer(settings.listen_host, settings.listen_port, process.check_ready, process.describe)
     await health.start()
     try:
         await _wait_for_cluster(kube)
         await _serve(process)
+    except asyncio.CancelledError:
+        if not process.stopping.is_set():  # Else it was asked to end before it took part.
+            raise
     finally:
         await health.stop()
         await kube.close()
         aws.close()
+
+
+def _end_when_asked(process: Process) -> None:
+    """SIGTERM and SIGINT end the process also while it waits for the cluster, or lists. The first process of a
+    container gets no signal that it does not handle (pid_namespaces(7))."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+    def end() -> None:
+        if task is not None and not process.stopping.is_set():
+            process.stopping.set()
+            task.cancel()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end)
 
 
 @contextlib.asynccontextmanager
@@ -196,7 +217,7 @@ async def _informed(process: Process, registry: kopf.OperatorRegistry) -> AsyncI
     watching = asyncio.create_task(kopf.run_tasks(tasks, ignored=mine))
     watching.add_done_callback(lambda _: process.stopping.set())
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         loop.add_signal_handler(number, process.stopping.set)
     try:
         yield
@@ -222,7 +243,7 @@ async def _take_part(
                 return
             await standing_by
             keeping = asyncio.create_task(leadership.keep())
-            keeping.add_done_callback(_end_if_lost)
+            keeping.add_done_callback(partial(_end_if_lost, process))
         # Whoever led before may have stored an intent just now: what it did is looked for from here on (S5).
         context.started_at = context.clock()
         if traces is not None:
@@ -238,8 +259,9 @@ async def _take_part(
             await leadership.release()
 
 
-def _end_if_lost(keeping: "asyncio.Task[None]") -> None:
+def _end_if_lost(process: Process, keeping: "asyncio.Task[None]") -> None:
     """End at once, as if killed: no pass goes on, no call to AWS that waits for its turn is made, nothing is tidied up.
+    A process that was asked to end, while the API server hangs, has done so then.
 
     What a killed process leaves behind is what every start is made for, and whoever starts it again gives it a memory
     that is not older than its lease. To stand by again in the same process would be a second way back, tried by nobody.
@@ -249,7 +271,7 @@ def _end_if_lost(keeping: "asyncio.Task[None]") -> None:
         return
     log.error("lease lost", error=str(error) or repr(error), then="this process ends, to be started again")
     sys.stderr.flush()
-    os._exit(LOST)
+    os._exit(0 if process.stopping.is_set() else LOST)
 
 
 async def _lead(process: Process, context: Context, queues: Mapping[str, Queue]) -> None:

@@ -258,9 +258,11 @@ def approval_status(judgement: Judgement, *, now: datetime) -> PlanApprovalStatu
         now=now,
         generation=approval.metadata.generation,
     )
-    return PlanApprovalStatus(
-        observed_generation=approval.metadata.generation,
-        proof=judgement.proof,
-        admission_policy=judgement.admission_policy or approval.status.admission_policy,
-        conditions=conditions,
+    return approval.status.model_copy(
+        update={
+            "observed_generation": approval.metadata.generation,
+            "proof": judgement.proof,
+            "admission_policy": judgement.admission_policy or approval.status.admission_policy,
+            "conditions": conditions,
+        }
     )

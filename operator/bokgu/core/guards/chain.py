@@ -10,6 +10,7 @@ from bokgu.core.guards import (
     deployment,
     people,
     protection,
+    reading,
     scaling,
     service,
     task_definition,
@@ -55,6 +56,7 @@ def look_again(usual: timedelta, gates: tuple[Gate, ...], now: datetime) -> time
 Check = Callable[[GuardFacts], Gate]
 
 CHECKS: tuple[Check, ...] = (
+    reading.check_understood,
     coverage.check_protected,
     coverage.check_role_allowed,
     coverage.check_only_protector,

@@ -23,7 +23,8 @@ class GuardFacts:
     has gone away and was not seen since, `frozen_by` is an open incident that keeps plans from changing the service.
     `role_refused` says why configuration does not let the namespace assume the service's role. `policies` pause, and
     close with change windows. `around` is what stands around the plan in its namespace; `troubled` are open incidents
-    of what the service depends on. `hour` and `minute` are how long these are, for us and for ECS.
+    of what the service depends on. `hour` and `minute` are how long these are, for us and for ECS. `unread` are the
+    fields of the plan's spec that this version does not know.
     """
 
     plan: RecoveryPlan
@@ -43,6 +44,7 @@ class GuardFacts:
     frozen_by: Freeze | None = None
     troubled: tuple[Trouble, ...] = ()
     minute: timedelta = timedelta(minutes=1)
+    unread: tuple[str, ...] = ()
 
     @property
     def service(self) -> EcsService | None:
