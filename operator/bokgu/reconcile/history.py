@@ -16,7 +16,7 @@ from bokgu.api.incident import EvidenceItem, Incident, SimilarIncidents
 from bokgu.api.meta import find_condition, set_condition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.vocabulary import IncidentPhase, RootCause
+from bokgu.api.vocabulary import RootCause
 from bokgu.core.history import build_record, find_similar
 from bokgu.core.lifecycle import RECORDED, is_over
 from bokgu.core.retention import (
@@ -161,9 +161,8 @@ def _others(context: Context, incident: Incident) -> list[Raw]:
     namespace, type_, service = incident.metadata.namespace, incident.spec.type, incident.spec.service_ref.name
     found = [
         raw
-        for raw in context.objects.all(Incident.plural, namespace)
-        if (raw.get("status") or {}).get("phase") == IncidentPhase.RESOLVED
-        and (raw["spec"]["type"] == type_ or raw["spec"]["serviceRef"]["name"] == service)
+        for raw in context.objects.ended(Incident.plural, namespace)
+        if raw["spec"]["type"] == type_ or raw["spec"]["serviceRef"]["name"] == service
     ]
     return heapq.nlargest(MAX_OTHERS, found, key=lambda raw: str(raw["status"].get("resolvedAt")))
 
