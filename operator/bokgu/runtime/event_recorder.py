@@ -12,7 +12,7 @@ WIDTH = 2
 """Events created at the same time."""
 MOST = 10_000
 """Events that may wait. What comes then is not told: the timeline of the object has it, too."""
-LAST_WORDS = 5.0
+LAST_WORDS = 2.0
 """Seconds in which those that wait at the end are still created."""
 
 Create = Callable[[], Awaitable[object]]
