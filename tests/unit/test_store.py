@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterable
 from itertools import permutations
 from typing import Any
@@ -154,3 +155,17 @@ def test_when_objects_were_created_is_known_in_order_and_that_something_has_chan
     assert store.created("recoveryplans", "shop") == ["03"]
     assert store.changes("recoveryplans", "shop") == 5
     assert store.changes("recoveryplans", "other") == 0
+
+
+def test_what_is_over_shares_its_words_and_says_the_same() -> None:
+    text = json.dumps(
+        {**body(1), "status": {"phase": "Completed", "steps": [{"name": "look", "output": "x" * 50}, None, 1]}}
+    )
+    first, second = json.loads(text), json.loads(text.replace('"p"', '"q"').replace('"u1"', '"u2"'))
+    store = stored(first, second)
+    found, other = (store.get(("recoveryplans", "shop", name)) for name in "pq")
+    assert found is not None
+    assert other is not None
+    assert (found, other) == (first, second)
+    assert found["status"]["phase"] is other["status"]["phase"]
+    assert first["status"]["phase"] is not second["status"]["phase"]
