@@ -92,8 +92,8 @@ verify: lint type ## check that all generated files are up to date, after lint a
 		diff -ru $$folder $(VENV)/crds || { echo "$$folder differs from the models: run make crds and commit"; exit 1; }; done
 	@echo verified
 
-bench: controlplane ## measure speed, beside a yardstick in the same run
-	@$(PY) -m tests.bench
+bench: controlplane ## measure speed and size beside yardsticks, in half an hour; BENCH="--quick", BENCH="--only burst"
+	@$(PY) -m tests.bench $(BENCH)
 
 lock: $(LOCKED) ## resolve requirements.lock anew (needs uv); hashes, no addresses
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -1,1 +1,1 @@
-"""Benchmarks: figures beside a yardstick measured in the same run. Nothing here is asserted as a time."""
+"""Benchmarks: figures beside yardsticks measured in the same run. Nothing here is asserted as a time."""

@@ -1,117 +1,65 @@
-"""`python -m tests.bench`: how fast, and with how few calls. Figures are printed, never asserted."""
+"""`python -m tests.bench`: how fast, how large, and with how few calls, beside yardsticks measured in the same run.
+
+Figures are printed, never asserted: the exit code is 1 only where a row could not be measured.
+"""
 
 import argparse
-import platform
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import time
+import traceback
 
-from rich.console import Console
-from rich.table import Table
+from tests.bench.figure import Figure, merge_runs
+from tests.bench.machine import describe_machine, list_versions
+from tests.bench.row import Effort, Row
+from tests.bench.rows import burst, detection, door, growth, latency, life, shards
+from tests.bench.table import print_json, print_table
 
-from tests.bench.detection import METRICS, measure_detection
-from tests.bench.event_door import measure_event_door
-from tests.bench.incidents import measure_burst
-from tests.world.world import World
-
-PARTS = ("incidents", "detection", "door")
-Row = tuple[str, str, str, str]
+ROWS = (
+    Row("burst", burst.measure, 3),
+    Row("latency", latency.measure, 3),
+    Row("growth", growth.measure, 1),
+    Row("detection", detection.measure, 1),
+    Row("door", door.measure, 1),
+    Row("shards", shards.measure, 1),
+    Row("life", life.measure, 1),
+)
 
 
 def main() -> int:
-    """Measure, and print one table."""
+    """Measure row after row, and print one table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--incidents", type=int, default=100, metavar="N", help="size of the burst (%(default)s)")
-    parser.add_argument(
-        "--services", type=int, default=1000, metavar="N", help="services that are watched (%(default)s)"
-    )
-    parser.add_argument("--messages", type=int, default=200, metavar="N", help="alarm messages (%(default)s)")
-    parser.add_argument("--only", choices=PARTS, help="measure one part")
+    parser.add_argument("--only", nargs="+", choices=[row.name for row in ROWS], metavar="ROW", help="%(choices)s")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="small, one run: to see that the rows work")
+    size.add_argument("--full", action="store_true", help="also with 50,000 objects")
+    parser.add_argument("--runs", type=int, metavar="N", help="runs of each row")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
     options = parser.parse_args()
-    rows: list[Row] = []
-    for part in PARTS:
-        if options.only in {None, part}:
-            with _world() as world:
-                rows += _measure(part, world, options)
-    table = Table(title=f"bokgu bench: Python {platform.python_version()}, {platform.machine()}, one run")
-    for column in ("what", "measured", "yardstick", "ratio"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=120).print(table)
-    return 0
+    begun, machine = time.monotonic(), describe_machine()
+    found: dict[str, list[Figure] | str] = {}
+    for row in ROWS:
+        if options.only is None or row.name in options.only:
+            runs = options.runs or (1 if options.quick else row.runs)
+            found[row.name] = measure_row(row, runs, Effort(quick=options.quick, full=options.full, tell=_tell))
+    took = {"took": f"{(time.monotonic() - begun) / 60:.1f} minutes"}
+    write = print_json if options.output == "json" else print_table
+    write(found, {"machine": machine, "versions": list_versions(), "run": took}, sys.stdout)
+    return int(any(isinstance(figures, str) for figures in found.values()))
 
 
-def _measure(part: str, world: World, options: argparse.Namespace) -> list[Row]:
-    match part:
-        case "incidents":
-            world.kill_operator()
-            return _burst_rows(world, options.incidents)
-        case "detection":
-            world.kill_operator()
-            return _detection_rows(world, options.services)
-        case _:
-            return _door_rows(world, options.messages)
-
-
-def _burst_rows(world: World, count: int) -> list[Row]:
-    found = measure_burst(world, count, _tell)
-    return [
-        (
-            f"incidents a second to a plan that awaits approval, burst of {count}",
-            f"{found.rate:.1f}",
-            f"{found.yardstick:.1f}",
-            f"{found.rate / found.yardstick:.2f}",
-        ),
-        ("writes to the API server an incident", f"{found.writes:.2f}", "3", ""),
-        ("AWS calls an incident", f"{found.aws_calls:.2f}", "3", ""),
-    ]
-
-
-def _detection_rows(world: World, services: int) -> list[Row]:
-    _tell(f"{services} services with four presets each, against canned answers: takes minutes")
-    found = measure_detection(world, services)
-    metrics = services * METRICS
-    return [
-        (f"GetMetricData calls a cycle, {metrics} metrics", f"{found.metric_calls:.1f}", str(found.metric_floor), ""),
-        (
-            f"DescribeServices calls a cycle, {services} services",
-            f"{found.describe_calls:.1f}",
-            str(found.describe_floor),
-            "",
-        ),
-        ("other AWS calls a cycle", f"{found.other_calls:.1f}", "0", ""),
-        ("writes to the API server a calm cycle", f"{found.writes:.1f}", "0", ""),
-        ("CPU of a cycle, seconds of one core, idle included", f"{found.cpu:.2f}", "1.50", f"{found.cpu / 1.5:.2f}"),
-        (
-            "what CloudWatch bills for that each minute, USD a month",
-            f"{metrics * 60 * 24 * 30 / 1000 * USD_PER_THOUSAND_METRICS:,.0f}",
-            "",
-            "",
-        ),
-    ]
-
-
-USD_PER_THOUSAND_METRICS = 0.01
-"""GetMetricData, us-east-1 (Amazon CloudWatch pricing)."""
-
-
-def _door_rows(world: World, messages: int) -> list[Row]:
-    _tell(f"{messages} alarms, 20 a second")
-    found = measure_event_door(world, messages=messages)
-    return [
-        (f"SQS alarm to stored Incident, {messages} at 20 a second: p50, ms", f"{found.percentile(0.5):.0f}", "50", ""),
-        ("p99, ms", f"{found.percentile(0.99):.0f}", "250", ""),
-        ("messages lost", str(found.lost), "0", ""),
-    ]
-
-
-@contextmanager
-def _world() -> Iterator[World]:
-    with tempfile.TemporaryDirectory(prefix="bokgu-bench-") as folder, World(Path(folder), tell=_tell) as world:
-        yield world
+def measure_row(row: Row, runs: int, effort: Effort) -> list[Figure] | str:
+    """The row's figures, or what went wrong: the other rows go on."""
+    done = []
+    for run in range(1, runs + 1):
+        _tell(f"== {row.name}, run {run} of {runs}")
+        begun = time.monotonic()
+        try:
+            done.append(row.measure(effort))
+        except Exception as error:
+            traceback.print_exc()
+            return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        _tell(f"== {row.name}: {time.monotonic() - begun:.0f} s")
+    return merge_runs(done)
 
 
 def _tell(text: str) -> None:

@@ -59,7 +59,9 @@ class Programs:
 
 @dataclass(frozen=True)
 class GoModule:
-    """A Go module that pins programs, which are built together and once, into a sub-folder of the cache folder."""
+    """A Go module that pins programs, which are built together and once, into a sub-folder of the cache folder.
+
+    Programs of its own are Go files in its folder."""
 
     folder: Path
     name: str
@@ -161,8 +163,8 @@ def build_key(module: Path = MODULE, variables: tuple[tuple[str, str], ...] = ()
     """A name for what a build of the module gives on this machine: other sources, flags or machine, other name."""
     digest = hashlib.sha256()
     for part in (
-        (module / "go.mod").read_text(),
-        (module / "go.sum").read_text(),
+        *((module / name).read_text() for name in ("go.mod", "go.sum")),
+        *(source.read_text() for source in sorted(module.rglob("*.go"))),
         *_flags(module, variables),
         *_platform(),
     ):

@@ -85,6 +85,15 @@ def test_the_key_changes_with_the_module(module: Path, file: str) -> None:
     assert build_key(module) != build_key()
 
 
+def test_the_key_changes_with_a_program_of_the_modules_own(module: Path) -> None:
+    source = module / "own" / "main.go"
+    source.parent.mkdir()
+    source.write_text("package main\n")
+    first = build_key(module)
+    source.write_text("package main // other\n")
+    assert len({first, build_key(module), build_key()}) == 3
+
+
 def test_the_key_changes_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     before = build_key()
     monkeypatch.setattr("platform.machine", lambda: "riscv64")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -440,8 +441,9 @@ def test_the_same_words_again_are_counted_on_one_event(waiting: Scene, monkeypat
         kube = await KubeClient.connect()
         try:
             for note in notes:
+                now = datetime.now(UTC)
                 await kube.create_event(
-                    about, reason="Recurred", note=note, warning=True, instance="a test", series=True
+                    about, reason="Recurred", note=note, warning=True, instance="a test", at=now, series=True
                 )
         finally:
             await kube.close()

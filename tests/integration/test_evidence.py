@@ -38,7 +38,7 @@ USUAL = Counter(
         "ListServiceDeployments": 1,
         "DescribeTaskDefinition": 2,
         "DescribeServiceRevisions": 1,
-        "GetMetricData": 1,
+        "GetMetricData": 2,
         "FilterLogEvents": 1,
     }
 )

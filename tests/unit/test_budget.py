@@ -12,7 +12,7 @@ from bokgu.api.meta import Gate, OpenBreaker
 from bokgu.api.protected_service import Recovery
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.core.guards.chain import NAMESPACE_CHECKS, evaluate_gates, evaluate_namespace_gates, first_blocking
-from bokgu.core.load import Load, measure_load
+from bokgu.core.load import Load, measure_load, measure_services
 from bokgu.core.recovery_policy import count_budget_left
 from bokgu.core.storm import Storm
 from bokgu.core.surroundings import Surroundings
@@ -223,13 +223,13 @@ def test_s7_whatever_shows_that_a_plan_is_at_work_counts() -> None:
     running = plan(meta={"name": "running"}, status={"startedAt": NOW, "phase": "Verifying"})
     over = plan(meta={"name": "over"}, status={"startedAt": NOW, "phase": "Completed"})
     services = [protected_service(status=locked_by("holder", "uid"))]
-    load = measure_load(services, [running, over], {"claimed": "web"}, without="")
+    load = measure_load(measure_services(services), [running, over], {"claimed": "web"}, without="")
     assert set(load.recovering) == {"running", "holder", "claimed"}
-    assert set(measure_load(services, [running], {}, without="running").recovering) == {"holder"}
+    assert set(measure_load(measure_services(services), [running], {}, without="running").recovering) == {"holder"}
 
 
 def test_a_service_of_which_nothing_is_known_is_not_taken_for_available() -> None:
-    assert measure_load([protected_service()], [], {}).unavailable == {"api"}
+    assert measure_load(measure_services([protected_service()]), [], {}).unavailable == {"api"}
 
 
 def test_a_plan_whose_service_is_gone_counts_everywhere() -> None:
@@ -240,7 +240,7 @@ def test_a_plan_whose_service_is_gone_counts_everywhere() -> None:
 @pytest.mark.parametrize(("running", "desired", "down"), [(0, 3, True), (1, 2, True), (2, 3, False), (0, 0, False)])
 def test_a_service_that_lacks_half_of_its_tasks_is_unavailable(running: int, desired: int, down: bool) -> None:
     seen = {"desiredCount": desired, "runningCount": running, "pendingCount": 0, "taskDefinition": "api:1"}
-    load = measure_load([protected_service(status={"service": seen})], [], {})
+    load = measure_load(measure_services([protected_service(status={"service": seen})]), [], {})
     assert bool(load.unavailable) is down
 
 
@@ -252,7 +252,7 @@ def test_s7_a_service_that_cannot_be_read_any_more_is_unavailable(ready: str, re
     condition = {"type": "Ready", "status": ready, "reason": reason, "message": "", "lastTransitionTime": NOW}
     service = {"desiredCount": 3, "runningCount": 3, "pendingCount": 0, "taskDefinition": "api:1"}
     seen = protected_service(status={"service": service, "conditions": [condition]})
-    assert bool(measure_load([seen], [], {}).unavailable) is down
+    assert bool(measure_load(measure_services([seen]), [], {}).unavailable) is down
 
 
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 100), st.integers(0, 5))

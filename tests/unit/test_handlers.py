@@ -107,3 +107,22 @@ def test_a_policy_wakes_the_plans_of_its_namespace_that_are_not_over_and_their_a
     everywhere = {WAITING, ("incidents", "other", "elsewhere"), ("recoveryplans", "other", "elsewhere-1"), *plans}
     own = ("recoverypolicies", "bokgu-system", "default")
     assert set(world.queued) == {own, ("recoverypolicies", "shop", "default"), *everywhere}
+
+
+def test_a_service_wakes_its_plans_but_those_that_nothing_is_left_to_do_about() -> None:
+    world = told()
+    service = {"serviceRef": {"name": "api"}, "incidentRef": {"name": "over"}}
+    over = {"phase": "Completed"}
+    for plan in (
+        an_object("runs", spec=service, status={"phase": "InProgress"}),
+        an_object("over", spec=service, status=over),
+        an_object("goes", spec=service, status=over),
+    ):
+        if plan["metadata"]["name"] == "goes":
+            plan["metadata"]["deletionTimestamp"] = "2026-11-24T08:00:00Z"
+        world.store.put("recoveryplans", plan)
+    protected = an_object("api", spec={"region": "us-east-1", "ecs": {"cluster": "shop", "service": "api"}})
+    world.store.put("protectedservices", protected)
+    world.announce("protectedservices", protected, True)
+    plans = {name for plural, _, name in world.queued if plural == "recoveryplans"}
+    assert plans == {"runs", "goes"}

@@ -205,6 +205,14 @@ def test_a_metric_that_reaches_back_far_takes_no_others_with_it() -> None:
     assert all(len(pack) <= MAX_QUERIES for pack in packs)
 
 
+def test_what_reaches_back_far_is_asked_apart_where_that_spares_others_many_datapoints() -> None:
+    hours = [12, 1, 1, 1]
+    apart = {metric(n): START - timedelta(hours=h) for n, h in enumerate(hours)}
+    assert [len(pack) for pack in pack_metrics(apart, START)] == [1, 3]
+    together = {metric(n): START - timedelta(hours=3 + h / 100) for n, h in enumerate(hours)}
+    assert [len(pack) for pack in pack_metrics(together, START)] == [4]
+
+
 def test_many_metrics_of_long_windows_fit_into_a_page() -> None:
     starts = {metric(n): START - timedelta(hours=10) for n in range(500)}
     packs = list(pack_metrics(starts, START))

@@ -1,3 +1,5 @@
+import json
+from collections.abc import Iterable
 from itertools import permutations
 from typing import Any
 
@@ -107,3 +109,63 @@ def test_in_any_order_and_repeated_the_end_is_the_same(
 
 def test_a_key_names_kind_namespace_and_name() -> None:
     assert key_of("recoveryplans", body(1)) == KEY
+
+
+def test_of_managed_fields_is_kept_who_wrote_and_not_what() -> None:
+    entry = {"manager": "bokgu", "operation": "Update", "subresource": "status", "time": "2026-01-01T00:00:00Z"}
+    one = body(1)
+    one["metadata"]["managedFields"] = [{**entry, "fieldsType": "FieldsV1", "fieldsV1": {"f:status": {}}}]
+    found = stored(one).get(KEY)
+    assert found is not None
+    assert found["metadata"]["managedFields"] == [{**entry, "fieldsType": "FieldsV1"}]
+    assert "fieldsV1" in one["metadata"]["managedFields"][0]
+
+
+def test_what_is_over_is_told_from_what_is_open() -> None:
+    def names(bodies: Iterable[dict[str, Any]]) -> list[str]:
+        return [one["metadata"]["name"] for one in bodies]
+
+    store = stored(body(1), body(2, "u2", name="q"))
+    store.put("recoveryplans", {**body(3), "status": {"phase": "Completed"}})
+    store.put("detectors", {**body(4, "u4"), "status": {"phase": "Completed"}})
+    assert names(store.open("recoveryplans", "shop")) == ["q"]
+    assert names(store.ended("recoveryplans", "shop")) == ["p"]
+    assert names(store.open("detectors", "shop")) == ["p"]
+    store.remove("recoveryplans", body(5))
+    assert (names(store.ended("recoveryplans", "shop")), names(store.all("recoveryplans", "shop"))) == ([], ["q"])
+
+
+def test_when_objects_were_created_is_known_in_order_and_that_something_has_changed() -> None:
+    store, changes = Store(), []
+    for version, uid, name, at in (
+        (1, "u1", "p", "02"),
+        (2, "u2", "q", "01"),
+        (3, "u1", "p", "02"),
+        (4, "u4", "q", "03"),
+    ):
+        one = body(version, uid, name=name)
+        one["metadata"]["creationTimestamp"] = at
+        store.put("recoveryplans", one)
+        changes.append(store.changes("recoveryplans", "shop"))
+    assert store.created("recoveryplans", "shop") == ["02", "03"]
+    assert changes == [1, 2, 3, 4]
+    store.put("recoveryplans", body(2))
+    assert store.changes("recoveryplans", "shop") == 4
+    store.remove("recoveryplans", body(5))
+    assert store.created("recoveryplans", "shop") == ["03"]
+    assert store.changes("recoveryplans", "shop") == 5
+    assert store.changes("recoveryplans", "other") == 0
+
+
+def test_what_is_over_shares_its_words_and_says_the_same() -> None:
+    text = json.dumps(
+        {**body(1), "status": {"phase": "Completed", "steps": [{"name": "look", "output": "x" * 50}, None, 1]}}
+    )
+    first, second = json.loads(text), json.loads(text.replace('"p"', '"q"').replace('"u1"', '"u2"'))
+    store = stored(first, second)
+    found, other = (store.get(("recoveryplans", "shop", name)) for name in "pq")
+    assert found is not None
+    assert other is not None
+    assert (found, other) == (first, second)
+    assert found["status"]["phase"] is other["status"]["phase"]
+    assert first["status"]["phase"] is not second["status"]["phase"]

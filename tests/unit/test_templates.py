@@ -35,7 +35,7 @@ def test_nothing_else_is_done(text: str) -> None:
 def test_admission_refuses_exactly_what_cannot_be_filled_in(text: str) -> None:
     """The pattern of the CRD is RE2's; what it says is said here by Python's."""
     admitted = re.fullmatch(_TEMPLATE[1:-1], text) is not None
-    assert admitted is not bool(find_unknown_fields([text]))
+    assert admitted is not bool(find_unknown_fields((text,)))
     values = dict.fromkeys(TEMPLATE_FIELDS, "v")
     if admitted:
         fill_template(text, values)

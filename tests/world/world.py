@@ -80,15 +80,19 @@ class World:
         operator: bool = True,
         install: "Callable[[World], None] | None" = None,
         audited: bool = False,
+        aws_url: str | None = None,
+        speed: float = SPEED,
         start_program: Callable[..., Process] = Process.start,
     ) -> None:
         """Without `operator` none starts with the world. `install` puts in what the operator needs of the cluster;
         None: what the chart renders. `start_program` starts operators as Process.start does. In
-        a world that is `audited` the API server notes every request of theirs, which costs it time."""
+        a world that is `audited` the API server notes every request of theirs, which costs it time. With `aws_url`,
+        AWS is at that endpoint and no simulator starts; `speed` is the simulator's, in simulated seconds a second."""
         self.directory = directory
         self._detached, self._tell, self._with_operator = detached, tell, operator
         self._start_program = start_program
         self._install_operator = install or _apply_chart
+        self._aws_url, self._speed = aws_url, speed
         directory.mkdir(parents=True, exist_ok=True)
         self.control_plane = ControlPlane(
             directory / "controlplane", detached=detached, programs=programs, audit=audited, audit_users=(OPERATOR,)
@@ -122,9 +126,10 @@ class World:
         """Start everything that does not run yet."""
         self._tell("control plane: etcd, kube-apiserver, kube-controller-manager")
         self.control_plane.start()
-        self._tell("AWS simulator")
-        self._start_simulator()
-        self.events.create()
+        if self._aws_url is None:
+            self._tell("AWS simulator")
+            self._start_simulator()
+            self.events.create()
         self._tell("CRDs, admission policies, accounts")
         self._install_operator(self)
         self._install()
@@ -161,7 +166,7 @@ class World:
             "AWS_SECRET_ACCESS_KEY": "simulated",
             "BOKGU_AWS_ENDPOINT_URL": self.aws_url,
             "BOKGU_LISTEN_PORT": str(port),
-            "BOKGU_EVENT_QUEUES": self.events.url,
+            **({"BOKGU_EVENT_QUEUES": self.events.url} if self._aws_url is None else {}),
             "BOKGU_WEBHOOK_PORT": str(self._ports.setdefault("webhook", free_port())),
             "BOKGU_WEBHOOK_TOKEN_FILE": str(self.webhook_token),
             **OPERATOR_SETTINGS,
@@ -211,7 +216,7 @@ class World:
         if self.runs("simulator"):
             return
         port = self._ports.setdefault("simulator", free_port())
-        arguments = ["--port", str(port), "--speed", str(SPEED), "--region", REGION]
+        arguments = ["--port", str(port), "--speed", str(self._speed), "--region", REGION]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         self._launch("simulator", [sys.executable, "-m", "tests.simulator", *arguments], environment)
         self._wait_ready(f"http://127.0.0.1:{port}/_simulator/health", "simulator")
@@ -358,8 +363,8 @@ class World:
 
     @property
     def aws_url(self) -> str:
-        """Endpoint of the simulated AWS."""
-        return f"http://127.0.0.1:{self._ports['simulator']}"
+        """Endpoint of AWS: the simulator's, unless another one was given."""
+        return self._aws_url or f"http://127.0.0.1:{self._ports['simulator']}"
 
     @property
     def simulator(self) -> SimulatorControl:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, Self
 
 import boto3
@@ -37,6 +37,7 @@ from bokgu.api.own_patterns import OwnPatterns
 from bokgu.api.quotas import DEFAULT_QUOTAS, Quota
 from bokgu.api.role_grants import ROLE_NOT_ALLOWED, RoleGrant
 from bokgu.aws.rate_limits import RateLimits, account_of
+from bokgu.aws.threads import Threads
 from bokgu.metrics.aws import AWS_REQUESTS, AWS_SECONDS, AWS_THROTTLES
 
 CONNECT_TIMEOUT = 3
@@ -131,6 +132,7 @@ class AwsClient:
         self._own = own_patterns
         self._count: Callable[[], None] = _nothing
         self._limits = RateLimits(quotas)
+        self._threads = Threads("aws")
         self._session = _new_session()
         self._slots: dict[tuple[str, str, bool], asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(threads))
         self._lock = Lock()
@@ -221,7 +223,7 @@ class AwsClient:
         return await asyncio.shield(answer)
 
     def _start(self, call: _Call) -> asyncio.Future[dict[str, Any]]:
-        """Make the call in a thread of its own, which does not hold up the end of the process."""
+        """Make the call in a thread, which does not hold up the end of the process."""
         self._count()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
@@ -244,7 +246,7 @@ class AwsClient:
             with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
                 loop.call_soon_threadsafe(settle, result)
 
-        Thread(target=run, name=f"aws-{call.operation}", daemon=True).start()
+        self._threads.run(run)
         return answer
 
     def _make(self, call: _Call) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from bokgu.api.incident import Incident
 from bokgu.api.meta import UidReference
+from bokgu.api.protected_service import ProtectedService
 from bokgu.api.vocabulary import IncidentPhase, IncidentType, RootCause
 
 TOGETHER = timedelta(minutes=10)
@@ -40,6 +41,11 @@ class Suppression:
     leader: UidReference
     reason: str
     message: str
+
+
+def map_dependencies(services: Iterable[ProtectedService]) -> Dependencies:
+    """What they depend on, by name."""
+    return {service.metadata.name: service.spec.depends_on for service in services}
 
 
 def find_leader(incident: Incident, others: Iterable[Incident], dependencies: Dependencies) -> Suppression | None:

@@ -39,21 +39,39 @@ class Load:
         return max(1, ceil(len(self.services) * percent / 100))
 
 
-def measure_load(
-    services: Iterable[ProtectedService], plans: Iterable[RecoveryPlan], claims: Mapping[str, str], *, without: str = ""
-) -> Load:
-    """What the objects of a namespace come to, but for one plan, by its name. `claims` are plans that this process is
-    about to start, with their services."""
+@dataclass(frozen=True)
+class Standing:
+    """How the services of a namespace stand, by name: their environments, the plans that hold their locks, and which
+    are unavailable."""
+
+    environments: Mapping[str, str]
+    holders: Mapping[str, str]
+    unavailable: frozenset[str]
+
+
+def measure_services(services: Iterable[ProtectedService]) -> Standing:
+    """How they stand now."""
     found = tuple(services)
-    holders = {s.status.active_plan.name: s.metadata.name for s in found if s.status.active_plan}
+    return Standing(
+        environments={s.metadata.name: s.spec.environment for s in found},
+        holders={s.status.active_plan.name: s.metadata.name for s in found if s.status.active_plan},
+        unavailable=frozenset(s.metadata.name for s in found if _lacks_half(s)),
+    )
+
+
+def measure_load(
+    standing: Standing, plans: Iterable[RecoveryPlan], claims: Mapping[str, str], *, without: str = ""
+) -> Load:
+    """What the objects of a namespace come to, but for one plan, by its name. `plans` are those that are not over,
+    `claims` plans that this process is about to start, with their services."""
     begun = {
         p.metadata.name: p.spec.service_ref.name for p in plans if p.status.started_at and not p.status.phase.terminal
     }
-    recovering = {plan: service for plan, service in {**claims, **holders, **begun}.items() if plan != without}
+    recovering = {**claims, **standing.holders, **begun}
     return Load(
-        services={s.metadata.name: s.spec.environment for s in found},
-        recovering=recovering,
-        unavailable=frozenset(s.metadata.name for s in found if _lacks_half(s)),
+        services=standing.environments,
+        recovering={plan: service for plan, service in recovering.items() if plan != without},
+        unavailable=standing.unavailable,
     )
 
 

@@ -123,7 +123,9 @@ class KubeClient:
 
     async def replace(self, plural: str, body: Raw) -> Raw:
         """PUT an object of ours with its resourceVersion. Raises KubeError (`conflict`) where it has changed."""
-        return await self._call("PUT", _object_path(plural, body), body=body)
+        # Without managedFields the API server keeps its own (Kubernetes, "Server-Side Apply").
+        metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+        return await self._call("PUT", _object_path(plural, body), body={**body, "metadata": metadata})
 
     async def delete(self, plural: str, body: Raw) -> None:
         """DELETE an object of ours as it was read; what it owns goes with it. One that is gone is no error.
@@ -144,10 +146,14 @@ class KubeClient:
                 raise
 
     async def replace_status(self, plural: str, body: Raw, status: Mapping[str, Any]) -> Raw:
-        """PUT the status of an object of ours, as it was read. Raises KubeError (`conflict`) where it has changed."""
-        full = {"apiVersion": API_VERSION, **body, "status": dict(status)}
+        """PUT the status of an object of ours, as it was read. Raises KubeError (`conflict`) where it has changed.
+
+        Only what says which object and version it is goes with it: of all else the API server takes its own.
+        """
+        named = {name: body["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion")}
+        part = {"apiVersion": API_VERSION, "kind": body["kind"], "metadata": named, "status": dict(status)}
         try:
-            answer = await self._call("PUT", f"{_object_path(plural, body)}/status", body=full)
+            answer = await self._call("PUT", f"{_object_path(plural, body)}/status", body=part)
         except KubeError as error:
             STATUS_WRITES.labels(plural, error.reason).inc()
             raise
@@ -155,9 +161,17 @@ class KubeClient:
         return answer
 
     async def create_event(
-        self, about: Resource, *, reason: str, note: str, warning: bool, instance: str, series: bool = False
+        self,
+        about: Resource,
+        *,
+        reason: str,
+        note: str,
+        warning: bool,
+        instance: str,
+        at: datetime,
+        series: bool = False,
     ) -> None:
-        """Create an Event (events.k8s.io/v1) about an object of ours. Raises KubeError.
+        """Create an Event (events.k8s.io/v1) about an object of ours, of what happened `at`. Raises KubeError.
 
         Its name tells the object's version and the reason, so that a pass made twice tells once. With `series` it tells
         the words instead, and the same words again are counted in the series of the Event that is there.
@@ -172,7 +186,7 @@ class KubeClient:
                 "namespace": metadata.namespace,
                 "name": f"{metadata.name[:180].rstrip('-.')}.{mark}",
             },
-            "eventTime": self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "eventTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": f"{GROUP}/operator",
             "reportingInstance": instance[:128],
             "action": "Reconcile",
@@ -350,16 +364,12 @@ class KubeClient:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if method in {"POST", "PUT"}:
             query = {**(query or {}), "fieldManager": FIELD_MANAGER}
-        request = await self._api.param_serialize(
-            method,
-            path,
-            query_params=dict(query or {}),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
+        method, url, headers, *_ = await self._api.param_serialize(
+            method, path, query_params=dict(query or {}), header_params=headers, auth_settings=["BearerToken"]
         )
         try:
-            response = await self._api.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
+            # The body is JSON already: the client would walk through all of it to make it so.
+            response = await self._api.call_api(method, url, headers, body=body, _request_timeout=REQUEST_TIMEOUT)
             content: bytes = await response.read()  # type: ignore[no-untyped-call]  # as above
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubeError(0, "Unreachable", f"{method} {path}: {str(error) or repr(error)}") from error

@@ -1,6 +1,10 @@
 """Tells people of a plan, or of a storm: Events, and what is counted beside them. A telling that fails holds nothing
 up."""
 
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
 import structlog
 
 from bokgu.api.incident import Incident, IncidentStatus
@@ -78,8 +82,9 @@ async def announce_storm(context: Context, namespace: str, storm: Storm) -> None
     )
     context.enqueue((RecoveryPolicy.plural, namespace, POLICY_NAME))  # It alerts, where there is one.
     context.storms_told[namespace] = storm.since  # Before it is told: hundreds of passes meet it at once.
-    told = await _announce(context, about, Announcement(STORM_BEGAN, f"{note} is wrong with all of them", warning=True))
-    if not told:
+    told = Announcement(STORM_BEGAN, f"{note} is wrong with all of them", warning=True)
+    _log(about, told, log.warning)
+    if not await _create_event(context, about, told, context.clock()):
         context.storms_told.pop(namespace, None)
 
 
@@ -92,16 +97,30 @@ async def announce_unreadable(context: Context, error: Unreadable) -> None:
 
 async def _announce(
     context: Context, about: Resource, announcement: Announcement, *, series: bool = False, logged: bool = False
-) -> bool:
-    """Whether it was told. `series`: the same again is counted on the Event that is there; `logged`: the log says it
-    in words of its own (`reconcile.decisions`)."""
-    write = log.debug if logged else log.warning if announcement.warning else log.info
+) -> None:
+    """Tell it, beside the passes where that can be. `series`: the same again is counted on the Event that is there;
+    `logged`: the log says it in words of its own (`reconcile.decisions`)."""
+    _log(about, announcement, log.debug if logged else log.warning if announcement.warning else log.info)
+    create = partial(_create_event, context, about, announcement, context.clock(), series=series)
+    if context.beside is None:
+        await create()
+    else:
+        context.beside(create)
+
+
+def _log(about: Resource, announcement: Announcement, write: Callable[..., None]) -> None:
     write(
         announcement.reason,
         about=f"{about.kind_name}/{about.metadata.name}",
         namespace=about.metadata.namespace,
         note=announcement.note,
     )
+
+
+async def _create_event(
+    context: Context, about: Resource, announcement: Announcement, at: datetime, *, series: bool = False
+) -> bool:
+    """Whether it was told."""
     try:
         await context.kube.create_event(
             about,
@@ -109,6 +128,7 @@ async def _announce(
             note=announcement.note,
             warning=announcement.warning,
             instance=context.settings.holder,
+            at=at,
             series=series,
         )
     except KubeError as error:

@@ -2,10 +2,10 @@
 
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -14,11 +14,13 @@ from bokgu.api.fields import ApiModel
 from bokgu.api.history import IncidentRecord
 from bokgu.api.incident import Incident
 from bokgu.api.meta import OpenBreaker, Resource
+from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.role_grants import RoleGrant, grant_roles
-from bokgu.api.unchecked import Unreadable
+from bokgu.api.unchecked import Unreadable, text_at
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
+from bokgu.core.approval.digest import plan_digest
 from bokgu.core.follow_up import FollowUp
 from bokgu.core.look import Look
 from bokgu.core.moment import Moment
@@ -33,6 +35,7 @@ from bokgu.reconcile.tracing import Tracing
 Key = tuple[str, str, str]
 """(plural, namespace, name)"""
 R = TypeVar("R", bound=Resource)
+T = TypeVar("T")
 
 RELABELLED = 5
 """Conflicts with writers of labels until the pass is done again."""
@@ -59,6 +62,18 @@ class Objects(Protocol):
 
     def all(self, plural: str, namespace: str | None = None) -> Iterable[Raw]:
         """All objects of a kind, or those of a namespace."""
+
+    def open(self, plural: str, namespace: str) -> Iterable[Raw]:
+        """Those of a namespace that are not over."""
+
+    def ended(self, plural: str, namespace: str) -> Iterable[Raw]:
+        """Those of a namespace that are over."""
+
+    def created(self, plural: str, namespace: str) -> Sequence[str]:
+        """When those of a namespace were created, sorted, as the API server writes it."""
+
+    def changes(self, plural: str, namespace: str) -> int:
+        """How often anything has changed about objects of a kind in a namespace."""
 
     def related(self, plural: str, namespace: str, name: str) -> Iterable[Raw]:
         """Objects of a kind that refer to `name`: plans and incidents to a service, approvals to a plan.
@@ -98,9 +113,10 @@ class Context:
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
     was seen so; `claims` by namespace the plans that are about to take the lock of their services; `storms_told` when
     the storm began that people were told of last, and `surveys` what was seen of a namespace last; `alerting` which
-    alerts wait for whom; `tracing` where traces go, None: nowhere; `lease` is what makes this process the
-    one that acts, None: there is no election; `doubts` holds of plans the token of the intent that has no answer, and
-    when this process first saw it. Losing any of it costs a delay, never safety.
+    alerts wait for whom; `tracing` where traces go, None: nowhere; `beside` takes what no pass waits for, None: the
+    pass does it; `lease` is what makes this process the one that acts, None: there is no election; `doubts` holds of
+    plans the token of the intent that has no answer, and when this process first saw it. Losing any of it costs a
+    delay, never safety.
     """
 
     kube: KubeClient
@@ -125,9 +141,12 @@ class Context:
     surveys: dict[str, Survey] = field(default_factory=dict)
     alerting: AlertingMemory = field(default_factory=AlertingMemory)
     tracing: Tracing | None = None
+    beside: Callable[[Callable[[], Awaitable[object]]], None] | None = None
     lease: Lease | None = None
     doubts: dict[Key, tuple[str, datetime]] = field(default_factory=dict)
     _parsed: dict[Key, tuple[tuple[str, str], Resource | Unreadable]] = field(default_factory=dict)
+    _digests: dict[Key, tuple[tuple[str, str, Raw], str]] = field(default_factory=dict)
+    _derived: dict[tuple[Callable[..., Any], str, str], tuple[int, Any]] = field(default_factory=dict)
 
     def send_by(self) -> float:
         """Until when (monotonic) this process may send something to AWS, by its lease (S5)."""
@@ -176,6 +195,16 @@ class Context:
         self._parsed[key] = (version, parsed)
         return parsed
 
+    def digest_of(self, raw: Raw) -> str:
+        """The digest of a plan as the API server has it, which is kept while what it rests on is the same."""
+        metadata, published = raw["metadata"], text_at(raw, "status", "digest")
+        key = (RecoveryPlan.plural, metadata["namespace"], metadata["name"])
+        rests_on = (metadata["uid"], published, raw["spec"])
+        kept = self._digests.get(key)
+        if kept is None or kept[0] != rests_on:
+            kept = self._digests[key] = (rests_on, plan_digest(self.cluster_id, raw))
+        return kept[1]
+
     def _read(self, kind: type[R], raw: Raw) -> R:
         """The object, without what the own patterns match in what people write into an Incident."""
         own, spec = self.settings.own_patterns, raw.get("spec")
@@ -212,6 +241,7 @@ class Context:
     def forget(self, key: Key) -> None:
         """The object is gone: remember nothing of it."""
         self._parsed.pop(key, None)
+        self._digests.pop(key, None)
         self.records.pop(key, None)
         self.looks.pop(key, None)
         self.memories.pop(key, None)
@@ -227,6 +257,19 @@ class Context:
     def find_all(self, kind: type[R], namespace: str) -> list[R]:
         """All objects of a kind in a namespace, from the store."""
         return self.readable(kind, self.objects.all(kind.plural, namespace))
+
+    def find_open(self, kind: type[R], namespace: str) -> list[R]:
+        """Those that are not over."""
+        return self.readable(kind, self.objects.open(kind.plural, namespace))
+
+    def derive(self, kind: type[R], namespace: str, make: Callable[[list[R]], T]) -> T:
+        """What `make` makes of all objects of a kind in a namespace: made again only when one of them has changed."""
+        key, changes = (make, kind.plural, namespace), self.objects.changes(kind.plural, namespace)
+        kept = self._derived.get(key)
+        if kept is None or kept[0] != changes:
+            kept = self._derived[key] = (changes, make(self.find_all(kind, namespace)))
+        found: T = kept[1]
+        return found
 
     def readable(self, kind: type[R], bodies: Iterable[Raw]) -> list[R]:
         """Other people's objects, without those that cannot be read: they must not stop this one (S12)."""

@@ -126,7 +126,7 @@ async def gather_evidence(
 ) -> Evidence:
     """What the service, its tasks, deployments, metrics and logs say about the incident. `service` was just described.
 
-    Usually eight calls; docs/diagnosis.md lists them. Raises nothing that AWS does.
+    Usually nine calls; docs/diagnosis.md lists them. Raises nothing that AWS does.
     """
     until = asyncio.get_running_loop().time() + PATIENCE
     inquiry = _Inquiry(context, incident, protected, service, measured, context.clock(), until)
@@ -246,7 +246,7 @@ async def _fetch_deployed(inquiry: _Inquiry) -> _Deployed:
 
 
 async def _fetch_metrics(inquiry: _Inquiry) -> dict[Source, Series]:
-    """Datapoints of each metric that CloudWatch answered, in one call where it does not page."""
+    """Datapoints of each metric that CloudWatch answered, in two calls where it does not page."""
     spec, measured, now = inquiry.protected.spec, inquiry.measured, inquiry.now
     starts = choose_sources(
         inquiry.protected,
@@ -262,7 +262,7 @@ async def _fetch_metrics(inquiry: _Inquiry) -> dict[Source, Series]:
         if isinstance(answer, AwsError):
             inquiry.miss(answer)
         else:
-            found[source] = answer.since(starts[source])  # One call has one start for all.
+            found[source] = answer.since(starts[source])  # A call has one start for all.
     return found
 
 

@@ -17,7 +17,7 @@ from bokgu.api.meta import find_condition, set_condition
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.unchecked import text_at
-from bokgu.api.vocabulary import IncidentPhase, RootCause
+from bokgu.api.vocabulary import RootCause
 from bokgu.core.history import build_record, find_similar, is_same_incident
 from bokgu.core.lifecycle import RECORDED, is_over
 from bokgu.core.retention import (
@@ -165,9 +165,8 @@ def _others(context: Context, incident: Incident) -> list[Raw]:
     namespace, type_, service = incident.metadata.namespace, incident.spec.type, incident.spec.service_ref.name
     found = [
         raw
-        for raw in context.objects.all(Incident.plural, namespace)
-        if text_at(raw, "status", "phase") == IncidentPhase.RESOLVED
-        and (text_at(raw, "spec", "type") == type_ or text_at(raw, "spec", "serviceRef", "name") == service)
+        for raw in context.objects.ended(Incident.plural, namespace)
+        if text_at(raw, "spec", "type") == type_ or text_at(raw, "spec", "serviceRef", "name") == service
     ]
     return heapq.nlargest(MAX_OTHERS, found, key=lambda raw: text_at(raw, "status", "resolvedAt"))
 

@@ -11,10 +11,9 @@ from bokgu.api.protected_service import ProtectedService, Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, Mode, SourceKind
 from bokgu.aws.ecs import fetch_service
-from bokgu.core.approval.digest import plan_digest
 from bokgu.core.classification import classify_incident, is_outdated, tell_again_at
 from bokgu.core.copies import is_restored_incident
-from bokgu.core.correlation import Suppression, find_leader
+from bokgu.core.correlation import Suppression, find_leader, map_dependencies
 from bokgu.core.diagnosis import diagnose
 from bokgu.core.lifecycle import Standing, build_status, calm_since, cleared, is_over, note_outcome
 from bokgu.core.next_rung import awaits_next_rung, told_before
@@ -283,10 +282,13 @@ def _choose_measure(incident: Incident, measured: list[Measured]) -> Measured | 
 
 def _find_suppression(context: Context, incident: Incident) -> Suppression | None:
     """The incident of the same service or cause that this one is folded into."""
-    namespace = incident.metadata.namespace
-    others = (o for o in context.find_all(Incident, namespace) if not is_over(o))
-    services = context.find_all(ProtectedService, namespace)
-    return find_leader(incident, others, {s.metadata.name: s.spec.depends_on for s in services})
+    namespace, service = incident.metadata.namespace, incident.spec.service_ref.name
+    dependencies = context.derive(ProtectedService, namespace, map_dependencies)
+    if dependencies.get(service):
+        others = context.find_open(Incident, namespace)
+    else:  # Nothing but its own can explain it.
+        others = [o for o in context.find_related(Incident, namespace, service) if not is_over(o)]
+    return find_leader(incident, others, dependencies)
 
 
 def _known_plan(context: Context, incident: Incident) -> RecoveryPlan | None:
@@ -333,7 +335,7 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
     return IncidentPlan(
         name=raw["metadata"]["name"],
         uid=raw["metadata"]["uid"],
-        digest=plan_digest(context.cluster_id, raw),
+        digest=context.digest_of(raw),
         runbook=plan.spec.runbook_ref.name if plan.spec.runbook_ref else None,
         made_by_operator=made_by_operator,
     )
@@ -376,5 +378,5 @@ async def _classify(
 
 def _count_dependents(context: Context, protected: ProtectedService) -> int:
     """How many other services of the namespace say that they depend on this one."""
-    namespace, name = protected.metadata.namespace, protected.metadata.name
-    return sum(name in other.spec.depends_on for other in context.find_all(ProtectedService, namespace))
+    dependencies = context.derive(ProtectedService, protected.metadata.namespace, map_dependencies)
+    return sum(protected.metadata.name in others for others in dependencies.values())

@@ -6,7 +6,6 @@ from bokgu.api.incident import Incident
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.core.approval.digest import plan_digest
 from bokgu.core.approval.judgement import approval_status
 from bokgu.core.approval.requirement import Requirement
 from bokgu.reconcile.approvals import gather_requirement, judge_approvals, read_policy
@@ -26,7 +25,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     plan = context.parse(RecoveryPlan, body) if body else None
     if plan and approval.status.conditions and plan.status.phase.terminal:
         return None
-    digest = plan_digest(context.cluster_id, body) if body else None
+    digest = context.digest_of(body) if body else None
     (judgement,) = await judge_approvals(context, [approval], digest, await _requirement(context, plan))
     now = context.clock()
     await context.write_status(PlanApproval, raw, approval_status(judgement, now=now))

@@ -19,8 +19,8 @@ from bokgu.api.vocabulary import PlanPhase, ValidationType
 from bokgu.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from bokgu.aws.series import fetch_series
 from bokgu.core.allow_lists import find_named_role
-from bokgu.core.approval.digest import find_unknown, plan_digest
-from bokgu.core.correlation import Trouble, find_troubled
+from bokgu.core.approval.digest import find_unknown
+from bokgu.core.correlation import Trouble, find_troubled, map_dependencies
 from bokgu.core.detection import join_halves, measure_condition, measure_volume
 from bokgu.core.dry_run import find_dry_run
 from bokgu.core.freeze import find_freeze, freezes_service
@@ -56,7 +56,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
 
     Before an intent everything is read live; while one is under way, the store is recent enough to see a Reject.
     """
-    digest, namespace = plan_digest(context.cluster_id, raw), plan.metadata.namespace
+    digest, namespace = context.digest_of(raw), plan.metadata.namespace
 
     unread = tuple(find_unknown(context.cluster_id, raw, plan.spec))
 
@@ -181,7 +181,7 @@ def find_troubles(context: Context, plan: RecoveryPlan) -> tuple[Trouble, ...]:
     protected = context.find(ProtectedService, namespace, service)
     if plan.status.started_at is not None or protected is None or not protected.spec.depends_on:
         return ()
-    dependencies = {p.metadata.name: p.spec.depends_on for p in context.find_all(ProtectedService, namespace)}
+    dependencies = context.derive(ProtectedService, namespace, map_dependencies)
     incidents = context.find_all(Incident, namespace)
     return find_troubled(service, plan.spec.incident_ref.uid, incidents, dependencies)
 

@@ -88,7 +88,8 @@ async def plan_incident(
     begun = dict(facts.last_begun)
     for runbook, at in past.last_begun.items():
         begun[runbook] = max(at, begun.get(runbook, at))
-    decision, facts = await _decide(context, replace(facts, track_records=past.track_records, last_begun=begun))
+    if past.track_records or begun != facts.last_begun:  # Else it would say the same again.
+        decision, facts = await _decide(context, replace(facts, track_records=past.track_records, last_begun=begun))
     if not isinstance(decision.outcome, RecoveryPlan) or not scales(decision.outcome):
         return decision
     return decide_plan(await _with_scaling(context, facts))

@@ -8,6 +8,7 @@ from bokgu.api.fields import bounded
 from bokgu.api.incident import Incident, IncidentPlan
 from bokgu.api.meta import Target, UidReference
 from bokgu.api.observed import AwsError
+from bokgu.api.phases import is_settled
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import FINALIZER, Answer, OperationStatus, RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.recovery_policy import POLICY_NAME, RecoveryPolicy
@@ -40,7 +41,7 @@ from bokgu.reconcile.surroundings import look_around_plan
 async def reconcile(context: Context, key: Key) -> timedelta | None:
     """Take the plan one move further."""
     raw = context.objects.get(key)
-    if raw is None:
+    if raw is None or (context.tracing is None and is_settled(key[0], raw)):
         return None
     plan = context.parse(RecoveryPlan, raw)
     if plan.status.phase.terminal:
@@ -104,7 +105,7 @@ async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
     raw = context.objects.get((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))
     if raw is None:
         return
-    policy = RecoveryPolicy.model_validate(raw)
+    policy = context.parse(RecoveryPolicy, raw)
     plans = context.find_all(RecoveryPlan, plan.metadata.namespace)
     status = enter_start(policy, plan, plans, hour=context.settings.hour, now=context.clock())
     if status is not None:  # Else the next pass says that the budget is used up.
@@ -120,7 +121,7 @@ async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts)
     raw = context.objects.get((ProtectedService.plural, plan.metadata.namespace, plan.spec.service_ref.name))
     if raw is None:
         return
-    protected = ProtectedService.model_validate(raw)
+    protected = context.parse(ProtectedService, raw)
     reference = UidReference(name=plan.metadata.name, uid=plan.metadata.uid)
     if protected.status.active_plan is not None or not _has_room(context, plan, protected, facts):
         return
@@ -139,7 +140,7 @@ async def _release_service(context: Context, plan: RecoveryPlan) -> None:
     raw = context.objects.get((ProtectedService.plural, plan.metadata.namespace, plan.spec.service_ref.name))
     if raw is None or (fresh is not None and fresh.status.started_at is not None):
         return
-    protected = ProtectedService.model_validate(raw)
+    protected = context.parse(ProtectedService, raw)
     if protected.status.active_plan and protected.status.active_plan.uid == plan.metadata.uid:
         status = protected.status.model_copy(update={"active_plan": None})
         await context.write_status(ProtectedService, raw, status)
@@ -158,7 +159,7 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
     raw = context.objects.get((Incident.plural, plan.metadata.namespace, plan.spec.incident_ref.name))
     if raw is None:
         return
-    incident = Incident.model_validate(raw)
+    incident = context.parse(Incident, raw)
     known = next((p for p in incident.status.plans if p.uid == plan.metadata.uid), None)
     entry = known or IncidentPlan(
         name=plan.metadata.name,

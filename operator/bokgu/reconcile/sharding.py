@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bokgu.api.incident import Incident
+from bokgu.api.phases import has_ended
 from bokgu.api.plan_approval import PlanApproval
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.shards import read_shard, with_shard
 from bokgu.api.unchecked import objects_at, text_at
-from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 from bokgu.reconcile.context import Context, Key, Objects
 
 _CARRIERS = frozenset({Incident.plural, RecoveryPlan.plural})
@@ -62,15 +62,10 @@ async def carry_shard(context: Context, key: Key) -> None:
     know whose it is. Raises KubeError."""
     body = context.objects.get(key) if key[0] in _CARRIERS else None
     protected = context.objects.get((ProtectedService.plural, key[1], _refer(body, "serviceRef"))) if body else None
-    if body is None or protected is None or _is_over(body) or read_shard(body) == read_shard(protected):
+    if body is None or protected is None or has_ended(key[0], body) or read_shard(body) == read_shard(protected):
         return
     metadata = {**body["metadata"], "labels": with_shard(body["metadata"].get("labels") or {}, read_shard(protected))}
     await context.replace(key[0], {**body, "metadata": metadata})
-
-
-def _is_over(body: Mapping[str, Any]) -> bool:
-    phase = text_at(body, "status", "phase")
-    return phase == IncidentPhase.RESOLVED or (phase in set(PlanPhase) and PlanPhase(phase).terminal)
 
 
 def _refer(body: Mapping[str, Any] | None, field: str) -> str:

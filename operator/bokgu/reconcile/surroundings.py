@@ -1,21 +1,24 @@
 """What stands around a plan in its namespace, from the store. Nothing here waits: what was seen holds until the next
 await."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bokgu.api.fields import parse_duration
+from bokgu.api.fields import format_timestamp, parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import OpenBreaker
 from bokgu.api.protected_service import ProtectedService, Recovery
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy, RecoveryPolicySpec
+from bokgu.api.unchecked import text_at
 from bokgu.core.breaker import find_reset, judge_breaker
-from bokgu.core.load import Load, measure_load
+from bokgu.core.load import Load, measure_load, measure_services
 from bokgu.core.recoveries import list_recoveries
 from bokgu.core.storm import Storm, find_storm
 from bokgu.core.surroundings import Surroundings
+from bokgu.kube.client import Raw
 from bokgu.reconcile.context import Context, Survey
 
 SURVEY_AGE = timedelta(seconds=1)
@@ -61,8 +64,15 @@ def _survey(context: Context, namespace: str, policy: RecoveryPolicy | None) -> 
 
 
 def _find_load(context: Context, namespace: str, *, without: str) -> Load:
-    services, plans = context.find_all(ProtectedService, namespace), context.find_all(RecoveryPlan, namespace)
-    return measure_load(services, plans, context.claims.get(namespace, {}), without=without)
+    standing = context.derive(ProtectedService, namespace, measure_services)
+    begun = _list_begun(context.objects.open(RecoveryPlan.plural, namespace))
+    plans = context.readable(RecoveryPlan, begun)
+    return measure_load(standing, plans, context.claims.get(namespace, {}), without=without)
+
+
+def _list_begun(plans: Iterable[Raw]) -> list[Raw]:
+    """The plans that have begun. Most wait for people: of those nothing need be read."""
+    return [plan for plan in plans if text_at(plan, "status", "startedAt")]
 
 
 def find_recoveries(context: Context, protected: ProtectedService) -> tuple[Recovery, ...]:
@@ -113,22 +123,25 @@ def find_namespace_breaker(context: Context, namespace: str, policy: RecoveryPol
 
 
 def _all_recoveries(context: Context, namespace: str) -> Iterable[Recovery]:
+    begun = _list_begun(context.objects.all(RecoveryPlan.plural, namespace))
+    recovered = {text_at(plan, "spec", "serviceRef", "name") for plan in begun}
     services = context.find_all(ProtectedService, namespace)
     for protected in services:
-        yield from find_recoveries(context, protected)
+        # Of the others there is nothing to say.
+        if protected.status.recoveries or protected.metadata.name in recovered:
+            yield from find_recoveries(context, protected)
     # Those of services that are no more failed all the same.
     known = {protected.metadata.name for protected in services}
-    plans = [p for p in context.find_all(RecoveryPlan, namespace) if p.spec.service_ref.name not in known]
+    plans = context.readable(RecoveryPlan, (p for p in begun if text_at(p, "spec", "serviceRef", "name") not in known))
     yield from list_recoveries((), plans, context.find_all(Incident, namespace) if plans else ())
 
 
 def find_namespace_storm(context: Context, namespace: str, limits: RecoveryPolicySpec) -> Storm | None:
     """The storm of a namespace."""
-    incidents = context.find_all(Incident, namespace)
-    return find_storm(
-        (at for i in incidents if (at := i.metadata.creation_timestamp)),
-        threshold=limits.storm.threshold,
-        window=parse_duration(limits.storm.window),
-        cooldown=parse_duration(limits.storm.cooldown),
-        now=context.moment().latest,
-    )
+    window, cooldown = parse_duration(limits.storm.window), parse_duration(limits.storm.cooldown)
+    now, opened = context.moment().latest, context.objects.created(Incident.plural, namespace)
+    lately = len(opened) - bisect_left(opened, format_timestamp(now - window - cooldown))
+    if lately <= limits.storm.threshold // 2:
+        return None  # It was calm for long enough to end any storm, whatever came before.
+    times = (datetime.fromisoformat(at) for at in opened if at)
+    return find_storm(times, threshold=limits.storm.threshold, window=window, cooldown=cooldown, now=now)

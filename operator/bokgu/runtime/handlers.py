@@ -12,6 +12,7 @@ import kopf
 
 from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
+from bokgu.api.phases import is_settled
 from bokgu.api.shards import read_shard
 from bokgu.api.unchecked import objects_at, text_at, value_at
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
@@ -45,7 +46,8 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
         case "protectedservices":
             yield from open_incidents(store, namespace, name)
             for dependent in _OF_SERVICE:
-                yield from (key_of(dependent, o) for o in store.related(dependent, namespace, name))
+                found = store.related(dependent, namespace, name)
+                yield from (key_of(dependent, o) for o in found if not is_settled(dependent, o))
         case "detectors":
             yield from open_incidents(store, namespace, service)
         case "runbooks":  # Whose rungs may lead there: whether they can be used depends on it.

@@ -36,6 +36,7 @@ from bokgu.reconcile.tracing import Tracing
 from bokgu.runtime.alert_sender import sending_alerts
 from bokgu.runtime.controller import PASSES, work
 from bokgu.runtime.doors import open_doors
+from bokgu.runtime.event_recorder import recording_events
 from bokgu.runtime.handlers import build_announcer, build_registry, build_settings
 from bokgu.runtime.health import HealthServer
 from bokgu.runtime.heartbeat import beat_forever
@@ -276,6 +277,12 @@ def _end_if_lost(process: Process, keeping: "asyncio.Task[None]") -> None:
 
 async def _lead(process: Process, context: Context, queues: Mapping[str, Queue]) -> None:
     """Do everything until `process.stopping` is set, and finish what is under way."""
+    async with recording_events() as events:
+        context.beside = events.record
+        await _work(process, context, queues)
+
+
+async def _work(process: Process, context: Context, queues: Mapping[str, Queue]) -> None:
     leader = LEADER.labels(process.settings.shard)
     # Workers of their own for each kind: incidents that wait for an AWS that hangs must not keep plans waiting.
     count = process.settings.workers

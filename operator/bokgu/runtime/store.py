@@ -2,13 +2,18 @@
 
 Answers of our own writes and watch events arrive in any order, so an object is replaced only by a higher
 resourceVersion (comparable as numbers, KEP-5504) and removed only on a matching uid; a removed uid never comes back.
+Which fields somebody has written is left out: it is as long as all the rest, and of interest is only who. What is over
+is kept by the thousand, so that its words are shared with others, which halves it.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, insort
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from bokgu.api.meta import name_ecs_service
+from bokgu.api.phases import has_ended
 from bokgu.api.unchecked import text_at
 
 Key = tuple[str, str, str]
@@ -25,6 +30,9 @@ have a target, are found by (region, cluster/service): several may be about the 
 
 _REMEMBERED_DELETIONS = 10_000
 
+LONGEST_WORD = 40
+"""Characters of a text that others may have, too: names, uids, times, reasons."""
+
 
 def key_of(plural: str, body: Mapping[str, Any]) -> Key:
     """(plural, namespace, name) of an object."""
@@ -32,11 +40,14 @@ def key_of(plural: str, body: Mapping[str, Any]) -> Key:
 
 
 class Store:
-    """Objects by key, and by what they refer to."""
+    """Objects by key, by what they refer to, and by whether they are over: what is over is most of it, and few ask."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[Key, Raw]] = {}
-        self._in_namespace: dict[tuple[str, str], dict[Key, Raw]] = {}
+        self._open: defaultdict[tuple[str, str], dict[Key, Raw]] = defaultdict(dict)
+        self._ended: defaultdict[tuple[str, str], dict[Key, Raw]] = defaultdict(dict)
+        self._created: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self._changes: Counter[tuple[str, str]] = Counter()
         self._related: dict[Key, set[Key]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
@@ -46,8 +57,25 @@ class Store:
 
     def all(self, plural: str, namespace: str | None = None) -> Iterable[Raw]:
         """All objects of a kind, or those of a namespace."""
-        found = self._objects.get(plural, {}) if namespace is None else self._in_namespace.get((plural, namespace), {})
-        return tuple(found.values())
+        if namespace is None:
+            return tuple(self._objects.get(plural, {}).values())
+        return (*self.open(plural, namespace), *self.ended(plural, namespace))
+
+    def open(self, plural: str, namespace: str) -> Iterable[Raw]:
+        """Those of a namespace that are not over."""
+        return tuple(self._open[plural, namespace].values())
+
+    def ended(self, plural: str, namespace: str) -> Iterable[Raw]:
+        """Those of a namespace that are over: incidents and plans whose phase is terminal."""
+        return tuple(self._ended[plural, namespace].values())
+
+    def created(self, plural: str, namespace: str) -> Sequence[str]:
+        """When those of a namespace were created, sorted, as the API server writes it."""
+        return self._created[plural, namespace]
+
+    def changes(self, plural: str, namespace: str) -> int:
+        """How often anything has changed about objects of a kind in a namespace."""
+        return self._changes[plural, namespace]
 
     def related(self, plural: str, namespace: str, name: str) -> Iterable[Raw]:
         """Objects of a kind whose reference names `name`."""
@@ -65,9 +93,14 @@ class Store:
         if old and old["metadata"]["uid"] != uid and _version(old) > _version(body):
             return False
         if old:
-            self._unrelate(key, old)
+            self._take_out(key, old)
+        body, ended = _without_fields(body), has_ended(plural, body)
+        if ended:
+            body = _share_words(body)
         self._objects.setdefault(plural, {})[key] = body
-        self._in_namespace.setdefault(key[:2], {})[key] = body
+        (self._ended if ended else self._open)[key[:2]][key] = body
+        insort(self._created[key[:2]], _creation(body))
+        self._changes[key[:2]] += 1
         for reference in _references(plural, body):
             self._related.setdefault(reference, set()).add(key)
         return True
@@ -81,16 +114,20 @@ class Store:
         old = self.get(key)
         if old is None or old["metadata"]["uid"] != uid:
             return False
-        self._unrelate(key, old)
-        del self._objects[plural][key]
-        del self._in_namespace[key[:2]][key]
+        self._take_out(key, old)
+        self._changes[key[:2]] += 1
         return True
 
     def uids(self, plural: str) -> dict[str, Key]:
         """Keys of all objects of a kind, by uid."""
         return {body["metadata"]["uid"]: key for key, body in self._objects.get(plural, {}).items()}
 
-    def _unrelate(self, key: Key, body: Raw) -> None:
+    def _take_out(self, key: Key, body: Raw) -> None:
+        del self._objects[key[0]][key]
+        self._open[key[:2]].pop(key, None)
+        self._ended[key[:2]].pop(key, None)
+        created = self._created[key[:2]]
+        del created[bisect_left(created, _creation(body))]
         for reference in _references(key[0], body):
             keys = self._related.get(reference)
             if keys:
@@ -114,6 +151,30 @@ def _place(plural: str, body: Raw, in_region: tuple[str, ...], named: tuple[str,
     region = text_at(body, *in_region, "region")
     cluster, service = text_at(body, *named, "cluster"), text_at(body, *named, "service")
     return [(plural, region, name_ecs_service(cluster, service))] if region and cluster and service else []
+
+
+def _without_fields(body: Raw) -> Raw:
+    metadata = body["metadata"]
+    if "managedFields" not in metadata:
+        return body
+    entries = [{k: v for k, v in entry.items() if k != "fieldsV1"} for entry in metadata["managedFields"]]
+    return {**body, "metadata": {**metadata, "managedFields": entries}}
+
+
+def _share_words(value: Any) -> Any:
+    """The same value, whose keys and short texts are one with equal ones elsewhere."""
+    match value:
+        case dict():
+            return {intern(name): _share_words(part) for name, part in value.items()}
+        case list():
+            return [_share_words(part) for part in value]
+        case str() if len(value) <= LONGEST_WORD:
+            return intern(value)
+    return value
+
+
+def _creation(body: Raw) -> str:
+    return str(body["metadata"].get("creationTimestamp", ""))
 
 
 def _version(body: Raw) -> int:

@@ -1,14 +1,16 @@
 """The door for events: how long an alarm's message lies in its queue until the incident is stored."""
 
-import sys
+import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from kubernetes import client, config, watch
 
+from tests.bench.figure import Aim, Figure, percentile
+from tests.bench.row import Effort
 from tests.world import events
 from tests.world.manifests import NAMESPACE, protected_service
 from tests.world.world import World, wait_for
@@ -17,25 +19,34 @@ TYPES = ("service_down", "high_error_rate", "resource_exhaustion", "data_corrupt
 """One incident each a service: a burst needs a quarter as many services as messages."""
 
 
-@dataclass(frozen=True)
-class EventDoorResult:
-    """Seconds from sending a message to the event that its incident is there, one a message, sorted."""
-
-    rate: float
-    latencies: tuple[float, ...]
-    lost: int
-
-    def percentile(self, share: float) -> float:
-        """The latency in milliseconds that this share of the messages does not pass."""
-        return 1000 * self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
+RATE = 20
+"""Messages a second."""
 
 
-def measure_event_door(world: World, *, rate: float = 20, messages: int = 200) -> EventDoorResult:
-    """Send that many alarms of different services and types, `rate` a second, and watch incidents come.
+def measure(effort: Effort) -> list[Figure]:
+    """Send that many alarms of different services and types at an even pace, and watch incidents come.
 
     The clock starts before SendMessage and stops when a watcher is told of the incident, so both calls are in the
     figure. The services are not there in ECS: what the operator does with an incident afterwards is little.
     """
+    messages = effort.size(200, 40)
+    with tempfile.TemporaryDirectory(prefix="bokgu-bench-") as folder, World(Path(folder), tell=effort.tell) as world:
+        effort.tell(f"{messages} alarms, {RATE} a second")
+        latencies, lost = _measure(world, messages)
+    return [
+        Figure(
+            f"SQS alarm to stored Incident, {messages} at {RATE} a second: p50",
+            "ms",
+            (1000 * percentile(latencies, 0.5),),
+            Aim("≤", 50),
+        ),
+        Figure("the same, p99", "ms", (1000 * percentile(latencies, 0.99),), Aim("≤", 250)),
+        Figure("messages lost", "", (lost,), Aim("≤", 0)),
+    ]
+
+
+def _measure(world: World, messages: int) -> tuple[list[float], int]:
+    """Seconds of each message that became an incident, and how many did not."""
     names = [f"door-{number}" for number in range(-(-messages // len(TYPES)))]
     alarms = [{"name": f"door-{type_}", "type": type_} for type_ in TYPES]
     for begin in range(0, len(names), 200):
@@ -48,18 +59,17 @@ def measure_event_door(world: World, *, rate: float = 20, messages: int = 200) -
     world.events.send(events.stopped_task("nobody"))
     wait_for(lambda: world.events.left() == 0, 30, lambda: "the first event stays in the queue")
     arrived: SimpleQueue[tuple[str, str, float]] = SimpleQueue()
-    seconds = int(messages / rate) + 8
-    watcher = threading.Thread(target=_watch, args=(world, arrived, seconds), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(world, arrived, messages // RATE + 8), daemon=True)
     watcher.start()
     time.sleep(1)
-    sent = _send(world, names, rate, messages)
+    sent = _send(world, names, messages)
     watcher.join()
     seen: dict[tuple[str, str], float] = {}
     while not arrived.empty():
         service, type_, at = arrived.get()
         seen.setdefault((service, type_), at)
-    latencies = sorted(seen[key] - at for key, at in sent.items() if key in seen)
-    return EventDoorResult(rate, tuple(latencies), len(sent) - len(latencies))
+    latencies = [seen[key] - at for key, at in sent.items() if key in seen]
+    return latencies, len(sent) - len(latencies)
 
 
 def _protected(name: str, alarms: list[dict[str, str]]) -> dict[str, Any]:
@@ -72,14 +82,14 @@ def _known(world: World, names: list[str]) -> bool:
     return found >= set(names)
 
 
-def _send(world: World, names: list[str], rate: float, messages: int) -> dict[tuple[str, str], float]:
+def _send(world: World, names: list[str], messages: int) -> dict[tuple[str, str], float]:
     """Send at an even pace; when each was sent (monotonic)."""
     sent: dict[tuple[str, str], float] = {}
     begun = time.monotonic()
     for number in range(messages):
         service, type_ = names[number // len(TYPES)], TYPES[number % len(TYPES)]
         body = events.alarm(f"{service}-door-{type_}")
-        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
         sent[service, type_] = time.monotonic()
         world.events.send(body)
     return sent
@@ -96,15 +106,3 @@ def _watch(world: World, arrived: "SimpleQueue[tuple[str, str, float]]", seconds
         if event["type"] == "ADDED":
             spec = event["object"]["spec"]
             arrived.put((spec["serviceRef"]["name"], spec["type"], time.monotonic()))
-
-
-if __name__ == "__main__":
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory(prefix="bokgu-bench-") as folder, World(Path(folder), tell=print) as opened:
-        result = measure_event_door(opened, messages=int(sys.argv[1]) if len(sys.argv) > 1 else 200)
-        print(
-            f"{len(result.latencies)} messages at {result.rate:g} a second: p50 {result.percentile(0.5):.0f} ms,"
-            f" p99 {result.percentile(0.99):.0f} ms, worst {result.percentile(1):.0f} ms, lost {result.lost}"
-        )

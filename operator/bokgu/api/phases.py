@@ -1,0 +1,24 @@
+"""Which objects are over, told from what the API server has, also where that cannot be read as a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bokgu.api.incident import Incident
+from bokgu.api.recovery_plan import RecoveryPlan
+from bokgu.api.unchecked import text_at
+from bokgu.api.vocabulary import IncidentPhase, PlanPhase
+
+_TERMINAL: Mapping[str, frozenset[str]] = {
+    Incident.plural: frozenset({IncidentPhase.RESOLVED}),
+    RecoveryPlan.plural: frozenset(phase for phase in PlanPhase if phase.terminal),
+}
+
+
+def has_ended(plural: str, body: Mapping[str, Any]) -> bool:
+    """Whether nothing will change about the object any more. Of other kinds nothing ever ends."""
+    return text_at(body, "status", "phase") in _TERMINAL.get(plural, ())
+
+
+def is_settled(plural: str, body: Mapping[str, Any]) -> bool:
+    """Whether it has ended, and nobody deletes it: nothing is left to do about it."""
+    return has_ended(plural, body) and "deletionTimestamp" not in body["metadata"]
