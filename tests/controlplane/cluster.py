@@ -119,6 +119,11 @@ class ControlPlane:
         return f"https://{_HOST}:{self._ports['kube-apiserver']}"
 
     @property
+    def etcd_url(self) -> str:
+        """etcd's address."""
+        return f"http://{_HOST}:{self._ports['etcd']}"
+
+    @property
     def admin_kubeconfig(self) -> Path:
         """The kubeconfig of `admin` in the group system:masters, who may do everything."""
         return self.directory / "admin.kubeconfig"
@@ -269,13 +274,12 @@ class ControlPlane:
         return Server(argv, probe=probe, log_path=log_path, detached=self._detached, on_change=self._write_state)
 
     def _etcd_argv(self) -> list[str | Path]:
-        client = f"http://{_HOST}:{self._ports['etcd']}"
         peer = f"http://{_HOST}:{self._ports['etcd-peer']}"
         return [
             self.programs.etcd,
             f"--data-dir={self._folder('etcd')}",
-            f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}",
+            f"--listen-client-urls={self.etcd_url}",
+            f"--advertise-client-urls={self.etcd_url}",
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
@@ -292,7 +296,7 @@ class ControlPlane:
         ]
         return [
             self.programs.kube_apiserver,
-            f"--etcd-servers=http://{_HOST}:{self._ports['etcd']}",
+            f"--etcd-servers={self.etcd_url}",
             f"--bind-address={_HOST}",
             f"--secure-port={self._ports['kube-apiserver']}",
             # On a machine without a default route the API server finds no address of its own to advertise.

@@ -95,7 +95,7 @@ class Lane:
         if self.world.runs(name := f"{self.operator}-second"):
             self.world.stop_operator(name)
 
-    def _start(self, name: str, settings: dict[str, str]) -> None:
+    def _start(self, name: str, settings: dict[str, str], *, ready: bool = True) -> None:
         self.world.start_operator(
             {
                 "KUBECONFIG": str(self._kubeconfig),
@@ -108,6 +108,7 @@ class Lane:
                 **settings,
             },
             name,
+            ready=ready,
         )
 
     @property
@@ -135,7 +136,10 @@ class Lane:
 
     def label(self, plural: str, name: str, value: str) -> None:
         """Write a label on an object, as somebody else: it has another resourceVersion then."""
-        body = {"metadata": {"labels": {"written-by": value}}}
+        self.change(plural, name, {"metadata": {"labels": {"written-by": value}}})
+
+    def change(self, plural: str, name: str, body: Raw) -> None:
+        """Patch an object, as somebody else."""
         place = ("bokgu.dev", "v1alpha1", self.name, plural, name)
         self._objects.patch_namespaced_custom_object(*place, body)
 

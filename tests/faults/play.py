@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bokgu.api.fields import format_timestamp
 from tests.faults.lane import Lane
 from tests.faults.proxy import Call
 from tests.world.manifests import CLUSTER, protected_service
@@ -78,8 +79,9 @@ class Play:
         )
         self.wait("the incident is classified", lambda: self.incident()["status"].get("conditions"), PATIENCE)
 
-    def file_plan(self, *steps: Raw, owned: bool = False) -> None:
-        """A person's plan against the incident; where that owns it, it goes with it, as the operator's own plans do."""
+    def file_plan(self, *steps: Raw, owned: bool = False, **changes: Any) -> None:
+        """A person's plan against the incident; where that owns it, it goes with it, as the operator's own plans do.
+        `changes` replace members of its spec."""
         metadata, service = self.incident()["metadata"], self.service()
         preconditions = {"desiredCount": service["desiredCount"], "rootCause": "Unknown"}
         if (deployment := service.get("currentServiceDeployment")) is not None:  # ECS has one where ECS deploys.
@@ -91,7 +93,8 @@ class Play:
             "steps": [
                 {"name": f"step-{n}", "timeout": "60s", "onFailure": "RollBack", **s} for n, s in enumerate(steps, 1)
             ],
-            "expiresAt": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "expiresAt": format_timestamp(datetime.now(UTC) + timedelta(hours=1)),
+            **changes,
         }
         kind = {"apiVersion": "bokgu.dev/v1alpha1", "kind": "RecoveryPlan"}
         owner = {"apiVersion": kind["apiVersion"], "kind": "Incident", "name": metadata["name"], "uid": metadata["uid"]}

@@ -37,11 +37,13 @@ class FastWorld(World):
         super().__init__(directory, tell=tell)
         self.pager = pager
 
-    def start_operator(self, settings: Mapping[str, str] | None = None, name: str = "operator") -> None:
+    def start_operator(
+        self, settings: Mapping[str, str] | None = None, name: str = "operator", *, ready: bool = True
+    ) -> None:
         """Start it with quotas at the pace of the world."""
         quotas = ",".join(f"{name}={quota.rate * SPEED:g}" for name, quota in DEFAULT_QUOTAS.items())
         pace = {"BOKGU_AWS_QUOTAS": quotas, "BOKGU_RESYNC": "60s", "BOKGU_HEARTBEAT_URL": self.pager.url}
-        super().start_operator({**pace, **(settings or {})}, name)
+        super().start_operator({**pace, **(settings or {})}, name, ready=ready)
 
 
 @contextmanager

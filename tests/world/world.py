@@ -150,8 +150,10 @@ class World:
         """A kubeconfig of the operator's own account."""
         return self.control_plane.kubeconfig_for_service_account("bokgu-system", "bokgu", TOKEN_LIFETIME)
 
-    def start_operator(self, settings: Mapping[str, str] | None = None, name: str = "operator") -> None:
-        """Start the operator's process and wait until it is ready. `settings` are environment variables."""
+    def start_operator(
+        self, settings: Mapping[str, str] | None = None, name: str = "operator", *, ready: bool = True
+    ) -> None:
+        """Start the operator's process, and wait until it is `ready`. `settings` are environment variables."""
         if self.runs(name):
             return
         settings = settings or {}
@@ -173,7 +175,8 @@ class World:
             **settings,
         }
         self._launch(name, [sys.executable, "-m", "bokgu", "run"], environment)
-        self._wait_ready(f"http://127.0.0.1:{port}/readyz", name)
+        if ready:
+            self._wait_ready(f"http://127.0.0.1:{port}/readyz", name)
 
     def kill_operator(self, name: str = "operator") -> None:
         """SIGKILL, as a crash would."""

@@ -1,0 +1,1 @@
+"""What outlives a version, a cluster or a process: objects of earlier releases, backups, two versions side by side."""
