@@ -62,9 +62,12 @@ class CannedAws:
         return operation in self._operations
 
     def answer_query(self, body: bytes) -> str:
-        """The answer to DescribeTargetGroups, the only operation of the Query protocol that is asked for."""
-        self.calls["DescribeTargetGroups"] += 1
-        return describe_target_groups(self._services, parse_qs(body.decode()).get("Marker", [""])[0])
+        """The answer to an operation of the Query protocol: XML."""
+        request = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        self.calls[request["Action"]] += 1
+        if request["Action"] == "DescribeTargetHealth":
+            return _describe_target_health()
+        return describe_target_groups(self._services, request.get("Marker", ""))
 
     def _describe_services(self, request: Json) -> str:
         found = ",".join(_service(name, self._counts.get(name, TASKS)) for name in request["services"])
@@ -193,6 +196,19 @@ def describe_target_groups(count: int, marker: str) -> str:
     return (
         f"<DescribeTargetGroupsResponse><DescribeTargetGroupsResult><TargetGroups>{members}</TargetGroups>{following}"
         "</DescribeTargetGroupsResult></DescribeTargetGroupsResponse>"
+    )
+
+
+@cache
+def _describe_target_health() -> str:
+    """All targets are healthy."""
+    members = "".join(
+        f"<member><Target><Id>10.0.0.{n}</Id><Port>80</Port></Target><TargetHealth><State>healthy</State></TargetHealth></member>"
+        for n in range(TASKS)
+    )
+    return (
+        f"<DescribeTargetHealthResponse><DescribeTargetHealthResult><TargetHealthDescriptions>{members}"
+        "</TargetHealthDescriptions></DescribeTargetHealthResult></DescribeTargetHealthResponse>"
     )
 
 

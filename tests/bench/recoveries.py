@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tests.bench.bench_world import PATIENCE, BenchWorld
@@ -20,8 +21,17 @@ def open_auto_namespace(bench: BenchWorld, namespace: str, names: Sequence[str])
     bench.protect(namespace, names, mode="Auto")
 
 
-def recover_one_by_one(bench: BenchWorld, namespace: str, names: Sequence[str]) -> list[float]:
-    """File an incident after the other; of each the seconds from just before it was sent until UpdateService came."""
+@dataclass(frozen=True)
+class Recovery:
+    """Seconds from just before an incident was sent until UpdateService came, and the operator's writes to the API
+    server meanwhile, with what it wrote until that was noticed."""
+
+    seconds: float
+    writes: float
+
+
+def recover_one_by_one(bench: BenchWorld, namespace: str, names: Sequence[str]) -> list[Recovery]:
+    """File an incident after the other."""
     return [_recover(bench, namespace, name) for name in names]
 
 
@@ -35,18 +45,19 @@ def recover_together(bench: BenchWorld, services: Sequence[tuple[str, str]]) -> 
     return [found[name] - begun for name in names]
 
 
-def _recover(bench: BenchWorld, namespace: str, name: str) -> float:
+def _recover(bench: BenchWorld, namespace: str, name: str) -> Recovery:
     (body,) = bench.incidents(namespace, [name])
     where = {"group": "bokgu.dev", "version": "v1alpha1", "namespace": namespace, "plural": "incidents"}
     time.sleep(PAUSE)
+    before = bench.world.scrape()
     begun = time.time()
     bench.objects.create_namespaced_custom_object(**where, body=body)
     deadline = begun + PATIENCE
     while (came := bench.updates().get(name)) is None:
         if time.time() > deadline:
             raise TimeoutError(_left(bench, [(namespace, name)]))
-        time.sleep(0.02)
-    return came - begun
+        time.sleep(0.01)
+    return Recovery(came - begun, bench.count_writes(before, bench.world.scrape()))
 
 
 def _left(bench: BenchWorld, services: Sequence[tuple[str, str]]) -> str:

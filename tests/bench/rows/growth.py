@@ -74,7 +74,7 @@ def _measure_size(
         Figure(f"resident memory {objects}", "MiB", (memory,), Aim("≤", 0.6, of="Go"), (("Go", (go,)),)),
         Figure(f"incidents a second, {objects}", "1/s", (len(names) / took,)),
         Figure(f"CPU an incident, {objects}", "ms", (1000 * cpu / len(names),)),
-        Figure(f"incident filed to UpdateService, idle, {objects}", "ms", tuple(1000 * seconds for seconds in alone)),
+        Figure(f"incident filed to UpdateService, idle, {objects}", "ms", tuple(1000 * one.seconds for one in alone)),
     ]
 
 

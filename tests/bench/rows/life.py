@@ -24,8 +24,8 @@ from tests.world.manifests import (
 )
 from tests.world.world import World, wait_for
 
-SPEED = 20.0
-"""Simulated seconds a second: as fast as the simulator keeps up with 1,000 services beside everything else."""
+SPEED = 12.0
+"""Simulated seconds a second, so that a minute is one of the periods that a ProtectedService may have: 5 s."""
 MINUTE = 60 / SPEED
 QUIET_MINUTES = 8
 """Of usual traffic, which a surge is told from."""
