@@ -1,5 +1,6 @@
 """What kstatus makes of every kind, by the status that the operator really writes."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,15 @@ def test_every_kind_is_current_once_the_operator_has_acted_on_it(world: World, n
     for body in found.values():  # A spec that the operator has not acted on yet is not taken for done.
         newer = {**body, "metadata": {**body["metadata"], "generation": body["metadata"]["generation"] + 1}}
         assert compute_status(newer) == "InProgress"
+    for plural, spec in AFTERWARDS.items():
+        patch = ("--type=merge", "-p", json.dumps({"spec": spec}))
+        world.control_plane.kubectl("patch", plural, found[plural]["metadata"]["name"], "-n", NAMESPACE, *patch)
+    wait_for(lambda: all(is_seen(body) for body in mine().values()), 20, lambda: str(mine()))
+    assert {plural: mine()[plural]["metadata"]["generation"] for plural in AFTERWARDS} == dict.fromkeys(AFTERWARDS, 2)
+
+
+AFTERWARDS: dict[str, dict[str, Any]] = {"incidents": {"description": "now known"}, "recoveryplans": {"suspend": True}}
+"""What people may still write where all is over."""
 
 
 def test_what_cannot_be_used_is_not_current(world: World, new_scene: Callable[..., Scene]) -> None:

@@ -186,3 +186,24 @@ def test_who_comes_when_all_places_are_taken_is_turned_away_until_one_is_free(tm
         assert (await send(port, request()))[0] == 200
 
     with_door(tmp_path, ask)
+
+
+def test_s12_a_body_that_is_not_what_its_headers_say_is_the_senders_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask(port: int) -> None:
+        head = request(b"", Transfer_Encoding="chunked").replace(b"Content-Length: 0\r\n", b"")
+        for body in (b"nonsense\r\n", b"ffffffffffffffffffffff\r\nabc", b"2\r\n{}no line\r\n"):
+            assert (await send(port, head + body))[0] == 400
+        for begun, later in ((request(Content_Length="100"), b""), (head + b"2\r\n{}", b"no line\r\n")):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(begun)
+            await asyncio.sleep(PATIENCE / 5)
+            writer.write(later)
+            await asyncio.sleep(PATIENCE / 5)
+            writer.close()
+            await writer.wait_closed()
+            await asyncio.sleep(PATIENCE / 5)
+
+    with_door(tmp_path, ask)
+    assert [record for record in caplog.records if record.exc_info] == []

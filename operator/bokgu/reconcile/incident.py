@@ -77,7 +77,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     incident = context.parse(Incident, raw)
     if is_over(incident):
         last_plan = _known_plan(context, incident)
-        if (noted := note_outcome(incident.status, last_plan)) is not None:
+        noted = note_outcome(incident.status, last_plan) or incident.status
+        noted = noted.model_copy(update={"observed_generation": incident.metadata.generation})
+        if noted != incident.status:
             await context.write_status(Incident, raw, noted)
             return timedelta()
         if context.tracing is not None:

@@ -66,7 +66,7 @@ class WebhookServer:
 
     async def read(self, request: web.Request) -> bytes:
         """The body. Raises HTTPUnsupportedMediaType where it is packed, HTTPRequestEntityTooLarge, before more than
-        that is read, and HTTPRequestTimeout."""
+        that is read, HTTPRequestTimeout, and HTTPBadRequest where it ends too early or is none."""
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise web.HTTPUnsupportedMediaType(text="send the body as it is: it is not unpacked here\n")
         if (request.content_length or 0) > self._limits.max_body:
@@ -76,6 +76,8 @@ class WebhookServer:
                 return await request.read()
         except TimeoutError:
             raise web.HTTPRequestTimeout(text="the body takes too long\n") from None
+        except (ConnectionError, web.RequestPayloadError):
+            raise web.HTTPBadRequest(text="the body is not what its headers say\n") from None
 
     def _greet(self) -> asyncio.Protocol:
         """Who speaks with a new connection."""
