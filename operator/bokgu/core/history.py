@@ -84,7 +84,7 @@ def is_same_incident(known: IncidentRecord, record: IncidentRecord) -> bool:
     """Whether two records of different ids are of one incident, which was restored from a backup in between."""
 
     def identify(one: IncidentRecord) -> tuple[object, ...]:
-        return one.service, one.type, one.detected_at.replace(microsecond=0)
+        return one.name, one.service, one.type, one.detected_at.replace(microsecond=0)
 
     return known.resolved_at is not None and known.id != record.id and identify(known) == identify(record)
 
