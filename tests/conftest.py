@@ -8,6 +8,7 @@ import pytest
 
 from tests.diagnosis import corpus
 from tests.faults import tally as faults
+from tests.fuzz import tally as fuzz
 from tests.ha import tally as ha
 from tests.scenarios import tally
 from tests.simulator.harness import Scene as SimulatorScene
@@ -37,6 +38,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     corpus.pytest_terminal_summary(terminalreporter)
     faults.pytest_terminal_summary(terminalreporter)
     ha.pytest_terminal_summary(terminalreporter)
+    fuzz.pytest_terminal_summary(terminalreporter)
 
 
 @pytest.fixture(scope="session")

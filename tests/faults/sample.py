@@ -28,9 +28,9 @@ SEED = os.environ.get("BOKGU_TEST_FAULTS_SEED") or _seed()
 """What the sample is drawn with."""
 
 
-def draw(population: Sequence[T], size: int, about: str) -> Sequence[T]:
+def draw(population: Sequence[T], size: int, about: str, *, whole: bool = WHOLE) -> Sequence[T]:
     """So many of them in their order, or all; `about` makes one draw differ from another."""
-    if WHOLE or len(population) <= size:
+    if whole or len(population) <= size:
         return population
     chosen = random.Random(f"{SEED} {about}").sample(range(len(population)), size)
     return [population[index] for index in sorted(chosen)]

@@ -42,12 +42,16 @@ class KubeAdmin:
         for plural in ("detectors", "protectedservices"):
             self._objects.delete_collection_namespaced_custom_object("bokgu.dev", "v1alpha1", namespace, plural)
 
-    def put(self, body: Json) -> Json:
-        """Create a namespaced object, or give the one that is there this spec."""
+    def delete_namespace(self, name: str) -> None:
+        """Delete it with all that is in it, sooner or later."""
+        self._core.delete_namespace(name)
+
+    def put(self, body: Json, **options: str) -> Json:
+        """Create a namespaced object, or give the one that is there this spec. `options` are those of the request."""
         group, version = body["apiVersion"].split("/")
         place = (group, version, body["metadata"]["namespace"], KINDS[body["kind"]])
         try:
-            created: Json = self._objects.create_namespaced_custom_object(*place, body)
+            created: Json = self._objects.create_namespaced_custom_object(*place, body, **options)
         except client.ApiException as error:
             if error.status != 409:
                 raise
@@ -55,7 +59,8 @@ class KubeAdmin:
             return created
         name = body["metadata"]["name"]
         there = self._objects.get_namespaced_custom_object(*place, name)
-        changed: Json = self._objects.replace_namespaced_custom_object(*place, name, {**there, "spec": body["spec"]})
+        whole = {**there, "spec": body["spec"]}
+        changed: Json = self._objects.replace_namespaced_custom_object(*place, name, whole, **options)
         return changed
 
     def events(self, namespace: str) -> list[Json]:
