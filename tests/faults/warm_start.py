@@ -121,6 +121,8 @@ def _become_operator(parent: int, environment: Mapping[str, str], log: str) -> N
     code = 1
     try:
         code = main(["run"])
+    except SystemExit as end:
+        code = int(end.code or 0)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

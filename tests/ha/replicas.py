@@ -49,6 +49,11 @@ class Replicas(Lane):
             if not self.world.runs(name):
                 self._start(name, {"BOKGU_SHARD": self._shards[name]})
 
+    def launch(self, name: str) -> Process:
+        """Start one, and wait for nothing."""
+        self._start(name, {"BOKGU_SHARD": self._shards[name]}, ready=False)
+        return self.process(name)
+
     def leader(self) -> str | None:
         """The replica that says it leads."""
         return next((name for name in self.names if self.world.readiness(name) == LEADS), None)
