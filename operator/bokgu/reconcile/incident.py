@@ -40,6 +40,9 @@ from bokgu.reconcile.sharding import inherit_labels
 from bokgu.reconcile.surroundings import look_around_plan
 from bokgu.reconcile.watches import Measured, find_measured
 
+SOONEST = timedelta(seconds=1)
+"""When to look again at what is due and has not come."""
+
 RETRY = timedelta(seconds=10)
 """How soon an incident is looked at again that could not be classified or planned."""
 
@@ -78,7 +81,8 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     if is_over(incident):
         last_plan = _known_plan(context, incident)
         noted = note_outcome(incident.status, last_plan) or incident.status
-        noted = noted.model_copy(update={"observed_generation": incident.metadata.generation})
+        if noted.observed_generation is not None:
+            noted = noted.model_copy(update={"observed_generation": incident.metadata.generation})
         if noted != incident.status:
             await context.write_status(Incident, raw, noted)
             return timedelta()
@@ -109,7 +113,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     if awaits_next_rung(known, plan, said) and not awaits_next_rung(incident, plan, said):
         return timedelta()  # What did not help is written down: now the next rung.
     waits = (_next_pass(incident, status.phase, standing), _next_telling(context, known, standing))
-    return min((wait for wait in waits if wait is not None), default=None)
+    wait = min((wait for wait in waits if wait is not None), default=None)
+    # A pass that has changed nothing would find the same at once, for ever, and let nobody else in.
+    return wait if written or wait is None else max(wait, SOONEST)
 
 
 def _next_pass(incident: Incident, phase: IncidentPhase, standing: Standing) -> timedelta | None:

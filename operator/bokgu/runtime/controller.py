@@ -67,6 +67,7 @@ async def work(context: Context, queue: Queue) -> None:
                 task.add_done_callback(scopes.discard)
             else:
                 await _pass(context, queue, key)
+                await asyncio.sleep(0)  # A pass may have waited for nothing: let the others in.
     finally:
         for task in scopes:
             task.cancel()  # A scope only reads: nothing is lost.
