@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.unit.facts import (
     incident,
     protected_service,
     service,
+    standing,
     task_definition,
 )
 from tests.unit.test_plan_incident import Past, context
@@ -105,3 +107,15 @@ def test_where_ecs_names_no_deployment_the_cause_is_not_told_again_and_again(
     world.known = known
     world.once()
     assert world.gathered == 0
+
+
+@pytest.mark.parametrize(("told", "wait"), [(4 * MINUTE, 1 * MINUTE), (15 * MINUTE, passes.RETRY)])
+def test_s12_a_cause_that_is_due_and_may_not_be_told_is_not_asked_for_without_end(
+    told: timedelta, wait: timedelta
+) -> None:
+    """In a namespace that is paused nothing is told anew: passes that come at once, for ever, let nobody else in."""
+    unsure = classification(rootCause="Unknown", confidence="low", toldAt=NOW - told)
+    found = incident(status={"classification": unsure.to_dict()}, detectedAt=NOW - told - MINUTE)
+    paused = standing(now=NOW, classification=unsure, no_plan=NoPlan("NamespacePaused", "", wait=True))
+    one = context(Past(), protected_service(status=good()), detector())
+    assert passes._next_telling(one, found, paused) == wait

@@ -203,18 +203,27 @@ def test_nothing_is_stored_while_a_plan_runs_that_the_store_lacks() -> None:
     [
         ({}, NOW, False),
         ({"service": "web"}, NOW, True),
+        ({"name": "another-one"}, NOW, True),
         ({"type": IncidentType.SERVICE_DOWN}, NOW, True),
         ({"detected_at": SEEN - timedelta(seconds=1)}, NOW, True),
         ({"resolved_at": None}, NOW, True),
         ({}, SEEN + timedelta(minutes=9), True),
     ],
-    ids=["restored", "another service", "another type", "another moment", "not over", "created when it was seen"],
+    ids=["restored", "service", "name", "type", "moment", "not over", "created when it was seen"],
+        "restored",
+        "another service",
+        "another name",
+        "another type",
+        "another moment",
+        "not over",
+        "created when it was seen",
+    ],
 )
 def test_an_incident_that_was_restored_is_not_recorded_a_second_time(
     known: dict[str, Any], created: datetime, *, stored: bool
 ) -> None:
     """The history knows it under the uid that it had."""
-    kept = Kept(record("the uid it had", **{"detected_at": SEEN, **known}))
+    kept = Kept(record("the uid it had", **{"name": "incident-1", "detected_at": SEEN, **known}))
     raw = over(creationTimestamp=created.isoformat().replace("+00:00", "Z"))
     world = World(kept, *incidents(raw), PLAN, STAGING, known=("incidents",))
     asyncio.run(world.look())

@@ -137,7 +137,9 @@ def _next_telling(context: Context, incident: Incident, standing: Standing) -> t
         return None
     stops, minute = protected.status.recent_stops, context.settings.minute
     due = tell_again_at(incident.status.classification, incident, stops, minute)
-    return None if due is None else max(timedelta(), due - standing.now)
+    if due is None:
+        return None
+    return due - standing.now if due > standing.now else RETRY  # It is due, and something keeps it from being told.
 
 
 async def _look(context: Context, incident: Incident) -> Standing:
