@@ -209,7 +209,7 @@ def test_nothing_is_stored_while_a_plan_runs_that_the_store_lacks() -> None:
         ({"resolved_at": None}, NOW, True),
         ({}, SEEN + timedelta(minutes=9), True),
     ],
-    ids=["restored", "service", "name", "type", "moment", "not over", "created when it was seen"],
+    ids=[
         "restored",
         "another service",
         "another name",

@@ -5,7 +5,7 @@ from typing import Any
 
 from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import RecoveryPlan
-from bokgu.api.unchecked import text_at
+from bokgu.api.unchecked import text_at, value_at
 from bokgu.api.vocabulary import IncidentPhase, PlanPhase
 
 _TERMINAL: Mapping[str, frozenset[str]] = {
@@ -20,5 +20,8 @@ def has_ended(plural: str, body: Mapping[str, Any]) -> bool:
 
 
 def is_settled(plural: str, body: Mapping[str, Any]) -> bool:
-    """Whether it has ended, and nobody deletes it: nothing is left to do about it."""
-    return has_ended(plural, body) and "deletionTimestamp" not in body["metadata"]
+    """Whether it has ended, and nobody deletes it or has changed its spec since: nothing is left to do about it."""
+    metadata, seen = body["metadata"], value_at(body, "status", "observedGeneration")
+    return (
+        has_ended(plural, body) and "deletionTimestamp" not in metadata and seen in (None, metadata.get("generation"))
+    )

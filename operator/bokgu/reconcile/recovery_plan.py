@@ -45,8 +45,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     plan = context.parse(RecoveryPlan, raw)
     if plan.status.phase.terminal:
-        seen = plan.status.model_copy(update={"observed_generation": plan.metadata.generation})
-        if seen != plan.status:  # Who has changed the spec, and waits for it, is not kept waiting.
+        if plan.status.observed_generation not in {None, plan.metadata.generation}:
+            # Who has changed the spec, and waits for it, is not kept waiting.
+            seen = plan.status.model_copy(update={"observed_generation": plan.metadata.generation})
             await context.write_status(RecoveryPlan, raw, seen)
             return timedelta()
         _trace(context, plan)
