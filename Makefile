@@ -11,7 +11,7 @@ AWS_PORT ?= 0
 AWS_SPEED ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-ha test-fuzz test-gitops test-fidelity lint type crds docs pictures verify bench lock audit clean
+.PHONY: help demo scenario diagnose up down world-% aws controlplane test test-unit test-faults test-ha test-fuzz test-gitops test-image test-fidelity lint type crds docs pictures verify bench image lock audit clean
 
 help: ## show this
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,12 +56,16 @@ test-gitops: controlplane ## run Flux's kustomize-controller on what docs/gitops
 	@$(PY) -m tests.gitops >/dev/null
 	@BOKGU_TEST_GITOPS=1 $(PY) -m pytest tests/gitops
 
+test-image: controlplane image ## build the image, and let the operator in it recover a service, with crun (docs/install.md)
+	@BOKGU_TEST_IMAGE=dist/bokgu.tar $(PY) -m pytest tests/image
+
 test-fidelity: $(LOCKED) ## BOKGU_TEST_DYNAMODB=http://127.0.0.1:8000: test the history's tables on a DynamoDB Local of your own
 	@BOKGU_TEST_FIDELITY=1 BOKGU_TEST_DYNAMODB=$(BOKGU_TEST_DYNAMODB) $(PY) -m pytest tests/integration/test_history_tables.py
 
-lint: $(LOCKED) ## ruff and import-linter
+lint: $(LOCKED) ## ruff, hadolint and import-linter
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/hadolint Dockerfile
 	@PYTHONPATH=operator $(VENV)/bin/lint-imports --no-logo 2>/dev/null || PYTHONPATH=operator $(VENV)/bin/lint-imports
 
 type: $(LOCKED) ## mypy --strict
@@ -95,9 +99,14 @@ verify: lint type ## check that all generated files are up to date, after lint a
 bench: controlplane ## measure speed and size beside yardsticks, in half an hour; BENCH="--quick", BENCH="--only burst"
 	@$(PY) -m tests.bench $(BENCH)
 
-lock: $(LOCKED) ## resolve requirements.lock anew (needs uv); hashes, no addresses
+image: $(LOCKED) ## build the operator's image without Docker, into dist/bokgu.tar (OCI archive); root, buildah and mmdebstrap
+	@$(PY) -m tests.image dist/bokgu.tar
+
+lock: $(LOCKED) ## resolve requirements.lock and image/runtime.lock anew (needs uv); hashes, no addresses
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header --extra dev --quiet pyproject.toml --output-file requirements.lock
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --constraints requirements.lock --quiet pyproject.toml --output-file image/runtime.lock
 
 audit: $(LOCKED) ## ask databases of vulnerabilities about requirements.lock (needs pip-audit); AUDIT=--accept-unknown where none is at hand
 	@$(PY) -m tests.audit $(AUDIT)
