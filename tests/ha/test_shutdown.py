@@ -5,17 +5,18 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.controlplane import Process
 from tests.faults.play import PATIENCE, Play
-from tests.faults.proxy import Moment
+from tests.faults.proxy import Call, Moment
 from tests.faults.trial import END
-from tests.ha.replicas import DEFAULT_LEASE, Replicas
+from tests.ha.replicas import DEFAULT_LEASE, SOON, Replicas
 from tests.ha.tally import ENDED
-from tests.world.world import ROOT, World
+from tests.world.world import ROOT, World, wait_for
 
 GRACE: float = yaml.safe_load((ROOT / "charts/bokgu/values.yaml").read_text())["terminationGracePeriodSeconds"]
 SURE = 0.75
@@ -101,3 +102,48 @@ def test_s10_a_leader_ends_while_aws_hangs_in_the_middle_of_a_write(
         assert (play.plan()["status"]["phase"], len(play.writes()), play.find_untruths()) == ("Completed", 1, [])
     finally:
         play.close()
+
+
+@pytest.mark.timeout(300)
+def test_s10_a_leader_ends_while_the_api_server_hangs(stopped: Replicas, leader: str, record_property: Record) -> None:
+    """It cannot give its lease back: the other one waits for its end. Nothing of a status is lost."""
+    play, process, other = Play(stopped, "kube-hangs"), stopped.process(leader), stopped.other(leader)
+    try:
+        play.create_service()
+        play.file_incident()
+        play.file_plan({"action": "scale_out", "parameters": {"desiredCount": 5}})
+        play.wait("the plan awaits approval", play.awaits_approval, PATIENCE)
+
+        def writes_status(call: Call) -> bool:
+            return call.name == "update recoveryplans/status" and play.concerns(call)
+
+        trap = stopped.kube_calls.set_trap(writes_status, Moment.BEFORE)
+        play.approve()
+        assert trap.wait(PATIENCE) is not None
+        with hanging(stopped.world.control_plane.apiserver.process):
+            trap.let_go()
+            record_property(f"{ENDED} (API server hangs)", stop(process, GRACE * SURE))
+        stopped.start()
+        wait_for(lambda: stopped.leader() is not None, SOON, lambda: stopped.explain(other))
+        play.wait("the end", play.over, END)
+        assert (play.plan()["status"]["phase"], len(play.writes()), play.find_untruths()) == ("Completed", 1, [])
+    finally:
+        play.close()
+
+
+@pytest.mark.timeout(180)
+def test_who_waits_for_the_cluster_ends_at_once(stopped: Replicas, leader: str, record_property: Record) -> None:
+    """As the first process of a container it gets no signal that it does not handle."""
+    name = stopped.other(leader)
+    stop(stopped.process(name), USUAL)
+    with hanging(stopped.world.control_plane.apiserver.process):
+        process = stopped.launch(name)
+        wait_for(lambda: handles_sigterm(process), SOON, lambda: process.log_tail(20))
+        record_property(f"{ENDED} (before it takes part)", stop(process, USUAL))
+
+
+def handles_sigterm(process: Process) -> bool:
+    """Whether the process has installed a handler (proc_pid_status(5), SigCgt)."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    caught = next(line for line in lines if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)

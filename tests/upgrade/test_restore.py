@@ -83,8 +83,8 @@ def stand(lane: Lane, name: str) -> tuple[str, str]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("elsewhere", [False], ids=["same-namespace"])
-@pytest.mark.parametrize("with_status", [True], ids=["with-status"])
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same-namespace", "another-namespace"])
+@pytest.mark.parametrize("with_status", [False, True], ids=["without-status", "with-status"])
 def test_s3_a_restored_backup_has_no_second_effect_and_open_incidents_go_on(
     upgrade_world: World, *, with_status: bool, elsewhere: bool
 ) -> None:
