@@ -88,7 +88,7 @@ def stand(lane: Lane, name: str) -> tuple[str, str]:
 def test_s3_a_restored_backup_has_no_second_effect_and_open_incidents_go_on(
     upgrade_world: World, *, with_status: bool, elsewhere: bool
 ) -> None:
-    suffix = f"{'with' if with_status else 'without'}{'-moved' if elsewhere else ''}"
+    suffix = f"{'whole' if with_status else 'bare'}-{'moved' if elsewhere else 'back'}"  # None is the begin of another.
     with ExitStack() as stack:
         lane = stack.enter_context(Lane(upgrade_world, f"lost-{suffix}"))
         found = Recoveries(lane, suffix)
