@@ -209,3 +209,19 @@ def test_the_second_operator_believes_that_it_is_later() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=20
     )
     assert all(25 < float(said) - time.time() <= 30 for said in asked.stdout.split())
+
+
+def test_the_second_operator_takes_moments_that_pydantic_has_read() -> None:
+    code = """
+from datetime import datetime
+from botocore.validate import ParamValidator
+from botocore.model import Shape
+from pydantic import TypeAdapter
+moment = TypeAdapter(datetime).validate_python("2026-01-31T12:00:00Z")
+print(ParamValidator().validate(moment, Shape("Moment", {"type": "timestamp"})).has_errors())
+"""
+    environment = {"PYTHONPATH": str(SHIFTED_CLOCK), "CLOCK_AHEAD": "30"}
+    asked = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert asked.stdout.split() == ["False"]

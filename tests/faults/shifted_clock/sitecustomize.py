@@ -9,9 +9,17 @@ import time
 
 _AHEAD = float(os.environ.get("CLOCK_AHEAD") or 0)
 _time = time.time
+_datetime = datetime.datetime
 
 
-class _Shifted(datetime.datetime):
+class _Kind(type):
+    """Moments that C code makes, such as pydantic's, are of the class that was there before: they count, too."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, _datetime)
+
+
+class _Shifted(datetime.datetime, metaclass=_Kind):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> "_Shifted":
         return cls.fromtimestamp(_time() + _AHEAD, tz)
