@@ -31,8 +31,10 @@ def roll_back(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts) 
         return Outcome(finish(status, phase, reason, facts))
     step, forward = plan.spec.steps[index], status.steps[index]
     undo = forward.rollback or OperationStatus(started_at=facts.now)
-    if undo.answer and undo.answer.result == "NotSent":  # ECS moved on by itself: look and ask again.
+    if undo.answer and undo.answer.result == "NotSent":
+        # ECS moved on by itself: look and ask again. What is looked at for a new request was not, beside an old one.
         undo = undo.model_copy(update={"intent": None, "answer": None, "phase": OperationPhase.PENDING})
+        return Outcome(with_undo(status, index, undo), requeue_after=timedelta())
     if undo.intent is None:
         undo = _write_undo_intent(step, forward, undo, status, facts)
         return Outcome(
