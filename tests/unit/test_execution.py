@@ -453,6 +453,32 @@ def test_s3_a_lost_answer_of_an_undo_is_settled_too(undo_had_effect: bool) -> No
     assert len(world.effects) == 2
 
 
+def test_s10_an_undo_that_was_not_sent_is_asked_for_after_a_new_look() -> None:
+    """Beside a stored intent the service revisions are not read: a request that was built then could not name them."""
+    world = verifying(roll_back(validation=VALIDATION))
+    world.error_rate = 0.5
+    world.until(PlanPhase.ROLLING_BACK)
+    world.until_intent()
+    (step,) = world.status.steps
+    assert step.rollback
+    unsent = Answer(at=world.now, result="NotSent", message="the service changed just before the call")
+    held = step.model_copy(update={"rollback": step.rollback.model_copy(update={"answer": unsent})})
+    status = world.status.model_copy(update={"steps": (held,)})
+    facts = world.facts()
+    assert facts.live
+    blind = replace(facts, live=replace(facts.live, revisions={}))
+    outcome = decide(world.plan.model_copy(update={"status": status}), blind)
+    again = outcome.status.steps[0].rollback
+    assert again
+    assert (again.phase, again.intent, again.answer) == (OperationPhase.PENDING, None, None)
+    assert (outcome.effect, outcome.requeue_after) == (None, timedelta())
+    world.plan = world.plan.model_copy(update={"status": outcome.status})
+    for _ in range(3):
+        world.do()
+    world.settle()
+    world.until(PlanPhase.ROLLED_BACK)
+
+
 @pytest.mark.parametrize("step", [scale_out(), roll_back()])
 def test_s3_an_accepted_effect_that_is_not_visible_yet_is_no_foreign_change(step: dict[str, object]) -> None:
     world = running(step)
