@@ -94,8 +94,8 @@ def test_s7_the_breaker_of_a_namespace_is_reset_by_a_person_or_by_what_is_to_be_
     world: World, new_scene: Callable[..., Scene], put_policy: Callable[..., None]
 ) -> None:
     # Failures of other tests do not count.
-    now = format_timestamp(datetime.now(UTC))
-    put_policy(breaker={"failures": 32, "namespaceFailures": 1, "within": "1h"}, resetBreakerAt=now)
+    _patch_policy(world, json.dumps({"spec": {"resetBreakerAt": format_timestamp(datetime.now(UTC))}}))
+    put_policy(breaker={"failures": 32, "namespaceFailures": 1, "within": "1h"})
     words = ("reset", "-n", NAMESPACE)
 
     def fail() -> None:
@@ -123,8 +123,7 @@ def test_s7_the_breaker_of_a_namespace_is_reset_by_a_person_or_by_what_is_to_be_
     printed = run_bokgu(world, *words, "--print")
     assert printed.stdout.startswith(f"# RecoveryPolicy {NAMESPACE}/default\nspec:\n  resetBreakerAt: ")
     assert "breaker" in policy_status(world), "nothing is written"
-    patch = ("patch", "recoverypolicy", "default", "-n", NAMESPACE, "--type=merge", "-p", printed.stdout)
-    world.control_plane.kubectl(*patch)
+    _patch_policy(world, printed.stdout)
     wait_for(lambda: "breaker" not in policy_status(world), 10, lambda: str(policy_status(world)))
 
 
@@ -148,6 +147,10 @@ def test_s7_a_storm_is_told_once_and_stops_what_is_new(
     assert len(told_storms(world) - before) == 1
     for scene in scenes:
         calm(scene)
+
+
+def _patch_policy(world: World, patch: str) -> None:
+    world.control_plane.kubectl("patch", "recoverypolicy", "default", "-n", NAMESPACE, "--type=merge", "-p", patch)
 
 
 def told_storms(world: World) -> set[str]:
