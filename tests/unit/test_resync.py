@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import pytest
+
 from bokgu.kube.client import KubeClient
 from bokgu.runtime.resync import resync
 from bokgu.runtime.store import Raw, Store
@@ -11,14 +13,15 @@ from tests.unit.test_handlers import an_object
 
 
 class Lists:
-    """An API server that has these objects."""
+    """An API server whose lists are of that moment, and of one object a page."""
 
-    def __init__(self, *bodies: Raw) -> None:
-        self.bodies = bodies
+    def __init__(self, *bodies: Raw, moment: int = 9) -> None:
+        self._pages = [[body] for body in bodies] or [[]]
+        self._moment = moment
 
-    async def list(self, _plural: str) -> AsyncIterator[Raw]:
-        for body in self.bodies:
-            yield body
+    async def list_pages(self, _plural: str) -> AsyncIterator[Raw]:
+        for items in self._pages:
+            yield {"metadata": {"resourceVersion": str(self._moment)}, "items": items}
 
 
 def plan(name: str, phase: str, version: int = 1) -> Raw:
@@ -45,3 +48,17 @@ def test_all_that_has_changed_gets_a_pass_and_of_the_rest_what_is_not_over() -> 
 
     asyncio.run(resync(cast(KubeClient, now), store, announce, "recoveryplans"))
     assert told == ["waits", "ends", "goes", "new", "gone"]
+
+
+@pytest.mark.parametrize(("moment", "gone"), [(6, []), (7, ["old"]), (8, ["old", "new"])])
+def test_a_list_that_is_older_than_an_object_does_not_tell_whether_it_is_gone(moment: int, gone: list[str]) -> None:
+    store, told = Store(), []
+    for body in (plan("old", "InProgress", 7), plan("new", "InProgress", 8)):
+        store.put("recoveryplans", body)
+
+    def announce(_plural: str, body: dict[str, Any], _own: bool) -> None:
+        told.append(body["metadata"]["name"])
+
+    asyncio.run(resync(cast(KubeClient, Lists(moment=moment)), store, announce, "recoveryplans"))
+    assert told == gone
+    assert {o["metadata"]["name"] for o in store.all("recoveryplans")} == {"old", "new"} - set(gone)

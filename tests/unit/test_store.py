@@ -65,10 +65,8 @@ def test_what_refers_to_a_service_is_found_and_follows_a_change() -> None:
     assert list(store.related("recoveryplans", "other", "api")) == []
 
 
-def test_uids_are_those_of_the_kind() -> None:
+def test_all_objects_are_those_of_the_kind() -> None:
     store = stored(body(1), body(2, "u2", name="q"))
-    assert store.uids("recoveryplans") == {"u1": KEY, "u2": ("recoveryplans", "shop", "q")}
-    assert store.uids("incidents") == {}
     assert len(list(store.all("recoveryplans"))) == 2
     elsewhere = body(3, "u3")
     elsewhere["metadata"]["namespace"] = "bank"

@@ -102,8 +102,22 @@ class KubeClient:
         where: Mapping[str, str] | None = None,
         unless: Iterable[tuple[str, str]] = (),
     ) -> AsyncIterator[Raw]:
-        """All objects of a kind of ours, page by page; only those whose selectable fields are as in `where`, and none
-        that has one of the values of `unless`."""
+        """All objects of a kind of ours; only those whose selectable fields are as in `where`, and none that has one of
+        the values of `unless`."""
+        async for page in self.list_pages(plural, namespace, where=where, unless=unless):
+            for item in page["items"]:
+                yield item
+
+    async def list_pages(
+        self,
+        plural: str,
+        namespace: str | None = None,
+        *,
+        where: Mapping[str, str] | None = None,
+        unless: Iterable[tuple[str, str]] = (),
+    ) -> AsyncIterator[Raw]:
+        """The same as lists of up to `PAGE` objects. All are of one moment, which their resourceVersion names
+        (Kubernetes API Concepts, "Retrieving large results sets in chunks")."""
         query: dict[str, str] = {"limit": str(PAGE)}
         terms = [f"{path}={value}" for path, value in (where or {}).items()]
         terms += [f"{path}!={value}" for path, value in unless]
@@ -111,8 +125,7 @@ class KubeClient:
             query["fieldSelector"] = ",".join(terms)
         while True:
             answer = await self._call("GET", _path(plural, namespace), query=query)
-            for item in answer["items"]:
-                yield item
+            yield answer
             if not (token := answer["metadata"].get("continue")):
                 return
             query["continue"] = token

@@ -9,7 +9,7 @@ import structlog
 from bokgu.api.crds import KINDS
 from bokgu.api.phases import is_settled
 from bokgu.kube.client import KubeClient, KubeError
-from bokgu.runtime.store import Raw, Store
+from bokgu.runtime.store import Raw, Store, version_of
 
 log = structlog.get_logger()
 
@@ -28,17 +28,19 @@ async def resync_forever(
 
 
 async def resync(kube: KubeClient, store: Store, announce: Callable[[str, Raw, bool], None], plural: str) -> None:
-    """Take in all objects of a kind, and forget those that were there before the list began and are not in it.
+    """Take in all objects of a kind, and forget those that are not in the list though it is newer than they are. An
+    older list, such as a cache in between may have, does not tell whether they are gone.
 
     Those that have not changed get a pass, too, unless nothing is left to do about them.
     """
-    before = store.uids(plural)
-    seen = set()
-    async for body in kube.list(plural):
-        seen.add(body["metadata"]["uid"])
-        if store.put(plural, body) or not is_settled(plural, body):
-            announce(plural, body, False)
-    for uid, key in before.items():
-        old = None if uid in seen else store.get(key)
-        if old is not None and old["metadata"]["uid"] == uid and store.remove(plural, old):
+    seen, newest = set(), None
+    async for page in kube.list_pages(plural):
+        newest = newest or version_of(page)
+        for body in page["items"]:
+            seen.add(body["metadata"]["uid"])
+            if store.put(plural, body) or not is_settled(plural, body):
+                announce(plural, body, False)
+    for old in store.all(plural):
+        missing = old["metadata"]["uid"] not in seen and newest is not None and version_of(old) <= newest
+        if missing and store.remove(plural, old):
             announce(plural, old, False)

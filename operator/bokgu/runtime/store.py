@@ -39,6 +39,11 @@ def key_of(plural: str, body: Mapping[str, Any]) -> Key:
     return (plural, body["metadata"]["namespace"], body["metadata"]["name"])
 
 
+def version_of(body: Mapping[str, Any]) -> int:
+    """resourceVersion of an object or a list: a greater one is newer (KEP-5504)."""
+    return int(body["metadata"]["resourceVersion"])
+
+
 class Store:
     """Objects by key, by what they refer to, and by whether they are over: what is over is most of it, and few ask."""
 
@@ -88,9 +93,9 @@ class Store:
         if uid in self._deleted:
             return False
         old = self.get(key)
-        if old and old["metadata"]["uid"] == uid and _version(old) >= _version(body):
+        if old and old["metadata"]["uid"] == uid and version_of(old) >= version_of(body):
             return False
-        if old and old["metadata"]["uid"] != uid and _version(old) > _version(body):
+        if old and old["metadata"]["uid"] != uid and version_of(old) > version_of(body):
             return False
         if old:
             self._take_out(key, old)
@@ -117,10 +122,6 @@ class Store:
         self._take_out(key, old)
         self._changes[key[:2]] += 1
         return True
-
-    def uids(self, plural: str) -> dict[str, Key]:
-        """Keys of all objects of a kind, by uid."""
-        return {body["metadata"]["uid"]: key for key, body in self._objects.get(plural, {}).items()}
 
     def _take_out(self, key: Key, body: Raw) -> None:
         del self._objects[key[0]][key]
@@ -175,7 +176,3 @@ def _share_words(value: Any) -> Any:
 
 def _creation(body: Raw) -> str:
     return str(body["metadata"].get("creationTimestamp", ""))
-
-
-def _version(body: Raw) -> int:
-    return int(body["metadata"]["resourceVersion"])
