@@ -14,9 +14,11 @@ from bokgu.api.fields import ApiModel
 from bokgu.api.history import IncidentRecord
 from bokgu.api.incident import Incident
 from bokgu.api.meta import OpenBreaker, Resource
+from bokgu.api.phases import has_ended
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.api.role_grants import RoleGrant, grant_roles
+from bokgu.api.sharing import share_parts
 from bokgu.api.unchecked import Unreadable, text_at
 from bokgu.aws.client import AwsClient
 from bokgu.config import Settings
@@ -211,9 +213,10 @@ class Context:
         if kind is Incident and own.compiled and isinstance(spec, dict) and isinstance(spec.get("description"), str):
             raw = {**raw, "spec": {**spec, "description": own.hide(spec["description"])}}
         try:
-            return kind.model_validate(raw)
+            read = kind.model_validate(raw)
         except ValidationError as error:
             raise Unreadable(kind, raw, error) from None
+        return share_parts(read) if has_ended(kind.plural, raw) else read
 
     def remember(self, key: Key, service_arn: str) -> dict[str, Memory]:
         """What is remembered of the service, by condition; nothing where the object was about another one."""

@@ -2,18 +2,17 @@
 
 Answers of our own writes and watch events arrive in any order, so an object is replaced only by a higher
 resourceVersion (comparable as numbers, KEP-5504) and removed only on a matching uid; a removed uid never comes back.
-Which fields somebody has written is left out: it is as long as all the rest, and of interest is only who. What is over
-is kept by the thousand, so that its words are shared with others, which halves it.
+Which fields somebody has written is left out: it is as long as all the rest, and of interest is only who.
 """
 
 from bisect import bisect_left, insort
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from sys import intern
 from typing import Any
 
 from bokgu.api.meta import name_ecs_service
 from bokgu.api.phases import has_ended
+from bokgu.api.sharing import share_values
 from bokgu.api.unchecked import text_at
 
 Key = tuple[str, str, str]
@@ -29,9 +28,6 @@ _REFERENCES = {
 have a target, are found by (region, cluster/service): several may be about the same ECS service."""
 
 _REMEMBERED_DELETIONS = 10_000
-
-LONGEST_WORD = 40
-"""Characters of a text that others may have, too: names, uids, times, reasons."""
 
 
 def key_of(plural: str, body: Mapping[str, Any]) -> Key:
@@ -101,7 +97,7 @@ class Store:
             self._take_out(key, old)
         body, ended = _without_fields(body), has_ended(plural, body)
         if ended:
-            body = _share_words(body)
+            body = share_values(body)
         self._objects.setdefault(plural, {})[key] = body
         (self._ended if ended else self._open)[key[:2]][key] = body
         insort(self._created[key[:2]], _creation(body))
@@ -160,18 +156,6 @@ def _without_fields(body: Raw) -> Raw:
         return body
     entries = [{k: v for k, v in entry.items() if k != "fieldsV1"} for entry in metadata["managedFields"]]
     return {**body, "metadata": {**metadata, "managedFields": entries}}
-
-
-def _share_words(value: Any) -> Any:
-    """The same value, whose keys and short texts are one with equal ones elsewhere."""
-    match value:
-        case dict():
-            return {intern(name): _share_words(part) for name, part in value.items()}
-        case list():
-            return [_share_words(part) for part in value]
-        case str() if len(value) <= LONGEST_WORD:
-            return intern(value)
-    return value
 
 
 def _creation(body: Raw) -> str:
