@@ -89,11 +89,10 @@ class Kube:
         self.calls.append(f"GET {plural}")
         return self.bodies.get((plural, namespace, name))
 
-    async def list(self, plural: str) -> AsyncIterator[Raw]:
+    async def list_pages(self, plural: str) -> AsyncIterator[Raw]:
         await asyncio.sleep(0.01)
-        for key, body in self.bodies.items():
-            if key[0] == plural:
-                yield body
+        items = [body for key, body in self.bodies.items() if key[0] == plural]
+        yield {"metadata": {"resourceVersion": str(self.version)}, "items": items}
 
     async def replace_status(self, plural: str, body: Raw, status: Raw) -> Raw:
         self.calls.append("PUT status")
