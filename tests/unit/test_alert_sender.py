@@ -18,7 +18,7 @@ from bokgu.core.alerts.outbox import Notice, post_notices, waiting_receivers
 from bokgu.kube.client import KubeError
 from bokgu.reconcile.alerting import settle_outbox
 from bokgu.reconcile.context import Context, Key
-from bokgu.runtime.alert_sender import sending_alerts
+from bokgu.runtime.alert_sender import AlertSender, sending_alerts
 from tests.unit.facts import NOW, incident, plan, scale_out
 from tests.unit.test_counting import changes
 from tests.unit.test_plan_incident import Past, context
@@ -361,3 +361,18 @@ def test_a_plan_that_cannot_be_read_does_not_keep_an_alert_back() -> None:
     with Webhook() as hook:
         said = ask_approval(hook, {**raw_plan(2), "spec": {"steps": "nonsense"}})
     assert said.title.startswith("ApprovalNeeded: shop/")
+
+
+def test_a_lane_that_is_closed_while_its_bell_rings_ends() -> None:
+    async def close() -> bool:
+        sender = AlertSender(Cluster({}).operator())
+        sender._open("team")
+        await asyncio.sleep(0.05)  # Nobody is there: it waits until it tries again.
+        lane, task = sender._lanes["team"]
+        assert lane.not_before > time.monotonic()
+        lane.bell.set()
+        sender._close("team")
+        await asyncio.wait({task}, timeout=1)
+        return task.cancelled()
+
+    assert asyncio.run(close())

@@ -47,7 +47,8 @@ class PatientHistory:
         if known is not None and time.monotonic() < until:
             raise HistoryError(known.reason, known.message)
         try:
-            answer = await asyncio.wait_for(call(), patience)
+            async with asyncio.timeout(patience):
+                answer = await call()
         except TimeoutError:
             error = HistoryError("Unreachable", f"the history did not answer within {patience:g} seconds")
         except HistoryError as told:

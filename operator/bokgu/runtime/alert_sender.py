@@ -176,7 +176,8 @@ class AlertSender:
             due, wait = (None, lane.not_before - now) if now < lane.not_before else self._choose(lane, now)
             if due is None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(lane.bell.wait(), wait)
+                    async with asyncio.timeout(wait):  # `wait_for` loses a `_close` while the bell rings.
+                        await lane.bell.wait()
                 continue
             try:
                 await self._deliver(lane, due)

@@ -48,7 +48,8 @@ class EventRecorder:
     async def finish(self, seconds: float = LAST_WORDS) -> None:
         """Wait until none waits, for so long."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._waiting.join(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._waiting.join()
 
 
 @asynccontextmanager

@@ -145,7 +145,8 @@ class Leadership:
     async def _ask(self, call: Awaitable[Raw | None], patience: float, what: str) -> Raw | KubeError | None:
         """The answer, or what went wrong. Told once, not at each of many tries."""
         try:
-            answer = await asyncio.wait_for(call, max(patience, 0.001))
+            async with asyncio.timeout(max(patience, 0.001)):
+                answer = await call
         except TimeoutError:
             problem = KubeError(0, "Unreachable", f"no answer within {patience:.1f} s")
         except KubeError as error:

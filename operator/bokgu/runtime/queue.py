@@ -77,7 +77,8 @@ class Queue:
             self._wake.clear()
             wait = max(0.0, self._due[0][0] - asyncio.get_running_loop().time()) if self._due else None
             try:
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
         return None
