@@ -717,6 +717,15 @@ def test_s9_an_inconclusive_verification_is_neither_success_nor_undone() -> None
     assert {c.type: c.status for c in world.status.conditions}["Verified"] == "Unknown"
 
 
+def test_s9_a_clock_that_is_ahead_does_not_end_a_verification_before_its_time() -> None:
+    world = verifying(roll_back(validation=VALIDATION))
+    world.error_rate, ahead = None, 30 * MINUTE
+    early = replace(world.facts(), now=world.now + ahead, clock_ahead=-ahead)
+    assert decide(world.plan, early).status.steps[0].verdict is None
+    alone = replace(early, clock_ahead=timedelta())
+    assert decide(world.plan, alone).status.steps[0].verdict is Verdict.INCONCLUSIVE
+
+
 def test_s9_a_service_that_loses_a_task_while_it_is_verified_has_not_passed() -> None:
     world = verifying(scale_out(validation=VALIDATION))
     world.lose_task()

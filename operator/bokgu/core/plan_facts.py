@@ -103,6 +103,11 @@ class PlanFacts:
         """Now, by the later of this process's clock and the API server's."""
         return Moment.between(self.now, self.clock_ahead).latest
 
+    @property
+    def earliest(self) -> datetime:
+        """Now, by the earlier of the two: time is up, and what was measured is whole, when both say so."""
+        return Moment.between(self.now, self.clock_ahead).earliest
+
 
 @dataclass(frozen=True)
 class HoldPlan:

@@ -80,7 +80,7 @@ def verify_step(step: Step, operation: StepStatus, facts: PlanFacts) -> StepStat
         patience=verified_by(step, operation, facts, thin=True),
         volumes=measured.volumes if measured else {},
         enough=measured.enough if measured else 0.0,
-        now=facts.now,
+        now=facts.earliest,
     )
     output = bounded_lines(f"{(operation.output or '').split('; verified', 1)[0]}; verified: {result.message}", 2048)
     if result.verdict is None:

@@ -194,7 +194,7 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
     validation, since = found[0].validation, found[1].effective_at
     if validation.type is ValidationType.LOG:
         return await _count_log(context, plan, target, validation, since)
-    now = context.clock()
+    now = context.moment().earliest
     try:
         name = parse_expression(validation.expression or "").name
     except ValueError:  # The step says so when it is verified.
@@ -204,6 +204,8 @@ async def _measure(context: Context, plan: RecoveryPlan, target: Target) -> Meas
         if condition.name != name:
             continue
         start = since or now - watch.settle - parse_duration(validation.for_ or "0s")
+        if start >= now:  # By another clock its effect was complete at a moment that has not come yet.
+            return None
         series = await fetch_series(
             context.aws, watch.sources, region=target.region, role_arn=target.role_arn, start=start, end=now
         )
@@ -223,9 +225,12 @@ async def _count_log(
     """How many events of the log match, window by window. None where the log does not say: that is no word
     about the service."""
     protected = context.find(ProtectedService, plan.metadata.namespace, plan.spec.service_ref.name)
-    if protected is None or validation.log_group is None or validation.pattern is None or since is None:
+    now = context.moment().earliest
+    if protected is None or validation.log_group is None or validation.pattern is None:
         return None
-    detection, window, now = protected.spec.detection, parse_duration(validation.for_ or "0s"), context.clock()
+    if since is None or since >= now:  # As above.
+        return None
+    detection, window = protected.spec.detection, parse_duration(validation.for_ or "0s")
     period, end = parse_duration(detection.period), now - parse_duration(detection.settle)
     source = LogMetric(validation.log_group, validation.pattern, int(period.total_seconds()))
     try:
