@@ -90,7 +90,7 @@ docs: $(LOCKED) ## write docs/reference.md, the chart's values.yaml, and the tab
 pictures: controlplane ## make the pictures that the README shows
 	@$(PY) -m tests.world demo --pictures docs/pictures
 
-verify: lint type ## check that all generated files are up to date, after lint and type
+verify: lint type ## lint and type, then the generated CRDs; make test checks all other generated files
 	@$(PY) -m bokgu crds --out $(VENV)/crds >/dev/null
 	@for folder in crds charts/bokgu/files/crds; do \
 		diff -ru $$folder $(VENV)/crds || { echo "$$folder differs from the models: run make crds and commit"; exit 1; }; done

@@ -1,4 +1,4 @@
-"""Every preset on metrics, against the data that AWS really publishes (KNOWLEDGE, facts 20 to 29)."""
+"""Every preset on metrics, against the data that AWS really publishes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

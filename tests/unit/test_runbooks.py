@@ -49,7 +49,7 @@ def write(cause: RootCause, new: bool | None, *traits: Trait) -> Action | None:
     return first_write(found) if found else None
 
 
-# The built-in ones: KNOWLEDGE's table
+# The built-in ones
 
 ROLLED_BACK_WHERE_A_NEW_REVISION_IS_AT_FAULT = {
     RootCause.BAD_DEPLOYMENT,

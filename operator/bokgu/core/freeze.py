@@ -61,7 +61,7 @@ def freezes_service(incident: Incident, plan_of: str) -> bool:
 
 def keeps_tasks(incident: Incident) -> bool:
     """Whether the incident says that no new task of the revision in use starts: those that run are all there is, and a
-    restart turns a partial outage into a total one (KNOWLEDGE, SecretOrConfigFailure). Its own plans are no exception.
+    restart turns a partial outage into a total one. Its own plans are no exception.
 
     Once the trouble has gone away tasks do start again.
     """

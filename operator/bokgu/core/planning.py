@@ -40,7 +40,7 @@ from bokgu.core.windows import judge_windows
 from bokgu.core.writes.write import record_range
 
 PLAN_LIFETIME = timedelta(minutes=60)
-"""A plan that nobody approved within this time is made for a world that is gone (DESIGN default)."""
+"""A plan that nobody approved within this time is made for a world that is gone [our choice]."""
 
 MOST_AHEAD = timedelta(hours=24)
 """A plan that may not begin yet lives longer, by at most this."""

@@ -18,7 +18,7 @@ MOST_STOPPED = 3
 """Tasks that one plan stops. More that are bad at a time have something in common that a stop does not mend."""
 
 SHARE = 3
-"""Fewer than one in so many tasks may be bad (KNOWLEDGE of on-call engineers: if a third is bad, it is no single task's
+"""Fewer than one in so many tasks may be bad (what on-call engineers go by: if a third is bad, it is no single task's
 fault, and each stop takes away a part of what still serves)."""
 
 
