@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
 from bokgu.aws.threads import Threads
 
 
@@ -52,3 +54,23 @@ def test_none_is_lost_where_threads_go_as_jobs_come() -> None:
         time.sleep(0.0009 + number % 5 * 0.0001)
     assert all(done.acquire(timeout=5) for _ in range(300))
     wait_until(lambda: count("racing") == 0)
+
+
+def test_a_job_that_got_no_thread_is_told_of_and_holds_up_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads, done = Threads("failing", 0.05), threading.Semaphore(0)
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            threads.run(done.release)
+    for count_done in range(3):
+        threads.run(done.release)
+        assert done.acquire(timeout=5), count_done
+    time.sleep(0.2)
+    assert not done.acquire(blocking=False), "what failed was done after all"
+    assert count("failing") == 0

@@ -217,7 +217,11 @@ class AwsClient:
     async def _run(self, call: _Call) -> dict[str, Any]:
         slots = self._slots[call.lane]
         await slots.acquire()
-        answer = self._start(call)
+        try:
+            answer = self._start(call)
+        except RuntimeError:  # No thread is left.
+            slots.release()
+            raise
         # The thread gives the slot back, not who waits for it: a call goes on when nobody wants its answer any more.
         answer.add_done_callback(lambda _: slots.release())
         return await asyncio.shield(answer)

@@ -18,15 +18,22 @@ class Threads:
         self._free = 0
 
     def run(self, job: Callable[[], None]) -> None:
-        """Begin the job, in a thread that is free or a new one. It must not raise."""
+        """Begin the job, in a thread that is free or a new one. It must not raise.
+
+        Raises RuntimeError where the system has no thread left: then the job will never be done.
+        """
         with self._lock:
             free = self._free > 0
             self._free -= free
-        self._jobs.put(job)
-        if not free:
-            Thread(target=self._work, name=self._name, daemon=True).start()
+        if free:
+            self._jobs.put(job)
+        else:
+            Thread(target=self._work, args=(job,), name=self._name, daemon=True).start()
 
-    def _work(self) -> None:
+    def _work(self, job: Callable[[], None]) -> None:
+        job()
+        with self._lock:
+            self._free += 1
         while True:
             try:
                 job = self._jobs.get(timeout=self._kept)
