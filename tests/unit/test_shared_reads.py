@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bokgu.kube import shared_reads
 from bokgu.kube.shared_reads import SharedReads
 
 
@@ -106,3 +107,24 @@ def test_who_is_cancelled_leaves_the_read_to_the_others(left: int) -> None:
         return await asyncio.gather(*others), await shared.read("a"), source.reads
 
     assert asyncio.run(play()) == (["a 0"] * left, "a 0", 2)
+
+
+def test_a_read_that_hangs_holds_up_the_next_one_for_a_second_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_reads, "PATIENCE", 0.05)
+
+    async def play() -> tuple[str, bool]:
+        source = Source()
+        shared = SharedReads(source.read)
+        hanging = asyncio.create_task(shared.read("a"))
+        await settle()
+        source.gate, hung = asyncio.Event(), source.gate
+        source.gate.set()
+        source.value = 1
+        later = await asyncio.wait_for(shared.read("a"), 2)
+        was_hanging = not hanging.done()
+        hung.set()
+        await hanging
+        assert await shared.read("a") == "a 1"
+        return later, was_hanging
+
+    assert asyncio.run(play()) == ("a 1", True)

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+PATIENCE = 1.0
+"""Seconds for which a read waits for the one before: one that hangs must not hold up all that come after it."""
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
@@ -27,9 +30,10 @@ class SharedReads(Generic[K, T]):
 
     async def _read(self, key: K, before: "asyncio.Task[T] | None") -> T:
         if before is not None:
-            await asyncio.wait({before})
-        self._running[key] = self._next.pop(key)
+            await asyncio.wait({before}, timeout=PATIENCE)
+        mine = self._running[key] = self._next.pop(key)
         try:
             return await self._call(key)
         finally:
-            del self._running[key]
+            if self._running.get(key) is mine:
+                del self._running[key]
