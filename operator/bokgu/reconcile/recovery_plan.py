@@ -120,15 +120,18 @@ async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
 async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts) -> None:
     """PUT the lock. Somebody else's claim in between is a conflict, and the pass is done again (S5).
 
-    The budget is asked once more, and the claim counts from that moment on: between a look at the store and the next
-    await no other pass can take the same place in it (S7).
+    Before the start the budget is asked once more, and the claim counts from that moment on: between a look at the
+    store and the next await no other pass can take the same place in it (S7). A plan that has begun has its place, and
+    takes the lock back where that went with the object that it stood on.
     """
     raw = context.objects.get((ProtectedService.plural, plan.metadata.namespace, plan.spec.service_ref.name))
     if raw is None:
         return
     protected = context.parse(ProtectedService, raw)
     reference = UidReference(name=plan.metadata.name, uid=plan.metadata.uid)
-    if protected.status.active_plan is not None or not _has_room(context, plan, protected, facts):
+    if protected.status.active_plan is not None:
+        return
+    if plan.status.started_at is None and not _has_room(context, plan, protected, facts):
         return
     claims = context.claims.setdefault(plan.metadata.namespace, {})
     claims[plan.metadata.name] = protected.metadata.name
@@ -165,6 +168,8 @@ async def _claim_incident(context: Context, plan: RecoveryPlan, digest: str) -> 
     if raw is None:
         return
     incident = context.parse(Incident, raw)
+    if incident.metadata.uid != plan.spec.incident_ref.uid:
+        return  # Another one has its name by now.
     known = next((p for p in incident.status.plans if p.uid == plan.metadata.uid), None)
     entry = known or IncidentPlan(
         name=plan.metadata.name,

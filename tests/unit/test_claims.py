@@ -1,0 +1,55 @@
+"""Claims of a plan: the lock of its service, and the entry of its incident (S5, S7)."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from bokgu.kube.client import Raw
+from bokgu.reconcile.context import Context
+from bokgu.reconcile.recovery_plan import _claim_incident, _claim_service
+from tests.unit.facts import DIGEST, NOW, facts, incident, plan, protected_service, scale_out
+from tests.unit.test_plan_incident import Past, context
+
+OPEN = {"breaker": {"openedAt": NOW, "plans": ["plan-0"]}}
+
+
+class Kube:
+    """Takes every status."""
+
+    clock_ahead = timedelta()
+
+    def __init__(self) -> None:
+        self.written: list[Raw] = []
+
+    async def replace_status(self, _plural: str, body: Raw, status: Raw) -> Raw:
+        self.written.append(status)
+        version = str(int(body["metadata"]["resourceVersion"]) + 1)
+        return {**body, "metadata": {**body["metadata"], "resourceVersion": version}, "status": status}
+
+
+def with_kube(*objects: Any) -> tuple[Context, Kube]:
+    one, kube = context(Past(), *objects), Kube()
+    one.kube = cast(Any, kube)
+    return one, kube
+
+
+@pytest.mark.parametrize(("status", "claims"), [({}, 0), ({"phase": "InProgress", "startedAt": NOW}, 1)])
+def test_s7_an_open_breaker_keeps_the_lock_only_from_who_has_not_begun(status: Raw, claims: int) -> None:
+    """Who has begun needs it to hear a Reject, or to come to an end, after its ProtectedService was made anew."""
+    mine = plan(scale_out(), status=status)
+    one, kube = with_kube(mine, protected_service(status=OPEN))
+    asyncio.run(_claim_service(one, mine, facts()))
+    assert len(kube.written) == claims
+    assert all(written["activePlan"]["uid"] == mine.metadata.uid for written in kube.written)
+    assert one.claims["shop"] == {} if claims else "shop" not in one.claims
+
+
+def test_another_incident_of_the_name_is_not_told_of_the_plan() -> None:
+    one, kube = with_kube(incident(meta={"uid": "another"}))
+    asyncio.run(_claim_incident(one, plan(scale_out()), DIGEST))
+    assert kube.written == []
+    one, kube = with_kube(incident())
+    asyncio.run(_claim_incident(one, plan(scale_out()), DIGEST))
+    assert [entry["digest"] for written in kube.written for entry in written["plans"]] == [DIGEST]
