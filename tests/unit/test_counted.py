@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from bokgu.api.incident import IncidentPlan
 from bokgu.api.observed import AwsError
 from bokgu.aws.client import AwsClient
 from bokgu.kube.client import KubeClient, KubeError
@@ -87,19 +88,21 @@ class Kube:
 
     clock_ahead = timedelta()
 
-    def __init__(self, *, there: bool = False) -> None:
-        self.there = there
+    def __init__(self, *, there: bool = False, phase: str = "Pending") -> None:
+        self.there, self.phase = there, phase
+        self.made: list[str] = []
 
     async def create_event(self, *_: Any, **__: Any) -> None:
         pass
 
     async def create(self, _plural: str, body: Raw) -> Raw:
-        if self.there:
+        if self.there and not self.made:
+            self.made.append(body["metadata"]["name"])
             raise KubeError(409, "AlreadyExists", "it is there")
         return {**body, "metadata": {**body["metadata"], "uid": PLAN_UID}}
 
     async def get(self, *_: str) -> Raw:
-        return serialised(plan())
+        return serialised(plan(status={"phase": self.phase}))
 
 
 def with_kube(kube: Kube) -> Context:
@@ -114,8 +117,13 @@ def test_a_plan_is_counted_when_it_is_made_and_not_when_it_is_found(there: bool,
     assert only(changes(lambda: asyncio.run(_create(one))), "bokgu_plans_created_total") == found
 
 
-async def _create(one: Context) -> None:
-    await _create_plan(one, plan())
+@pytest.mark.parametrize(("phase", "name"), [("AwaitingApproval", "plan-1"), ("Expired", "plan-1-0a1b2c3d")])
+def test_a_plan_that_is_over_before_anybody_was_told_of_it_is_not_taken_over(phase: str, name: str) -> None:
+    assert asyncio.run(_create(with_kube(Kube(there=True, phase=phase)))).name == name
+
+
+async def _create(one: Context) -> IncidentPlan:
+    return await _create_plan(one, plan())
 
 
 def approved(reason: str) -> Raw:

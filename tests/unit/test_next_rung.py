@@ -232,6 +232,8 @@ def test_what_was_tried_is_read_from_the_plan() -> None:
 def test_a_plan_that_never_began_or_is_at_work_was_not_tried() -> None:
     waiting = plan(status={"phase": "Expired", "reason": "Expired"})
     assert read_tried(IncidentPlan.model_validate(entry(startedAt=None)), waiting) is None
+    # It had claimed its incident, and then a gate closed.
+    assert read_tried(IncidentPlan.model_validate(entry()), waiting) is None
     assert read_tried(IncidentPlan.model_validate(entry()), ended(PlanPhase.VERIFYING)) is None
 
 

@@ -82,7 +82,7 @@ def _before(told_at: datetime | None, moment: datetime) -> bool:
 def read_tried(entry: IncidentPlan, plan: RecoveryPlan | None) -> Tried | None:
     """What was tried with the plan of that entry in `status.plans[]`; None where it never began, or is not over."""
     phase = plan.status.phase if plan else entry.outcome
-    begun = (plan.status.started_at if plan else None) or entry.started_at
+    begun = plan.status.started_at if plan else entry.started_at
     if begun is None or (phase is not None and not phase.terminal):
         return None
     ended = "completed, and did not end the trouble"

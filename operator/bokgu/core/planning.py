@@ -310,8 +310,8 @@ def plan_name(incident: Incident) -> str:
 
 
 def rename_plan(plan: RecoveryPlan) -> RecoveryPlan:
-    """The plan under the name that it gets where its own is taken by a plan of another incident. Racing passes compute
-    the same; of a plan that has such a name it is the same plan."""
+    """The plan under the name that it gets where a plan of another incident, or one that is over, has its own.
+    Racing passes compute the same; of a plan that has such a name it is the same plan."""
     mark = f"-{plan.spec.incident_ref.uid[:8]}"
     name = f"{plan.metadata.name.removesuffix(mark)[:240].rstrip('-.')}{mark}"
     return plan.model_copy(update={"metadata": plan.metadata.model_copy(update={"name": name})})

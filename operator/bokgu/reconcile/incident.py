@@ -7,6 +7,7 @@ from bokgu.api.detector import Detection
 from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Classification, Incident, IncidentPlan, IncidentSource, IncidentStatus
 from bokgu.api.observed import AwsError, EcsService, ServiceDeployment
+from bokgu.api.phases import has_ended
 from bokgu.api.protected_service import ProtectedService, Reversal
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.vocabulary import IncidentPhase, Mode, SourceKind
@@ -322,7 +323,8 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
 
     A stranger's plan under that name would be taken over too; that is harmless, since people approve its digest. It is
     not `madeByOperator`, unless it says just what is planned now: nothing else may start without people. One that is
-    bound to another incident, such as one that was restored, keeps its name for itself.
+    bound to another incident, such as one that was restored, keeps its name for itself, and so does one that is over:
+    nobody was told of it.
     """
     made_by_operator = True
     try:
@@ -337,7 +339,8 @@ async def _create_plan(context: Context, plan: RecoveryPlan) -> IncidentPlan:
         if found is None:
             raise
         renamed = rename_plan(plan)
-        if found["spec"]["incidentRef"]["uid"] != plan.spec.incident_ref.uid and renamed != plan:
+        ours = found["spec"]["incidentRef"]["uid"] == plan.spec.incident_ref.uid
+        if renamed != plan and (not ours or has_ended(RecoveryPlan.plural, found)):
             return await _create_plan(context, renamed)
         raw, made_by_operator = found, _says_the_same(found, plan)
     # It gets its pass with the incident's status, which says that the plan is the operator's.
