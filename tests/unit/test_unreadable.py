@@ -17,6 +17,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.unchecked import Unreadable, objects_at, text_at, value_at
 from bokgu.config import Settings
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.protected_service import _free_lock
 from bokgu.reconcile.sharding import find_shard, is_ours
 from bokgu.runtime import controller
 from bokgu.runtime.handlers import build_announcer
@@ -199,3 +200,12 @@ def test_an_object_that_fits_is_found_beside_it() -> None:
         ("incidents", {**facts.incident().to_dict()}),
     )
     assert [i.metadata.name for i in one.find_related(Incident, "shop", "api")] == ["incident-1"]
+
+
+def test_s12_a_lock_is_told_of_a_plan_that_cannot_be_read_by_its_phase() -> None:
+    held = facts.protected_service(status=facts.locked_by("broken", "uid-broken"))
+    for phase, plan in (("InProgress", "broken"), ("Completed", None)):
+        strange = body("broken", 1, spec={"steps": SECRET}, status={"phase": phase})
+        one, _ = context(("recoveryplans", strange))
+        active = asyncio.run(_free_lock(one, held)).active_plan
+        assert (active.name if active else None) == plan

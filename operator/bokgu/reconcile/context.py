@@ -284,11 +284,15 @@ class Context:
 
     async def fetch(self, kind: type[R], namespace: str, name: str) -> R | None:
         """An object from the API server; the store learns of it. Raises KubeError and Unreadable."""
-        raw = await self.kube.get(kind.plural, namespace, name)
-        if raw is None:
-            return None
-        self.take_in(kind.plural, raw)
-        return self._read(kind, raw)
+        raw = await self.fetch_body(kind.plural, namespace, name)
+        return None if raw is None else self._read(kind, raw)
+
+    async def fetch_body(self, plural: str, namespace: str, name: str) -> Raw | None:
+        """The same as it is stored. Raises KubeError."""
+        raw = await self.kube.get(plural, namespace, name)
+        if raw is not None:
+            self.take_in(plural, raw)
+        return raw
 
     async def replace(self, plural: str, body: Raw) -> Raw:
         """PUT an object. The store learns of the answer, or after a conflict of what is there. Raises KubeError."""

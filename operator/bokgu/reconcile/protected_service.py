@@ -9,6 +9,7 @@ from bokgu.api.fields import parse_duration
 from bokgu.api.incident import Incident
 from bokgu.api.meta import Conditions, set_condition
 from bokgu.api.observed import AwsError, EcsService
+from bokgu.api.phases import has_ended
 from bokgu.api.protected_service import (
     BegunRecovery,
     KnownRevision,
@@ -80,10 +81,12 @@ async def _free_lock(context: Context, protected: ProtectedService) -> Protected
     active = protected.status.active_plan
     if active is None:
         return protected.status
-    plan = context.find(RecoveryPlan, protected.metadata.namespace, active.name)
-    if plan is None or plan.metadata.uid != active.uid:
-        plan = await context.fetch(RecoveryPlan, protected.metadata.namespace, active.name)
-    if plan is not None and plan.metadata.uid == active.uid and not plan.status.phase.terminal:
+    # Whether it can be read is its own matter: what is seen of the service is taken in all the same (S12).
+    namespace, plural = protected.metadata.namespace, RecoveryPlan.plural
+    plan = context.objects.get((plural, namespace, active.name))
+    if plan is None or plan["metadata"]["uid"] != active.uid:
+        plan = await context.fetch_body(plural, namespace, active.name)
+    if plan is not None and plan["metadata"]["uid"] == active.uid and not has_ended(plural, plan):
         return protected.status
     return protected.status.model_copy(update={"active_plan": None})
 

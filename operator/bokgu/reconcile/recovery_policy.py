@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from bokgu.api.fields import bounded
 from bokgu.api.meta import set_condition
+from bokgu.api.phases import has_ended
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy
 from bokgu.core.approval.auto import recent_starts
@@ -69,5 +70,5 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
 
 
 def _runs(context: Context, policy: RecoveryPolicy, start: AutoStart) -> bool:
-    plan = context.find(RecoveryPlan, policy.metadata.namespace, start.plan)
-    return plan is not None and plan.metadata.uid == start.uid and not plan.status.phase.terminal
+    plan = context.objects.get((RecoveryPlan.plural, policy.metadata.namespace, start.plan))
+    return plan is not None and plan["metadata"]["uid"] == start.uid and not has_ended(RecoveryPlan.plural, plan)
