@@ -289,7 +289,7 @@ def raised(minimum: int = 3) -> Raw:
 def test_s11_a_range_is_never_set_around_a_count_outside_of_it(
     count: int, target: ScalableTarget, step: Raw, passes: bool
 ) -> None:
-    """docs/ecs-facts.md, 17: any call pulls the count into the range; a service that a human set to zero would come back."""
+    """Fact 17: any call pulls the count into the range; a service that a human set to zero would come back."""
     found = gate("CountInRange", service=service(desired=count), scalable_target=target, **running_plan(step))
     assert found.passed is passes
 

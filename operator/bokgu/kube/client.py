@@ -377,14 +377,14 @@ class KubeClient:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if method in {"POST", "PUT"}:
             query = {**(query or {}), "fieldManager": FIELD_MANAGER}
-        method, url, headers, *_ = await self._api.param_serialize(
-            method, path, query_params=dict(query or {}), header_params=headers, auth_settings=["BearerToken"]
-        )
         try:
+            method, url, headers, *_ = await self._api.param_serialize(
+                method, path, query_params=dict(query or {}), header_params=headers, auth_settings=["BearerToken"]
+            )
             # The body is JSON already: the client would walk through all of it to make it so.
             response = await self._api.call_api(method, url, headers, body=body, _request_timeout=REQUEST_TIMEOUT)
             content: bytes = await response.read()  # type: ignore[no-untyped-call]  # as above
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, config.ConfigException) as error:  # The latter: no token.
             raise KubeError(0, "Unreachable", f"{method} {path}: {str(error) or repr(error)}") from error
         try:
             answer: Raw = json.loads(content)

@@ -25,6 +25,8 @@ async def resync_forever(
                 await resync(kube, store, announce, kind.plural)
             except KubeError as error:
                 log.warning("resync failed", kind=kind.plural, error=str(error))
+            except Exception:  # A defect in one is kept from ending all that would come.
+                log.exception("resync failed", kind=kind.plural)
 
 
 async def resync(kube: KubeClient, store: Store, announce: Callable[[str, Raw, bool], None], plural: str) -> None:
