@@ -1,8 +1,9 @@
 """What the API server stored for another version, or under another CRD, stops nothing but itself (S12)."""
 
 import asyncio
+from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 import structlog
@@ -13,10 +14,12 @@ from structlog.testing import capture_logs
 from bokgu.api.crds import KINDS
 from bokgu.api.detector import Detector
 from bokgu.api.incident import Incident
+from bokgu.api.observed import AwsError
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.unchecked import Unreadable, objects_at, text_at, value_at
 from bokgu.config import Settings
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.plan_facts import gather_facts
 from bokgu.reconcile.protected_service import _free_lock
 from bokgu.reconcile.sharding import find_shard, is_ours
 from bokgu.runtime import controller
@@ -209,3 +212,45 @@ def test_s12_a_lock_is_told_of_a_plan_that_cannot_be_read_by_its_phase() -> None
         one, _ = context(("recoveryplans", strange))
         active = asyncio.run(_free_lock(one, held)).active_plan
         assert (active.name if active else None) == plan
+
+
+class Away:
+    """An AWS that nobody reaches."""
+
+    def with_grant(self, _grant: Any) -> Self:
+        return self
+
+    async def read(self, _service: str, operation: str, *_: Any, **__: Any) -> Raw:
+        raise AwsError(operation, "Unreachable", "no", sent=False)
+
+
+class Asked(Kube):
+    """Answers what is asked about approvals: nobody vouches for any."""
+
+    async def get(self, plural: str, _namespace: str, name: str) -> Raw:
+        return strange(plural, name)
+
+    async def config_map(self, *_: str) -> None:
+        return None
+
+    async def admission_policy(self, *_: str) -> tuple[None, None]:
+        return None, None
+
+
+def strange(plural: str, name: str) -> Raw:
+    return body(name, 1, spec={"mode": SECRET, "type": SECRET, "kind": plural})
+
+
+@pytest.mark.parametrize(("phase", "held"), [("RollingBack", False), ("InProgress", True)])
+def test_s1_an_undo_is_not_held_up_by_objects_that_cannot_be_read(phase: str, held: bool) -> None:
+    status = {"phase": phase, "startedAt": NOW, "target": facts.protected_service().spec.target.to_dict()}
+    plan = facts.plan(facts.scale_out(), status=status)
+    raw = plan.to_dict() | {"metadata": plan.metadata.to_dict()}
+    names = (("incidents", "incident-1"), ("protectedservices", "api"))
+    one, _ = context(*((plural, strange(plural, name)) for plural, name in names), ("recoveryplans", raw))
+    one.kube, one.aws = cast(Any, Asked()), cast(Any, Away())
+    with pytest.raises(Unreadable) if held else nullcontext():
+        found = asyncio.run(gather_facts(one, raw, plan))
+        assert (found.incident, found.protected_service) == (None, None)
+        assert found.problem
+        assert found.problem.code == "Unreachable"

@@ -1,6 +1,7 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from bokgu.api.observed import (
 )
 from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan, Validation
+from bokgu.api.unchecked import Unreadable
 from bokgu.api.vocabulary import PlanPhase, ValidationType
 from bokgu.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from bokgu.aws.series import fetch_series
@@ -64,14 +66,20 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
         facts = await _judge(context, plan, digest, (incident, protected, policies), live=live)
         return replace(facts, unread=unread)
 
+    incident: Incident | None = None
+    protected: ProtectedService | None = None
     running = plan.status.started_at is not None
-    incident = context.find(Incident, namespace, plan.spec.incident_ref.name)
-    if _bound(plan, incident) is None:
-        incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
-    protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
+    # An undo rests on the plan, and on the approvals of the intent that it undoes: nothing that is asked here may hold
+    # it up (S1), nor an object beside it that only another version can read.
+    undoing = plan.status.phase is PlanPhase.ROLLING_BACK
+    with suppress(Unreadable) if undoing else nullcontext():
+        incident = context.find(Incident, namespace, plan.spec.incident_ref.name)
+        if _bound(plan, incident) is None:
+            incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
+    with suppress(Unreadable) if undoing else nullcontext():
+        protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
     policies = await read_policies(context, namespace)
-    # An undo rests on the approvals of the intent that it undoes: nothing that is asked here may hold it up (S1).
-    intends = not in_flight(plan) and plan.status.phase is not PlanPhase.ROLLING_BACK
+    intends = not in_flight(plan) and not undoing
     if not running or not intends:
         facts = await judge(live=False)
         if not running and (not facts.tally.approved or _is_held(plan, facts)):
@@ -178,8 +186,10 @@ def _bound(plan: RecoveryPlan, incident: Incident | None) -> Incident | None:
 def find_troubles(context: Context, plan: RecoveryPlan) -> tuple[Trouble, ...]:
     """The open incidents of what the plan's service depends on. A plan that has begun waits for none of them."""
     namespace, service = plan.metadata.namespace, plan.spec.service_ref.name
+    if plan.status.started_at is not None:
+        return ()
     protected = context.find(ProtectedService, namespace, service)
-    if plan.status.started_at is not None or protected is None or not protected.spec.depends_on:
+    if protected is None or not protected.spec.depends_on:
         return ()
     dependencies = context.derive(ProtectedService, namespace, map_dependencies)
     incidents = context.find_all(Incident, namespace)
