@@ -55,6 +55,11 @@ OK, FAILED, ROLLED_BACK, RUNNING = "SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL
         (((0, OK), (100, OK)), ((131, None),), 2),
         (((0, OK), (100, OK)), ((130, None),), 1),
         (((0, OK),), ((-5, 60), (50, None)), None),
+        (((0, OK), (100, OK), (120, ROLLED_BACK), (280, OK)), (), 2),
+        (((0, OK), (100, OK), (120, ROLLED_BACK), (280, RUNNING)), (), 2),
+        (((0, OK), (100, OK), (105, ROLLED_BACK), (110, ROLLED_BACK), (280, OK)), (), 2),
+        (((0, OK), (100, OK), (120, ROLLED_BACK), (280, OK)), ((101, None),), 1),
+        (((0, ROLLED_BACK), (100, ROLLED_BACK)), (), None),
     ],
 )
 def test_the_last_known_good_is_the_newest_that_served_cleanly_for_long_enough(
@@ -64,7 +69,20 @@ def test_the_last_known_good_is_the_newest_that_served_cleanly_for_long_enough(
     assert (found and found.service_revision_arn) == (good and revision_arn(good))
 
 
+def test_trouble_after_a_rollback_by_ecs_is_that_of_the_revision_it_returned_to() -> None:
+    deployments = [
+        service_deployment(1, START, OK),
+        service_deployment(2, START + 100 * MINUTE, OK),
+        service_deployment(3, START + 120 * MINUTE, ROLLED_BACK),
+    ]
+    trouble = Trouble("uid", START + 200 * MINUTE, None)
+    (taint,) = taint_revisions((), deployments, [trouble], now=NOW)
+    assert taint.service_revision_arn == revision_arn(2)
+
+
 def test_it_says_from_when_until_when_it_served() -> None:
+    found = find((0, OK), (100, ROLLED_BACK), (290, OK))
+    assert found == GoodRevision(revision_arn(1), START + MINUTE, START + 290 * MINUTE)
     found = find((0, OK), (100, FAILED))
     assert found == GoodRevision(revision_arn(1), START + MINUTE, START + 100 * MINUTE)
     assert find((0, OK)) == GoodRevision(revision_arn(1), START + MINUTE, None)

@@ -1,7 +1,7 @@
 """Which service revision a rollback may return to."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from bokgu.api.observed import ServiceDeployment
@@ -37,6 +37,17 @@ class GoodRevision:
     served_until: datetime | None
 
 
+@dataclass(frozen=True)
+class _Span:
+    """A service revision that was the newest one from `begin` to `until`, None: that it still is. `served_from` is when
+    its deployment had ended well, None where it has not."""
+
+    arn: str
+    begin: datetime
+    served_from: datetime | None
+    until: datetime | None
+
+
 def find_last_known_good(
     deployments: Iterable[ServiceDeployment],
     tainted: Iterable[TaintedRevision],
@@ -51,12 +62,11 @@ def find_last_known_good(
     troubled: dict[str, list[Interval]] = {}
     for taint in tainted:
         troubled.setdefault(taint.service_revision_arn, []).append((taint.since or _EVER, taint.until))
-    for deployment, until in reversed(_spans(deployments)):
-        arn = deployment.target_service_revision_arn
-        if deployment.status != "SUCCESSFUL" or deployment.finished_at is None:
+    for span in reversed(_spans(deployments)):
+        if span.served_from is None:
             continue
-        if _served_cleanly(deployment.finished_at, until or now, troubled.get(arn, ()), min_served):
-            return GoodRevision(arn, deployment.finished_at, until)
+        if _served_cleanly(span.served_from, span.until or now, troubled.get(span.arn, ()), min_served):
+            return GoodRevision(span.arn, span.served_from, span.until)
     return None
 
 
@@ -70,14 +80,14 @@ def taint_revisions(
     """What is known of trouble, with what the incidents that are there say: their revisions are those that served while
     they were open, and those that a plan found at fault. An incident that is gone was open until now, at the latest."""
     spans = _spans(deployments)
-    arns = {deployment.target_service_revision_arn for deployment, _ in spans}
+    arns = {span.arn for span in spans}
     found: dict[tuple[str, str], TaintedRevision] = {}
     present = {trouble.incident_uid: trouble for trouble in troubles}
     for taint in known:
         end = present[taint.incident_uid].end if taint.incident_uid in present else taint.until or now
         found[taint.service_revision_arn, taint.incident_uid] = taint.model_copy(update={"until": end})
     for trouble in present.values():
-        during = {d.target_service_revision_arn for d, until in spans if _overlap(d.created_at, until, trouble)}
+        during = {span.arn for span in spans if _overlap(span, trouble)}
         for arn in sorted(during | trouble.at_fault):
             at_fault = arn in trouble.at_fault or _is_at_fault(found.get((arn, trouble.incident_uid)))
             found[arn, trouble.incident_uid] = TaintedRevision(
@@ -93,10 +103,10 @@ def _is_at_fault(taint: TaintedRevision | None) -> bool:
     return taint is not None and taint.since is None
 
 
-def _overlap(created_at: datetime, until: datetime | None, trouble: Trouble) -> bool:
-    """Whether a deployment that was the newest from then to then was so during the trouble."""
-    began_before_its_end = trouble.end is None or created_at < trouble.end
-    return began_before_its_end and (until is None or until > trouble.begin)
+def _overlap(span: _Span, trouble: Trouble) -> bool:
+    """Whether the revision was the newest one during the trouble."""
+    began_before_its_end = trouble.end is None or span.begin < trouble.end
+    return began_before_its_end and (span.until is None or span.until > trouble.begin)
 
 
 def _bound(tainted: list[TaintedRevision]) -> tuple[TaintedRevision, ...]:
@@ -119,10 +129,26 @@ def _order(taint: TaintedRevision) -> tuple[datetime, datetime, str, str]:
     return (taint.until or _NEVER, taint.since or _NEVER, taint.service_revision_arn, taint.incident_uid)
 
 
-def _spans(deployments: Iterable[ServiceDeployment]) -> list[tuple[ServiceDeployment, datetime | None]]:
-    """Each deployment, oldest first, and when the next one began."""
+def _spans(deployments: Iterable[ServiceDeployment]) -> list[_Span]:
+    """The newest revisions one after the other, oldest first.
+
+    A deployment that ECS has rolled back makes no revision of its own: from its end on that of the last successful one
+    serves again, as it has done all the time (docs/ecs-facts.md, 6).
+    """
     ordered = sorted(deployments, key=lambda d: d.created_at)
-    return list(zip(ordered, [*(d.created_at for d in ordered[1:]), None][: len(ordered)], strict=True))
+    spans: list[_Span] = []
+    good: _Span | None = None
+    for number, deployment in enumerate(ordered, 1):
+        until = ordered[number].created_at if number < len(ordered) else None
+        arn, begin, end = deployment.target_service_revision_arn, deployment.created_at, deployment.finished_at
+        if deployment.status == "SUCCESSFUL" and end is not None:
+            good = _Span(arn, begin, end, until)
+            spans.append(good)
+        elif deployment.status == "ROLLBACK_SUCCESSFUL" and end is not None and good is not None:
+            spans += [_Span(arn, begin, None, end), replace(good, begin=end, until=until)]
+        else:
+            spans.append(_Span(arn, begin, None, until))
+    return spans
 
 
 def _served_cleanly(begin: datetime, end: datetime, troubled: Sequence[Interval], min_served: timedelta) -> bool:
