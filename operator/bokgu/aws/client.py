@@ -48,6 +48,7 @@ PASSING = frozenset(
         "Throttling",
         "TooManyRequestsException",
         "RequestLimitExceeded",
+        "ConcurrentUpdateException",
         "ExpiredToken",
         "ExpiredTokenException",
         "Unreachable",
@@ -254,13 +255,14 @@ class AwsClient:
         return answer
 
     def _make(self, call: _Call) -> dict[str, Any]:
-        begun, code = time.monotonic(), "OK"
+        begun, code, made = time.monotonic(), "OK", False
         AWS_THROTTLES.labels(call.service, call.operation)  # From zero on: Prometheus sees no increase in a first 1.
         try:
             client = self._client(call)
             if call.deadline is not None and time.monotonic() > call.deadline:
                 code = "TooLate"
                 raise AwsError(call.operation, code, "no thread or no credentials in time", sent=False)
+            made = True
             answer: dict[str, Any] = client._make_api_call(call.operation, dict(call.arguments))  # noqa: SLF001 - by API name
             answer = self._own.hide_members(answer)
         except ClientError as error:
@@ -271,13 +273,15 @@ class AwsClient:
             message = error.response["Error"].get("Message", "")
             if error.operation_name == "AssumeRole" and call.role and call.role.external_id:
                 message += f" with the external id {call.role.external_id}"
-            raise AwsError(call.operation, code, self._own.hide(message), sent=status >= 500) from error
+            if not made and status >= 500:
+                code = "Unreachable"
+            raise AwsError(call.operation, code, self._own.hide(message), sent=made and status >= 500) from error
         except _NEVER_SENT as error:
             code = "Unreachable" if not isinstance(error, ParamValidationError) else "InvalidRequest"
             raise AwsError(call.operation, code, self._own.hide(str(error)), sent=False) from error
         except (BotoCoreError, ResponseParserError) as error:  # The latter is none of the former: a proxy's page, say.
-            code = "NoAnswer"
-            raise AwsError(call.operation, code, self._own.hide(str(error)), sent=True) from error
+            code = "NoAnswer" if made else "Unreachable"
+            raise AwsError(call.operation, code, self._own.hide(str(error)), sent=made) from error
         finally:
             AWS_REQUESTS.labels(call.service, call.operation, code).inc()
             AWS_SECONDS.labels(call.service, call.operation).observe(time.monotonic() - begun)
@@ -312,6 +316,8 @@ class AwsClient:
     def _open_session(self, call: _Call) -> boto3.Session:
         """The operator's own session, or one of the call's role: kept for reads, a new one for each write."""
         if call.role is None:
+            if call.session_name and (own := self._session.get_credentials()) is not None:
+                own.get_frozen_credentials()  # Else who gives them would be asked in the middle of the call.
             return self._session
         if call.session_name:
             return self._assume(call.role, call.session_name, call.region)
