@@ -1,7 +1,7 @@
 """Amazon ECS: what a service is, and what was deployed on it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -34,6 +34,9 @@ _RESTORABLE = (
     "vpcLatticeConfigurations",
 )
 """Members of API_ServiceRevision that UpdateService takes under the same name."""
+
+PACK = 100
+"""Tasks of one page of ListTasks and of one DescribeTasks call (API_ListTasks, API_DescribeTasks)."""
 
 
 async def fetch_service(aws: AwsClient, target: Target, now: datetime) -> EcsService:
@@ -286,24 +289,43 @@ def _waiting_hook(raw: dict[str, Any]) -> str | None:
     return None
 
 
+async def list_tasks(aws: AwsClient, target: Target, *, bulk: bool = False, **filters: str) -> tuple[str, ...]:
+    """ARNs of the tasks of the cluster that pass the filters of ListTasks. `bulk` as for `fetch_service_deployments`.
+
+    Raises AwsError.
+    """
+    found: list[str] = []
+    request: dict[str, Any] = {"cluster": target.cluster, "maxResults": PACK, **filters}
+    while True:
+        answer = await aws.read("ecs", "ListTasks", request, region=target.region, role_arn=target.role_arn, bulk=bulk)
+        found += answer["taskArns"]
+        if not (token := answer.get("nextToken")):
+            return tuple(found)
+        request["nextToken"] = token
+
+
+async def describe_tasks(
+    aws: AwsClient, target: Target, arns: Iterable[str], *, bulk: bool = False
+) -> tuple[dict[str, Any], ...]:
+    """Those tasks as ECS describes them (API_Task); what it has forgotten is left out. Raises AwsError."""
+    wanted, found = sorted(set(arns)), []
+    for i in range(0, len(wanted), PACK):
+        request = {"cluster": target.cluster, "tasks": wanted[i : i + PACK]}
+        answer = await aws.read(
+            "ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn, bulk=bulk
+        )
+        found += answer["tasks"]
+    return tuple(found)
+
+
 async def fetch_stopped_tasks(aws: AwsClient, target: Target, *, bulk: bool = False) -> tuple[StoppedTask, ...]:
-    """The service's stopped tasks, at most 100, that ECS still knows: it keeps them for an hour. Latest first.
+    """The service's stopped tasks that ECS still knows: it keeps them for an hour. Latest first.
 
     `bulk` as for `fetch_service_deployments`. Raises AwsError.
     """
-    listed = await aws.read(
-        "ecs",
-        "ListTasks",
-        {"cluster": target.cluster, "serviceName": target.service, "desiredStatus": "STOPPED", "maxResults": 100},
-        region=target.region,
-        role_arn=target.role_arn,
-        bulk=bulk,
-    )
-    if not listed["taskArns"]:
-        return ()
-    request = {"cluster": target.cluster, "tasks": listed["taskArns"]}
-    answer = await aws.read("ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn, bulk=bulk)
-    found = (parse_stopped_task(raw) for raw in answer["tasks"] if raw.get("stoppedAt"))
+    arns = await list_tasks(aws, target, bulk=bulk, serviceName=target.service, desiredStatus="STOPPED")
+    described = await describe_tasks(aws, target, arns, bulk=bulk)
+    found = (parse_stopped_task(raw) for raw in described if raw.get("stoppedAt"))
     return tuple(sorted(found, key=lambda task: task.stopped_at, reverse=True))
 
 

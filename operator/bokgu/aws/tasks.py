@@ -9,30 +9,15 @@ from typing import Any
 from bokgu.api.meta import Target
 from bokgu.api.observed import AwsError, EcsService, Metric, StoppedContainer, Task
 from bokgu.aws.client import AwsClient
-from bokgu.aws.ecs import fetch_task_definition
+from bokgu.aws.ecs import PACK, describe_tasks, fetch_task_definition, list_tasks
 from bokgu.aws.logs import fetch_last_lines
 from bokgu.aws.series import fetch_series
-
-PACK = 100
-"""Tasks of one page of ListTasks and of one DescribeTasks call (API_ListTasks, API_DescribeTasks)."""
 
 RECENT = 10
 """Periods in which a task's disk is looked for: Container Insights publishes once a minute, and CloudWatch is late."""
 
 Targets = Mapping[tuple[str, int | None], str]
 """State by id (IP address or EC2 instance) and port; port None: any."""
-
-
-async def list_tasks(aws: AwsClient, target: Target, **filters: str) -> tuple[str, ...]:
-    """ARNs of the tasks of the cluster that pass the filters of ListTasks. Raises AwsError."""
-    found: list[str] = []
-    request: dict[str, Any] = {"cluster": target.cluster, "maxResults": PACK, **filters}
-    while True:
-        answer = await aws.read("ecs", "ListTasks", request, region=target.region, role_arn=target.role_arn)
-        found += answer["taskArns"]
-        if not (token := answer.get("nextToken")):
-            return tuple(found)
-        request["nextToken"] = token
 
 
 async def find_run(aws: AwsClient, target: Target, *, family: str, started_by: str) -> tuple[str, ...]:
@@ -46,16 +31,6 @@ async def find_run(aws: AwsClient, target: Target, *, family: str, started_by: s
     stopped = await list_tasks(aws, target, family=family, desiredStatus="STOPPED")
     described = await describe_tasks(aws, target, stopped)
     return tuple(raw["taskArn"] for raw in described if raw.get("startedBy") == started_by)
-
-
-async def describe_tasks(aws: AwsClient, target: Target, arns: Iterable[str]) -> tuple[dict[str, Any], ...]:
-    """Those tasks as ECS describes them (API_Task); what it has forgotten is left out. Raises AwsError."""
-    wanted, found = sorted(set(arns)), []
-    for i in range(0, len(wanted), PACK):
-        request = {"cluster": target.cluster, "tasks": wanted[i : i + PACK]}
-        answer = await aws.read("ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn)
-        found += answer["tasks"]
-    return tuple(found)
 
 
 def parse_task(raw: dict[str, Any]) -> Task:
