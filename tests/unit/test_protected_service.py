@@ -4,6 +4,8 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from bokgu.api.protected_service import ProtectedService, ProtectedServiceStatus
 from bokgu.core.look import Look
 from bokgu.core.service_state import ServiceLook
@@ -116,3 +118,22 @@ def test_what_is_set_back_is_told_once_and_stands_in_the_status_while_it_is(monk
     assert kube.events == told
     assert look_at(5, 3).reversal is None
     assert kube.events == told
+
+
+@pytest.mark.parametrize(("phase", "kept"), [("Classified", ["Clear"]), ("Resolved", [])])
+def test_an_incident_that_an_event_opened_hears_that_its_trouble_has_gone(phase: str, kept: list[str]) -> None:
+    """No preset is listed: the detection is there for the incident's sake alone."""
+    source = {"kind": "EcsEvent", "name": "api", "condition": "crashed_tasks"}
+    mine = incident(type="service_down", source=source, detectedAt=NOW - 20 * MINUTE, status={"phase": phase})
+    fired = {
+        "condition": "crashed_tasks",
+        "state": "Firing",
+        "severity": "high",
+        "since": NOW - 20 * MINUTE,
+        "incident": {"name": mine.metadata.name, "uid": mine.metadata.uid},
+    }
+    one = context(Past(), protected_service(status={"detections": [fired]}), mine)
+    one.kube = Kube()  # type: ignore[assignment]
+    for minutes in (0, 1):
+        status = look(one, NOW + minutes * MINUTE, ServiceLook(service(3), NOW, (), stopped_tasks=()))
+        assert [str(d.state) for d in status.detections] == kept

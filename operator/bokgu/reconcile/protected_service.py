@@ -28,6 +28,7 @@ from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.drift import find_watched, watch_reversal
 from bokgu.core.dry_run import began_writing
 from bokgu.core.last_known_good import Trouble, find_last_known_good, taint_revisions
+from bokgu.core.lifecycle import is_over
 from bokgu.core.load import TARGET_ALREADY_PROTECTED
 from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
@@ -143,7 +144,8 @@ def _watch_reversal(context: Context, protected: ProtectedService, service: EcsS
 
 
 async def _judge(context: Context, protected: ProtectedService, look: Look) -> tuple[Detection, ...]:
-    """What the presets say, and the state presets that an ECS event made fire, until they are clear again.
+    """What the presets say, and the state presets that an ECS event made fire: until they are clear again, and while an
+    incident is open that must hear so.
 
     For a while after a start all state presets are asked where events come in: what an event had begun to tell before
     is known to nobody else (S10). Of two ProtectedServices of one ECS service the younger one detects nothing.
@@ -156,16 +158,23 @@ async def _judge(context: Context, protected: ProtectedService, look: Look) -> t
     metrics = tuple(d for d in old if d.condition not in state_names)
     if look.measured:
         metrics = await judge_metrics(context, protected.key, look, old, resource=resource)
-    firing = {d.condition for d in old if d.state is DetectionState.FIRING}
+    incidents = context.find_related(Incident, protected.metadata.namespace, protected.metadata.name)
+    waiting = {incident.metadata.uid for incident in incidents if not is_over(incident)}
+
+    def matters(detection: Detection) -> bool:
+        told = detection.incident is not None and detection.incident.uid in waiting
+        return detection.state is DetectionState.FIRING or told
+
+    known = {d.condition for d in old if matters(d)}
     settings = context.settings
     anew = bool(settings.event_queues) and look.at < context.started_at + AFTER_START * settings.minute
-    unlisted = [p for p, c in STATE_CONDITIONS.items() if p not in presets and (anew or c.name in firing)]
+    unlisted = [p for p, c in STATE_CONDITIONS.items() if p not in presets and (anew or c.name in known)]
     if look.state is None:
         asked = {STATE_CONDITIONS[p].name for p in (*presets, *unlisted) if p in STATE_CONDITIONS}
         return (*(d for d in old if d.condition in asked), *metrics)
     states = await judge_states(context, protected.key, look, presets, old, kind=SourceKind.PRESET)
     others = await judge_states(context, protected.key, look, unlisted, old, kind=SourceKind.ECS_EVENT)
-    return (*states, *(d for d in others if d.state is DetectionState.FIRING), *metrics)
+    return (*states, *(d for d in others if matters(d)), *metrics)
 
 
 def _conditions(context: Context, protected: ProtectedService, look: Look, problem: AwsError | None) -> Conditions:
