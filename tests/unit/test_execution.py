@@ -41,6 +41,7 @@ from tests.unit.facts import (
     roll_back,
     scale_out,
     service,
+    service_deployment_arn,
     started,
     tally,
     task_definition,
@@ -1093,3 +1094,39 @@ def test_all_conditions_are_there_from_the_first_visit() -> None:
         "Approved", "Blocked", "Executed", "Verified", "RolledBack", "Succeeded", "Suspended",
     }  # fmt: skip
     assert decide(plan(), facts(tally=APPROVED)).status.approval_count == "2/2"
+
+
+# ECS moves on by itself
+
+
+def test_s4_a_rollback_that_ecs_has_made_itself_meanwhile_is_not_made_again() -> None:
+    made_for = {"serviceDeploymentArn": service_deployment_arn(1), "desiredCount": 3, "rootCause": "BadDeployment"}
+    world = World(plan(roll_back(rollback=None, onFailure="Stop"), preconditions=made_for), ecs=service(1))
+    world.until(*TERMINAL)
+    assert (world.status.phase, world.status.reason) == (PlanPhase.CANCELLED, "PreconditionChanged")
+    assert world.sent == []
+
+
+def test_a_rollback_of_a_service_that_is_to_run_no_task_is_complete() -> None:
+    made_for = {"desiredCount": 0, "rootCause": "BadDeployment"}
+    world = World(plan(roll_back(), preconditions=made_for), ecs=service(desired=0))
+    world.until_sent()
+    world.settle()
+    world.until(*TERMINAL)
+    assert world.status.phase is PlanPhase.COMPLETED
+
+
+def test_s10_an_undo_that_nobody_has_sent_yet_has_its_time_after_a_long_absence() -> None:
+    world = verifying(roll_back(validation=VALIDATION))
+    world.error_rate = 0.5
+    world.until(PlanPhase.ROLLING_BACK)
+    world.until_intent()
+    world.now += 40 * MINUTE
+    world.crash()
+    for _ in range(20):  # First the intent that it finds is in doubt.
+        world.do()
+        world.now += MINUTE if len(world.sent) < 2 else timedelta()
+    world.settle()
+    world.until(*TERMINAL)
+    assert world.status.phase is PlanPhase.ROLLED_BACK
+    assert len(world.effects) == 2

@@ -71,7 +71,11 @@ def named_tasks(steps: Iterable[Step]) -> frozenset[str]:
 
 
 def find_needless(step: Step, tasks: Mapping[str, Task] | None, service: EcsService, cause: RootCause) -> str | None:
-    """Why the task that the step names need not be stopped any more, or None where it must or that cannot be told."""
+    """Why what the step is for is so already, or None where it is not or that cannot be told: the task that it names
+    need not be stopped any more, or ECS has returned to the service revision by itself."""
+    wanted = step.parameters.service_revision_arn if step.parameters else None
+    if step.action is Action.ROLLBACK and wanted is not None and wanted == service.service_revision_arn:
+        return None if service.deploying else f"{wanted} is in use already"
     arn = step.parameters.task if step.parameters else None
     if step.action is not Action.STOP_UNHEALTHY_TASKS or arn is None or tasks is None:
         return None

@@ -128,7 +128,7 @@ STEP: Mapping[OperationPhase, Row[OperationPhase]] = {
 
 UNDO: Mapping[OperationPhase, Row[OperationPhase]] = {
     OperationPhase.PENDING: Row(
-        "its start and its step's timeout",
+        "its start, or that of the process that leads, and its step's timeout",
         {
             OperationPhase.IN_PROGRESS: "the intent is stored",
             OperationPhase.COMPLETED: "what was to be stopped has ended by itself",

@@ -7,7 +7,6 @@ from bokgu.api.recovery_plan import OperationStatus, RecoveryPlan, RecoveryPlanS
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
 from bokgu.core.actions.action import AlreadyOver, NotSeen
 from bokgu.core.actions.table import AWS_ACTIONS
-from bokgu.core.deadlines import effect_by
 from bokgu.core.operation import fail, follow_operation, may_be_stale, pace, succeed
 from bokgu.core.plan_facts import Outcome, PlanFacts, finish, with_undo
 from bokgu.core.writes.automation import AUTOMATION_FAILED
@@ -69,10 +68,11 @@ def _write_undo_intent(
 ) -> OperationStatus:
     """Store the undo of a step, if the service still holds what the step set."""
     live, intent, target = facts.live, forward.intent, status.target
-    started = undo.started_at or facts.now
     if intent is None or target is None:
         return fail(undo, "NothingToUndo", facts)
-    if facts.now >= effect_by(undo, parse_duration(step.timeout), timedelta(), facts.now):
+    # Nothing was sent yet: time in which no process was there does not count (S10).
+    started = max(undo.started_at or facts.now, facts.known_since)
+    if facts.now >= started + parse_duration(step.timeout):
         return fail(undo, "Timeout" if live else "ServiceUnreadable", facts)
     if live is None:
         return undo

@@ -82,7 +82,8 @@ def _runs_new(intent: Intent, live: LiveState) -> bool:
     service = live.service
     if not service.current_service_revisions:
         return True  # ECS says none, as of services older than service revisions.
-    running, rollout = service.busy_revisions, live.deployment
+    # Of no tasks at all none is of another revision.
+    running, rollout = service.busy_revisions or service.current_service_revisions, live.deployment
     if running == (intent.before.service_revision_arn,):
         return False
     if rollout is None or rollout.arn != service.current_service_deployment or rollout.target_revision_arn is None:
