@@ -171,6 +171,14 @@ def test_a_rollback_names_the_good_revision_and_has_an_undo() -> None:
     assert step.on_failure is OnFailure.ROLL_BACK
 
 
+def test_a_rollback_that_could_not_be_undone_is_not_planned() -> None:
+    """The circuit breaker stops deployments without rolling back: tasks of two service revisions are left."""
+    left = deploying(2, 1, state="FAILED")
+    outcome = build_plan(planning(classification=BAD_DEPLOYMENT, service=left))
+    assert isinstance(outcome, NoPlan)
+    assert (outcome.reason, outcome.wait) == ("RevisionsMixed", True)
+
+
 @pytest.mark.parametrize(
     ("settings", "reason", "wait"),
     [

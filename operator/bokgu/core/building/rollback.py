@@ -28,6 +28,12 @@ def build_rollback(step: RunbookStep, facts: PlanningFacts) -> tuple[Step, ...] 
         stops = "The deployment in flight is stopped, and ECS returns by itself; nothing takes that back."
         cannot = _cannot_stop(good, facts.deployment)
         return cannot or (concrete_step(step, facts, parameters=parameters, remark=stops),)
+    if len(facts.service.current_service_revisions) > 1:
+        message = (
+            "tasks of two service revisions are there and ECS deploys neither, so that a rollback could not be undone:"
+            " let ECS end its deployment, or deploy"
+        )
+        return NoPlan("RevisionsMixed", message, wait=True)
     if (no_plan := _restores_nothing(good, facts)) is not None:
         return no_plan
     register = _register_copy(step, good, facts)
