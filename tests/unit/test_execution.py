@@ -727,6 +727,16 @@ def test_s9_a_clock_that_is_ahead_does_not_end_a_verification_before_its_time() 
     assert decide(world.plan, alone).status.steps[0].verdict is Verdict.INCONCLUSIVE
 
 
+def test_s9_a_clock_that_is_behind_does_not_let_a_verification_begin_before_the_effect() -> None:
+    world, behind = running(roll_back(validation=VALIDATION)), 30 * MINUTE
+    world.until_sent()
+    world.settle()
+    late = replace(world.facts(), now=world.now - behind, clock_ahead=behind)
+    effective = decide(world.plan, late).status.steps[0].effective_at
+    assert effective
+    assert effective >= world.now
+
+
 def test_s9_a_service_that_loses_a_task_while_it_is_verified_has_not_passed() -> None:
     world = verifying(scale_out(validation=VALIDATION))
     world.lose_task()

@@ -71,7 +71,8 @@ def follow_operation(
         operation.model_copy(
             update={
                 "phase": OperationPhase.VERIFYING,
-                "effective_at": operation.effective_at or _next_second(facts.now),
+                # By the later of two clocks: what was measured before proves nothing (S9).
+                "effective_at": operation.effective_at or _next_second(facts.latest),
                 "output": _effect_text(operation, live),
             }
         ),
