@@ -28,8 +28,10 @@ def read_metric(namespace: str, members: Json) -> MetricName:
 
 
 def align(start: float, period: int) -> float:
-    """GetMetricData rounds StartTime down to the period; minutes for anything of 60 s and more would split periods."""
-    return float(math.floor(start / period) * period)
+    """CloudWatch rounds StartTime down to the minute, for periods of less than one to the period, and counts periods
+    from there (API_GetMetricData; boto/boto3#3457)."""
+    unit = min(period, 60)
+    return float(math.floor(start / unit) * unit)
 
 
 def check_queries(queries: Sequence[Json]) -> None:
@@ -59,7 +61,8 @@ def check_statistics(statistics: Sequence[str], period: int) -> None:
 class Retrieval:
     """The points of every one of some queries from `start` to before `end`, each computed once.
 
-    `start` is rounded down to each query's period, unless `aligned` is False: alarms look at windows that end now.
+    `start` is rounded down to the minute, or to a query's shorter period, unless `aligned` is False: alarms look at
+    windows that end now.
     """
 
     def __init__(

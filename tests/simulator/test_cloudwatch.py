@@ -82,6 +82,14 @@ def test_range_is_half_open_and_periods_are_aligned(scene: Scene) -> None:
     assert fine["Timestamps"] == [NOON, NOON + timedelta(seconds=59)]
 
 
+def test_periods_are_counted_from_the_minute_of_the_start(scene: Scene) -> None:
+    """boto/boto3#3457."""
+    _put(scene, "m", 300, Value=1)
+    for start, begins in ((0, 300), (60, 60), (130, 120)):
+        result = _get(scene, _query("m", "m", period=300), start=start, end=900)["m"]
+        assert result["Timestamps"] == [NOON + timedelta(seconds=begins)]
+
+
 def test_namespace_and_dimensions_match_exactly(scene: Scene) -> None:
     """User guide, "Dimensions": each unique combination of dimensions is a separate metric."""
     dimension = [{"Name": "Service", "Value": "web"}]

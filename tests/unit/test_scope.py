@@ -11,7 +11,7 @@ from bokgu.api.detector import Detection, Detector
 from bokgu.api.observed import AwsError, LogMetric, Metric, Series
 from bokgu.api.vocabulary import DetectionState
 from bokgu.aws.client import AwsClient
-from bokgu.aws.cloudwatch import MAX_DATAPOINTS, MAX_QUERIES, pack_metrics
+from bokgu.aws.cloudwatch import MAX_DATAPOINTS, MAX_QUERIES, align_start, pack_metrics
 from bokgu.aws.logs import MAX_PAGES, count_matches
 from bokgu.config import Settings
 from bokgu.core.look import Look
@@ -320,3 +320,11 @@ def test_s5_a_look_that_was_overtaken_opens_no_incident(world: World) -> None:
     before = later.model_copy(update={"since": at - timedelta(seconds=30)})
     with pytest.raises(AttributeError):  # There is no API server here to open one at.
         asyncio.run(judge_metrics(world.context, watched.key, look, [before], resource="api"))
+
+
+@pytest.mark.parametrize(("periods", "most"), [((60,), 60), ((60, 300), 300), ((300, 420), 2100), ((1,), 1)])
+def test_a_call_begins_where_a_period_of_every_metric_does(periods: tuple[int, ...], most: int) -> None:
+    begun = START + timedelta(minutes=7, seconds=13)
+    aligned = align_start(begun, [metric(number, period) for number, period in enumerate(periods)])
+    assert begun - timedelta(seconds=most) < aligned <= begun
+    assert all(aligned.timestamp() % period == 0 for period in periods)

@@ -1,8 +1,9 @@
 """Amazon CloudWatch: raw datapoints, as many metrics in a call as it takes."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from bokgu.api.observed import AwsError, Metric, Series
 from bokgu.aws.client import AwsClient
@@ -44,7 +45,7 @@ async def fetch_metrics(
 
     async def fetch(pack: Sequence[Metric]) -> Answers:
         try:
-            start = min(starts[m] for m in pack)
+            start = align_start(min(starts[m] for m in pack), pack)
             return await _fetch_pack(aws, pack, start, end, region=region, role_arn=role_arn, bulk=bulk)
         except AwsError as error:
             if error.code in INVALID and len(pack) == 1 and refused is not None:
@@ -60,6 +61,14 @@ async def fetch_metrics(
     if refused is not None:
         refused -= {metric for metric in lonely if isinstance(answers[metric], Series)}
     return answers
+
+
+def align_start(start: datetime, pack: Iterable[Metric]) -> datetime:
+    """The last moment by then at which a period of every metric begins. CloudWatch rounds StartTime down to the minute
+    and counts periods from there, so that it would answer for others than those that begin at multiples of the period
+    (API_GetMetricData; boto/boto3#3457)."""
+    step = math.lcm(*(metric.period for metric in pack))
+    return datetime.fromtimestamp(start.timestamp() // step * step, UTC)
 
 
 def pack_metrics(starts: Mapping[Metric, datetime], end: datetime) -> Iterator[list[Metric]]:
