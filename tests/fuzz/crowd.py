@@ -33,6 +33,10 @@ READING = re.compile(r"(Describe|List|Get|Filter|Lookup|Receive|Batch|Assume)[A-
 """Operations of AWS that change nothing of anybody's; of the operator's own queue messages are deleted."""
 
 
+TOO_LARGE = 413
+"""A request of more than 3 MiB (kube-apiserver, MaxRequestBodyBytes)."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the API server said to an object."""
@@ -47,7 +51,9 @@ class Answer:
 
     @property
     def clear(self) -> bool:
-        """Whether it is stored, or refused with words that name a field."""
+        """Whether it is stored, or refused with words that name a field, or the bytes that an object may have."""
+        if self.status == TOO_LARGE:
+            return "limit is" in self.message
         return self.stored or (self.status in REFUSED and NAMED.search(self.message) is not None)
 
 
