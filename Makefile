@@ -49,7 +49,7 @@ test-faults: controlplane ## kill the operator at every write and let everything
 test-ha: controlplane ## kill, stop and replace leaders at every write, and move services between shards; about half an hour
 	@BOKGU_TEST_HA=1 $(PY) -m pytest tests/ha tests/unit/test_lease.py tests/unit/test_sharding.py tests/unit/test_sending.py
 
-test-fuzz: controlplane ## input that nobody has thought of, through the API server and all doors (docs/fuzzing.md); an hour or more
+test-fuzz: controlplane ## input that nobody has thought of, through the API server and all doors (docs/fuzzing.md); about 20 minutes
 	@BOKGU_TEST_FUZZ=1 $(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile tests/fuzz --timeout 7200
 
 test-gitops: controlplane ## run Flux's kustomize-controller on what docs/gitops.md shows; builds it once, about 4 minutes
