@@ -117,6 +117,8 @@ def test_ok_clears_and_duplicates_in_any_order_change_nothing(world: World, prot
     assert len(subject.incidents()) == 1
     world.events.send(cpu_alarm(subject, at=begun + timedelta(minutes=3)))
     subject.wait(lambda: subject.reports() == [("Firing", "cpu")])
+    world.events.send(cpu_alarm(subject, "INSUFFICIENT_DATA", at=begun + timedelta(minutes=4)))
+    subject.wait(lambda: subject.reports() == [("Unknown", "cpu")])
     assert len(subject.incidents()) == 1
 
 

@@ -85,6 +85,14 @@ def test_a_rollback_restores_what_differs_and_empties_lists_that_are_new() -> No
     )
 
 
+def test_a_rollback_turns_service_connect_off_where_the_good_revision_had_none() -> None:
+    connected = {"serviceConnectConfiguration": {"enabled": True, "namespace": "shop"}}
+    _, arguments = asked(roll_back(), between(revision(1), revision(2, **connected)))
+    assert arguments["serviceConnectConfiguration"] == {"enabled": False}
+    _, arguments = asked(roll_back(), between(revision(1, **connected), revision(2, **connected)))
+    assert "serviceConnectConfiguration" not in arguments
+
+
 def test_a_rollback_stops_the_deployment_in_flight() -> None:
     live = LiveState(deploying(2, 1), described_deployment(2, replaces=1))
     operation, arguments = asked(roll_back(), live)

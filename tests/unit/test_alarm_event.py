@@ -70,10 +70,11 @@ def test_alarm_on_a_service_is_a_finding_with_what_was_measured() -> None:
     assert build_incident(finding, "").spec.to_dict()["detectedAt"] == "2026-11-24T08:00:01Z"
 
 
-def test_ok_is_a_clear_and_insufficient_data_says_nothing() -> None:
+def test_ok_is_a_clear_and_after_insufficient_data_it_knows_no_more() -> None:
     (said,) = hear(events.alarm("cpu", "OK", metrics=[events.cpu_of("api")]))
     assert said.state is DetectionState.CLEAR
-    assert hear(events.alarm("cpu", "INSUFFICIENT_DATA", metrics=[events.cpu_of("api")])) == ()
+    (said,) = hear(events.alarm("cpu", "INSUFFICIENT_DATA", metrics=[events.cpu_of("api")]))
+    assert said.state is DetectionState.UNKNOWN
 
 
 def test_alarms_of_target_tracking_mean_no_trouble() -> None:

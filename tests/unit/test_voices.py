@@ -186,3 +186,14 @@ def test_the_longest_name_of_a_source_fits() -> None:
     source = IncidentSource(kind=SourceKind.ALARM, name="n" * 255)
     assert len(name_source(source)) <= 63
     assert said(one=alarmed(("n" * 255, "Clear", NOW - timedelta(seconds=1)))) is CLEAR
+
+
+@pytest.mark.parametrize(
+    ("voices", "state"), [((), UNKNOWN), ((voice("b", "Clear", **OWNED),), CLEAR), ((voice("b", **OWNED),), FIRING)]
+)
+def test_an_alarm_that_knows_no_more_leaves_it_to_those_who_measure(
+    voices: tuple[Voice, ...], state: DetectionState
+) -> None:
+    report = {"source": {"kind": "Alarm", "name": "api-5xx"}, "state": "Unknown", "at": LATER}
+    one = incident(source={"kind": "Alarm", "name": "api-5xx"}, status={"reports": [report]})
+    assert said(*voices, one=one) is state

@@ -169,7 +169,7 @@ class Report(StatusModel):
     """What an alarm or alert last said of the trouble: those who only speak when something changes."""
 
     source: IncidentSource = Field(description="Who said it.")
-    state: DetectionState = Field(description="Firing or Clear.")
+    state: DetectionState = Field(description="Firing, Clear, or Unknown: it has no data any more.")
     at: Timestamp = Field(description="When it became so, by the clock of who said it.")
 
 

@@ -102,6 +102,14 @@ class ReasonData(WireModel):
     unit: str | None = None
 
 
+_STATES = {
+    "ALARM": DetectionState.FIRING,
+    "OK": DetectionState.CLEAR,
+    "INSUFFICIENT_DATA": DetectionState.UNKNOWN,
+}
+"""What the states of an alarm say of its trouble (API_MetricAlarm of Amazon CloudWatch)."""
+
+
 def parse_alarm(event: Event) -> AlarmChange:
     """The alarm's part of the event. Raises MalformedMessage."""
     return read_model(AlarmChange, event.detail, f"not what {DETAIL_TYPE} has in its detail")
@@ -112,12 +120,12 @@ def build_statements(
 ) -> tuple[Statement, ...]:
     """What the alarm says, about each service that it is about: mostly one, or none.
 
-    INSUFFICIENT_DATA says nothing: silence neither begins nor ends trouble. `services` are all there are.
+    INSUFFICIENT_DATA neither begins nor ends trouble: the alarm knows no more. `services` are all there are.
     """
-    if alarm.state.value == "INSUFFICIENT_DATA" or alarm.alarm_name.startswith(OF_AUTO_SCALING):
+    if alarm.alarm_name.startswith(OF_AUTO_SCALING):
         return ()
     here = [service for service in services if lives_in(service, event)]
-    state = DetectionState.FIRING if alarm.state.value == "ALARM" else DetectionState.CLEAR
+    state = _STATES[alarm.state.value]
     return tuple(
         Statement(_build_finding(alarm, protected, reference, now), state)
         for protected, reference in _find_references(alarm, here)

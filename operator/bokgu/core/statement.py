@@ -20,7 +20,8 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Statement:
-    """One alarm or alert says that the trouble is there (Firing) or gone (Clear), since `finding.at`.
+    """One alarm or alert says that the trouble is there (Firing) or gone (Clear), or that it knows no more (Unknown),
+    since `finding.at`.
 
     `repeats`: whether it says so again and again while it lasts, as Alertmanager does; CloudWatch speaks once, so what
     is heard twice from it was delivered twice.
@@ -61,13 +62,15 @@ def is_news(statement: Statement, last: Report | None) -> bool:
     """Whether it is later than what was said last, which stands at whole seconds where it was stored.
 
     Within one second a Clear after a Firing is news and the opposite is not: a Firing is likelier to be delivered twice
-    than to come back within a second.
+    than to come back within a second. That somebody knows no more is news only of trouble.
     """
+    if statement.state is DetectionState.UNKNOWN and (last is None or last.state is not DetectionState.FIRING):
+        return False
     if last is None:
         return True
     at = statement.finding.at if last.at.microsecond else statement.finding.at.replace(microsecond=0)
     if at == last.at:
-        return not statement.firing and last.state is DetectionState.FIRING
+        return statement.state is DetectionState.CLEAR and last.state is DetectionState.FIRING
     return at > last.at
 
 

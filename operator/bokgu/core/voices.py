@@ -32,6 +32,8 @@ def merge_voices(incident: Incident, voices: Iterable[Voice]) -> Detection | Non
     concerned = concerned_voices(incident, voices)
     spoken = [v.detection for v in concerned if _speaks_of(v.detection, incident)]
     reports = [Detection(condition=name_source(r.source), state=r.state, since=r.at) for r in incident.status.reports]
+    if concerned:  # An alarm that has no data any more leaves it to those who measure.
+        reports = [r for r in reports if r.state is not DetectionState.UNKNOWN]
     spoken += [r for r in reports if _speaks_of(r, incident)]
     by_state = {state: [d for d in spoken if d.state is state] for state in DetectionState}
     if firing := by_state[DetectionState.FIRING]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from weakref import WeakValueDictionary
 
 from bokgu.api.incident import Incident, IncidentSource, Report
+from bokgu.api.vocabulary import DetectionState
 from bokgu.core.lifecycle import is_over
 from bokgu.core.statement import (
     SECOND,
@@ -58,7 +59,7 @@ class Reporter:
             last = self._last_word(statement, incidents)
             if not is_news(statement, last) and not still_lasts(statement, last, incidents):
                 return Result.IGNORED
-            store = self._fire if statement.firing else self._clear
+            store = self._fire if statement.firing else self._tell
             result = await store(statement, incidents)
             self._remember(statement)
             return result
@@ -86,10 +87,12 @@ class Reporter:
             return Result.UPDATED if await self._record(incident.key, statement) else Result.IGNORED
         raise _too_often(statement)
 
-    async def _clear(self, statement: Statement, incidents: list[Incident]) -> Result:
+    async def _tell(self, statement: Statement, incidents: list[Incident]) -> Result:
+        """Tell the open incidents that have heard of the source that the trouble is gone, or that it knows no more."""
         open_ones = [i for i in incidents if speaks_in(i, statement.source) and not is_over(i)]
         recorded = [await self._record(incident.key, statement) for incident in open_ones]
-        return Result.CLEARED if any(recorded) else Result.IGNORED
+        told = Result.CLEARED if statement.state is DetectionState.CLEAR else Result.UPDATED
+        return told if any(recorded) else Result.IGNORED
 
     async def _record(self, key: Key, statement: Statement) -> bool:
         """Put the statement into the incident's status; False where there is nothing to write."""

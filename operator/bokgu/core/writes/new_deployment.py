@@ -99,11 +99,14 @@ def describe_revision(operation: OperationStatus, live: LiveState) -> str:
 
 
 def find_difference(revision: ServiceRevision, current: ServiceRevision) -> Mapping[str, Any]:
-    """The settings that must change to come from `current` to `revision`; a list that only `current` has is emptied."""
+    """The settings that must change to come from `current` to `revision`; a list that only `current` has is emptied,
+    and Service Connect turned off."""
     changed = {name: value for name, value in revision.settings.items() if current.settings.get(name) != value}
     gone: dict[str, Any] = {
         name: []
         for name, value in current.settings.items()
         if name not in revision.settings and isinstance(value, list)
     }
+    if "serviceConnectConfiguration" in current.settings and "serviceConnectConfiguration" not in revision.settings:
+        gone["serviceConnectConfiguration"] = {"enabled": False}  # UpdateService leaves what is not named as it is.
     return changed | gone
