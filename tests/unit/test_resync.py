@@ -1,13 +1,17 @@
 """Which objects get a pass because of a full list."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
+from bokgu.api.crds import KINDS
 from bokgu.kube.client import KubeClient
-from bokgu.runtime.resync import resync
+from bokgu.runtime.resync import resync, resync_forever
 from bokgu.runtime.store import Raw, Store
 from tests.unit.test_handlers import an_object
 
@@ -62,3 +66,26 @@ def test_a_list_that_is_older_than_an_object_does_not_tell_whether_it_is_gone(mo
     asyncio.run(resync(cast(KubeClient, Lists(moment=moment)), store, announce, "recoveryplans"))
     assert told == gone
     assert {o["metadata"]["name"] for o in store.all("recoveryplans")} == {"old", "new"} - set(gone)
+
+
+def test_a_defect_in_one_resync_ends_none_of_those_that_would_come() -> None:
+    class Broken(Lists):
+        asked = 0
+
+        async def list_pages(self, plural: str) -> AsyncIterator[Raw]:
+            self.asked += 1
+            raise ValueError(plural)
+            yield {}
+
+    broken = Broken()
+
+    async def run() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                again = timedelta(milliseconds=1)
+                await resync_forever(cast(KubeClient, broken), Store(), lambda *_: None, again)
+
+    with capture_logs() as said:
+        asyncio.run(run())
+    assert broken.asked > len(KINDS)
+    assert {line["event"] for line in said} == {"resync failed"}

@@ -8,11 +8,13 @@ from typing import Any, cast
 import pytest
 
 from bokgu.api.detector import Detection, Detector
+from bokgu.api.meta import Target
 from bokgu.api.observed import AwsError, LogMetric, Metric, Series
 from bokgu.api.vocabulary import DetectionState
 from bokgu.aws.client import AwsClient
-from bokgu.aws.cloudwatch import MAX_DATAPOINTS, MAX_QUERIES, align_start, pack_metrics
+from bokgu.aws.cloudwatch import MAX_DATAPOINTS, MAX_QUERIES, align_start, fetch_metrics, pack_metrics
 from bokgu.aws.logs import MAX_PAGES, count_matches
+from bokgu.aws.tasks import fetch_stopped_tasks
 from bokgu.config import Settings
 from bokgu.core.look import Look
 from bokgu.core.watch import watch_of
@@ -328,3 +330,35 @@ def test_a_call_begins_where_a_period_of_every_metric_does(periods: tuple[int, .
     aligned = align_start(begun, [metric(number, period) for number, period in enumerate(periods)])
     assert begun - timedelta(seconds=most) < aligned <= begun
     assert all(aligned.timestamp() % period == 0 for period in periods)
+
+
+class Asked:
+    """An AWS that notes what it is asked, and answers page by page."""
+
+    def __init__(self, *pages: dict[str, Any]) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self._pages = iter(pages)
+
+    async def read(self, _service: str, _operation: str, arguments: dict[str, Any], **_: Any) -> dict[str, Any]:
+        self.requests.append(dict(arguments))
+        return next(self._pages)
+
+
+def test_cloudwatch_is_asked_from_where_a_period_begins() -> None:
+    asked, end = Asked({"MetricDataResults": []}), START + timedelta(minutes=47)
+    starts = {metric(1, 300): START + timedelta(minutes=7, seconds=13)}
+    call = fetch_metrics(cast(AwsClient, asked), starts, end, region="us-east-1", role_arn=None, bulk=False)
+    asyncio.run(call)
+    (request,) = asked.requests
+    assert request["StartTime"].timestamp() % 300 == 0
+
+
+def test_all_stopped_tasks_are_read() -> None:
+    names = [f"task-{number:03d}" for number in range(250)]
+    stopped = {name: {"taskArn": name, "stoppedAt": START} for name in names}
+    lists = [{"taskArns": names[i : i + 100], "nextToken": "more"} for i in (0, 100)]
+    described = [{"tasks": [stopped[name] for name in names[i : i + 100]]} for i in (0, 100, 200)]
+    asked = Asked(*lists, {"taskArns": names[200:]}, *described)
+    target = Target(region="us-east-1", cluster="shop", service="api")
+    found = asyncio.run(fetch_stopped_tasks(cast(AwsClient, asked), target))
+    assert {task.arn for task in found} == set(names)

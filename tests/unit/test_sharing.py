@@ -10,6 +10,7 @@ from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.sharing import share_parts, share_values
 from tests.unit.report_facts import completed_plan, recovered
+from tests.unit.test_plan_incident import Past, context
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=60),
@@ -37,6 +38,17 @@ def test_a_model_whose_parts_are_shared_says_the_same(make: "type[RecoveryPlan |
     assert first.to_dict() == plain.to_dict()
     assert first.spec.service_ref is second.spec.service_ref
     assert first.spec.service_ref is not plain.spec.service_ref
+
+
+@pytest.mark.parametrize(("phase", "shared"), [("Completed", True), ("InProgress", False)])
+def test_only_models_of_what_is_over_are_shared(phase: str, shared: bool) -> None:
+    one = context(Past())
+    found = []
+    for name in ("a", "b"):
+        made = completed_plan()
+        raw = made.to_dict() | {"metadata": made.metadata.to_dict() | {"name": name}}
+        found.append(one.parse(RecoveryPlan, raw | {"status": raw["status"] | {"phase": phase}}))
+    assert (found[0].status.approvals[0] is found[1].status.approvals[0]) is shared
 
 
 def test_timelines_and_approvals_are_shared() -> None:

@@ -21,7 +21,7 @@ from bokgu.core.statement import (
 )
 from tests.unit.facts import NOW
 
-FIRING, CLEAR = DetectionState.FIRING, DetectionState.CLEAR
+FIRING, CLEAR, UNKNOWN = DetectionState.FIRING, DetectionState.CLEAR, DetectionState.UNKNOWN
 ALARM = IncidentSource(kind=SourceKind.ALARM, name="errors")
 OTHER = IncidentSource(kind=SourceKind.ALERTMANAGER, name="errors", condition="b8ec9cbd2ad7b9b6")
 
@@ -79,6 +79,11 @@ def test_the_last_word_stands_in_the_youngest_report_of_all_incidents() -> None:
         (FIRING, 0.4, report(CLEAR, NOW), False),
         (CLEAR, 0.4, report(FIRING, NOW), True),
         (FIRING, 1, report(CLEAR, NOW), True),
+        # That somebody knows no more is news of trouble alone.
+        (UNKNOWN, 1, report(FIRING, NOW), True),
+        (UNKNOWN, 0.4, report(FIRING, NOW), False),
+        (UNKNOWN, 1, report(CLEAR, NOW), False),
+        (FIRING, 1, report(UNKNOWN, NOW), True),
         # Remembered to the microsecond.
         (FIRING, 0.9, report(CLEAR, NOW + 0.5 * SECOND), True),
         (FIRING, 0.4, report(CLEAR, NOW + 0.5 * SECOND), False),
@@ -91,6 +96,7 @@ def test_only_what_is_later_is_news(state: DetectionState, seconds: float, last:
 
 def test_anything_is_news_from_somebody_new() -> None:
     assert is_news(statement(), None)
+    assert not is_news(statement(UNKNOWN), None)
 
 
 def test_a_clear_within_the_second_of_the_incident_counts_from_after_it() -> None:

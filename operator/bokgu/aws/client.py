@@ -220,7 +220,7 @@ class AwsClient:
         await slots.acquire()
         try:
             answer = self._start(call)
-        except RuntimeError:  # No thread is left.
+        except AwsError:
             slots.release()
             raise
         # The thread gives the slot back, not who waits for it: a call goes on when nobody wants its answer any more.
@@ -228,7 +228,8 @@ class AwsClient:
         return await asyncio.shield(answer)
 
     def _start(self, call: _Call) -> asyncio.Future[dict[str, Any]]:
-        """Make the call in a thread, which does not hold up the end of the process."""
+        """Make the call in a thread, which does not hold up the end of the process. Raises AwsError where there is none
+        to be had."""
         self._count()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
@@ -251,7 +252,10 @@ class AwsClient:
             with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
                 loop.call_soon_threadsafe(settle, result)
 
-        self._threads.run(run)
+        try:
+            self._threads.run(run)
+        except RuntimeError as error:
+            raise AwsError(call.operation, "Unreachable", f"no thread to call from: {error}", sent=False) from error
         return answer
 
     def _make(self, call: _Call) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Amazon ECS: what a service is, and what was deployed on it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,8 +14,6 @@ from bokgu.api.observed import (
     EcsService,
     ServiceDeployment,
     ServiceRevision,
-    StoppedContainer,
-    StoppedTask,
     TaskDefinition,
 )
 from bokgu.aws.client import AwsClient
@@ -34,9 +32,6 @@ _RESTORABLE = (
     "vpcLatticeConfigurations",
 )
 """Members of API_ServiceRevision that UpdateService takes under the same name."""
-
-PACK = 100
-"""Tasks of one page of ListTasks and of one DescribeTasks call (API_ListTasks, API_DescribeTasks)."""
 
 
 async def fetch_service(aws: AwsClient, target: Target, now: datetime) -> EcsService:
@@ -287,66 +282,6 @@ def _waiting_hook(raw: dict[str, Any]) -> str | None:
         if hook.get("status") == "AWAITING_ACTION":
             return f"{hook.get('targetType', 'hook')} hook {hook['hookId']} in {raw.get('lifecycleStage', '?')}"
     return None
-
-
-async def list_tasks(aws: AwsClient, target: Target, *, bulk: bool = False, **filters: str) -> tuple[str, ...]:
-    """ARNs of the tasks of the cluster that pass the filters of ListTasks. `bulk` as for `fetch_service_deployments`.
-
-    Raises AwsError.
-    """
-    found: list[str] = []
-    request: dict[str, Any] = {"cluster": target.cluster, "maxResults": PACK, **filters}
-    while True:
-        answer = await aws.read("ecs", "ListTasks", request, region=target.region, role_arn=target.role_arn, bulk=bulk)
-        found += answer["taskArns"]
-        if not (token := answer.get("nextToken")):
-            return tuple(found)
-        request["nextToken"] = token
-
-
-async def describe_tasks(
-    aws: AwsClient, target: Target, arns: Iterable[str], *, bulk: bool = False
-) -> tuple[dict[str, Any], ...]:
-    """Those tasks as ECS describes them (API_Task); what it has forgotten is left out. Raises AwsError."""
-    wanted, found = sorted(set(arns)), []
-    for i in range(0, len(wanted), PACK):
-        request = {"cluster": target.cluster, "tasks": wanted[i : i + PACK]}
-        answer = await aws.read(
-            "ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn, bulk=bulk
-        )
-        found += answer["tasks"]
-    return tuple(found)
-
-
-async def fetch_stopped_tasks(aws: AwsClient, target: Target, *, bulk: bool = False) -> tuple[StoppedTask, ...]:
-    """The service's stopped tasks that ECS still knows: it keeps them for an hour. Latest first.
-
-    `bulk` as for `fetch_service_deployments`. Raises AwsError.
-    """
-    arns = await list_tasks(aws, target, bulk=bulk, serviceName=target.service, desiredStatus="STOPPED")
-    described = await describe_tasks(aws, target, arns, bulk=bulk)
-    found = (parse_stopped_task(raw) for raw in described if raw.get("stoppedAt"))
-    return tuple(sorted(found, key=lambda task: task.stopped_at, reverse=True))
-
-
-def parse_stopped_task(raw: dict[str, Any]) -> StoppedTask:
-    """A stopped task from its API_Task."""
-    return StoppedTask(
-        arn=raw["taskArn"],
-        stopped_at=raw["stoppedAt"],
-        stop_code=raw.get("stopCode", ""),
-        reason=raw.get("stoppedReason", ""),
-        containers=tuple(
-            StoppedContainer(c["name"], c.get("exitCode"), c.get("reason", ""), c.get("healthStatus", "UNKNOWN"))
-            for c in raw.get("containers", ())
-        ),
-        task_definition=raw.get("taskDefinitionArn", ""),
-        started_by=raw.get("startedBy", ""),
-        created_at=raw.get("createdAt"),
-        started_at=raw.get("startedAt"),
-        stopping_at=raw.get("stoppingAt"),
-        zone=raw.get("availabilityZone", ""),
-    )
 
 
 async def fetch_service_revisions(

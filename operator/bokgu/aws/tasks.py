@@ -7,17 +7,80 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bokgu.api.meta import Target
-from bokgu.api.observed import AwsError, EcsService, Metric, StoppedContainer, Task
+from bokgu.api.observed import AwsError, EcsService, Metric, StoppedContainer, StoppedTask, Task
 from bokgu.aws.client import AwsClient
-from bokgu.aws.ecs import PACK, describe_tasks, fetch_task_definition, list_tasks
+from bokgu.aws.ecs import fetch_task_definition
 from bokgu.aws.logs import fetch_last_lines
 from bokgu.aws.series import fetch_series
+
+PACK = 100
+"""Tasks of one page of ListTasks and of one DescribeTasks call (API_ListTasks, API_DescribeTasks)."""
 
 RECENT = 10
 """Periods in which a task's disk is looked for: Container Insights publishes once a minute, and CloudWatch is late."""
 
 Targets = Mapping[tuple[str, int | None], str]
 """State by id (IP address or EC2 instance) and port; port None: any."""
+
+
+async def list_tasks(aws: AwsClient, target: Target, *, bulk: bool = False, **filters: str) -> tuple[str, ...]:
+    """ARNs of the tasks of the cluster that pass the filters of ListTasks. `bulk` reads let others go first.
+
+    Raises AwsError.
+    """
+    found: list[str] = []
+    request: dict[str, Any] = {"cluster": target.cluster, "maxResults": PACK, **filters}
+    while True:
+        answer = await aws.read("ecs", "ListTasks", request, region=target.region, role_arn=target.role_arn, bulk=bulk)
+        found += answer["taskArns"]
+        if not (token := answer.get("nextToken")):
+            return tuple(found)
+        request["nextToken"] = token
+
+
+async def describe_tasks(
+    aws: AwsClient, target: Target, arns: Iterable[str], *, bulk: bool = False
+) -> tuple[dict[str, Any], ...]:
+    """Those tasks as ECS describes them (API_Task); what it has forgotten is left out. Raises AwsError."""
+    wanted, found = sorted(set(arns)), []
+    for i in range(0, len(wanted), PACK):
+        request = {"cluster": target.cluster, "tasks": wanted[i : i + PACK]}
+        answer = await aws.read(
+            "ecs", "DescribeTasks", request, region=target.region, role_arn=target.role_arn, bulk=bulk
+        )
+        found += answer["tasks"]
+    return tuple(found)
+
+
+async def fetch_stopped_tasks(aws: AwsClient, target: Target, *, bulk: bool = False) -> tuple[StoppedTask, ...]:
+    """The service's stopped tasks that ECS still knows: it keeps them for an hour. Latest first.
+
+    `bulk` as for `fetch_service_deployments`. Raises AwsError.
+    """
+    arns = await list_tasks(aws, target, bulk=bulk, serviceName=target.service, desiredStatus="STOPPED")
+    described = await describe_tasks(aws, target, arns, bulk=bulk)
+    found = (parse_stopped_task(raw) for raw in described if raw.get("stoppedAt"))
+    return tuple(sorted(found, key=lambda task: task.stopped_at, reverse=True))
+
+
+def parse_stopped_task(raw: dict[str, Any]) -> StoppedTask:
+    """A stopped task from its API_Task."""
+    return StoppedTask(
+        arn=raw["taskArn"],
+        stopped_at=raw["stoppedAt"],
+        stop_code=raw.get("stopCode", ""),
+        reason=raw.get("stoppedReason", ""),
+        containers=tuple(
+            StoppedContainer(c["name"], c.get("exitCode"), c.get("reason", ""), c.get("healthStatus", "UNKNOWN"))
+            for c in raw.get("containers", ())
+        ),
+        task_definition=raw.get("taskDefinitionArn", ""),
+        started_by=raw.get("startedBy", ""),
+        created_at=raw.get("createdAt"),
+        started_at=raw.get("startedAt"),
+        stopping_at=raw.get("stoppingAt"),
+        zone=raw.get("availabilityZone", ""),
+    )
 
 
 async def find_run(aws: AwsClient, target: Target, *, family: str, started_by: str) -> tuple[str, ...]:

@@ -30,19 +30,21 @@ class Threads:
         else:
             Thread(target=self._work, args=(job,), name=self._name, daemon=True).start()
 
-    def _work(self, job: Callable[[], None]) -> None:
-        job()
-        with self._lock:
-            self._free += 1
+    def _work(self, job: Callable[[], None] | None) -> None:
+        while job is not None:
+            job()
+            with self._lock:
+                self._free += 1
+            job = self._next()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Another job, or None where none has come for so long that the thread may go."""
         while True:
             try:
-                job = self._jobs.get(timeout=self._kept)
+                return self._jobs.get(timeout=self._kept)
             except Empty:
                 with self._lock:
                     if self._free > 0:
                         self._free -= 1
-                        return
-                continue  # A job is on its way.
-            job()
-            with self._lock:
-                self._free += 1
+                        return None
+                # Else a job is on its way.

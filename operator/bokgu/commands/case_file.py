@@ -14,7 +14,8 @@ from typing import Any
 
 from bokgu.api.observed import LogLine, Metric, Series
 from bokgu.api.vocabulary import IncidentType
-from bokgu.aws.ecs import parse_service, parse_stopped_task, parse_task_definition
+from bokgu.aws.ecs import parse_service, parse_task_definition
+from bokgu.aws.tasks import parse_stopped_task
 from bokgu.core.error_lines import choose_lines
 from bokgu.core.evidence import Evidence
 

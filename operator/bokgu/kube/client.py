@@ -104,25 +104,18 @@ class KubeClient:
     ) -> AsyncIterator[Raw]:
         """All objects of a kind of ours; only those whose selectable fields are as in `where`, and none that has one of
         the values of `unless`."""
-        async for page in self.list_pages(plural, namespace, where=where, unless=unless):
+        terms = [f"{path}={value}" for path, value in (where or {}).items()]
+        terms += [f"{path}!={value}" for path, value in unless]
+        async for page in self.list_pages(plural, namespace, selector=",".join(terms)):
             for item in page["items"]:
                 yield item
 
-    async def list_pages(
-        self,
-        plural: str,
-        namespace: str | None = None,
-        *,
-        where: Mapping[str, str] | None = None,
-        unless: Iterable[tuple[str, str]] = (),
-    ) -> AsyncIterator[Raw]:
-        """The same as lists of up to `PAGE` objects. All are of one moment, which their resourceVersion names
-        (Kubernetes API Concepts, "Retrieving large results sets in chunks")."""
+    async def list_pages(self, plural: str, namespace: str | None = None, *, selector: str = "") -> AsyncIterator[Raw]:
+        """All objects of a kind that a fieldSelector selects, as lists of up to `PAGE`. All are of one moment, which
+        their resourceVersion names (Kubernetes API Concepts, "Retrieving large results sets in chunks")."""
         query: dict[str, str] = {"limit": str(PAGE)}
-        terms = [f"{path}={value}" for path, value in (where or {}).items()]
-        terms += [f"{path}!={value}" for path, value in unless]
-        if terms:
-            query["fieldSelector"] = ",".join(terms)
+        if selector:
+            query["fieldSelector"] = selector
         while True:
             answer = await self._call("GET", _path(plural, namespace), query=query)
             yield answer

@@ -30,12 +30,12 @@ from bokgu.aws.cloudtrail import fetch_api_calls
 from bokgu.aws.ecs import (
     fetch_service_deployments,
     fetch_service_revisions,
-    fetch_stopped_tasks,
     fetch_task_definition,
 )
 from bokgu.aws.elb import fetch_healthy_zones
 from bokgu.aws.logs import fetch_lines
 from bokgu.aws.series import fetch_sources
+from bokgu.aws.tasks import fetch_stopped_tasks
 from bokgu.core.callers import choose_operation, name_callers
 from bokgu.core.classification import seen_at
 from bokgu.core.detection import find_onset, measure_condition

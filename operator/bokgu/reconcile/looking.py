@@ -13,9 +13,10 @@ from bokgu.api.detector import Detector
 from bokgu.api.observed import AwsError, BalancedGroup, EcsService, Series
 from bokgu.api.protected_service import ProtectedService, TargetGroup
 from bokgu.api.vocabulary import Preset
-from bokgu.aws.ecs import fetch_service_deployment, fetch_service_deployments, fetch_services, fetch_stopped_tasks
+from bokgu.aws.ecs import fetch_service_deployment, fetch_service_deployments, fetch_services
 from bokgu.aws.elb import count_healthy_targets, fetch_target_groups
 from bokgu.aws.series import fetch_sources
+from bokgu.aws.tasks import fetch_stopped_tasks
 from bokgu.core.look import Look
 from bokgu.core.presets import BALANCER_PRESETS, build_watch, empty_watch
 from bokgu.core.service_state import ServiceLook, is_slow, suggests_crashes
