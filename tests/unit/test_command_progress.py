@@ -95,10 +95,10 @@ def serialised(resource: Any) -> Raw:
 
 
 class Terminal:
-    """What stands on standard error, which is a terminal; `told` once a wait is told there."""
+    """What stands on standard error, which is a terminal; `told` once the wait for `what` is told there."""
 
-    def __init__(self, told: threading.Event) -> None:
-        self.text, self._told = "", told
+    def __init__(self, told: threading.Event, what: str) -> None:
+        self.text, self._told, self._what = "", told, what
         self._outer, self._inner = pty.openpty()
 
     @contextmanager
@@ -118,7 +118,7 @@ class Terminal:
                 self.text += os.read(self._outer, 4096).decode(errors="replace")
             except OSError:  # The other side is closed.
                 return
-            if " … " in self.text:
+            if re.search(f"{self._what}.* … ", self.text):
                 self._told.set()
 
 
@@ -155,7 +155,7 @@ def test_a_wait_is_told_and_taken_away(
 ) -> None:
     words, method, path, said = row
     slow = Slow(method, path)
-    terminal = Terminal(slow.told)
+    terminal = Terminal(slow.told, said)
     case, pipe = tmp_path / "case.json", tmp_path / "slow.json"
     case.write_text(CASE)
     os.mkfifo(pipe)
