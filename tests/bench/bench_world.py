@@ -19,6 +19,7 @@ from kubernetes.aio import client, config
 
 from bokgu.kube.client import KubeClient
 from tests.bench.canned_aws import CLUSTER
+from tests.bench.processes import cpu_seconds
 from tests.controlplane import Process
 from tests.world.manifests import detector, incident, protected_service, roomy_policy
 from tests.world.world import ROOT, World, wait_for
@@ -29,6 +30,9 @@ PATIENCE = 900.0
 """Seconds to wait for anything."""
 AWAITING = "AwaitingApproval"
 _OVER = {"incidents": "Resolved", "recoveryplans": "Completed"}
+
+_AT_REST = 0.05
+"""Seconds of CPU in a second, of an operator that has nothing to do."""
 
 _SETTINGS = {
     "BOKGU_MINUTE": "1m",
@@ -181,15 +185,35 @@ class BenchWorld:
         self.world.start_operator({**_SETTINGS, **(settings or {})}, name)
         return time.monotonic() - begun
 
-    def wait_described(self, namespace: str) -> None:
-        """Wait until the operator knows of every service what a plan needs."""
+    def settle(self, name: str = "operator") -> None:
+        """Wait until an operator that has just started has been at rest for a second."""
+        process, last = self.world.process(name), 0.0
+
+        def rests() -> bool:
+            nonlocal last
+            time.sleep(1)
+            before, last = last, cpu_seconds(process.pid)
+            return last - before < _AT_REST
+
+        wait_for(rests, PATIENCE, lambda: f"{name} does not come to rest")
+
+    def describe(
+        self, *namespaces: str, settings: Mapping[str, str] | None = None, shards: Sequence[str] = ("",)
+    ) -> None:
+        """Let operators that look around every second store of every service what a plan needs, and end them. At the
+        usual pace that takes a minute for each 200 services after a start."""
+        for shard in shards:
+            own = {"BOKGU_SHARD": shard, "BOKGU_WEBHOOK_PORT": "0"} if shard else {}
+            self.start_operator({**(settings or {}), **own, "BOKGU_SERVICE_POLL": "1s"}, f"describes-{shard}")
 
         def described() -> bool:
             time.sleep(0.5)
-            found = self.world.all("protectedservices", namespace)
+            found = (service for namespace in namespaces for service in self.world.all("protectedservices", namespace))
             return all("lastKnownGood" in service.get("status", {}) for service in found)
 
-        wait_for(described, PATIENCE, lambda: f"services of {namespace} are not described")
+        wait_for(described, PATIENCE, lambda: f"services of {namespaces} are not described")
+        for shard in shards:
+            self.world.stop_operator(f"describes-{shard}")
 
     def count_writes(self, before: Mapping[str, float], after: Mapping[str, float]) -> float:
         """Writes to the API server between two scrapes, Events not counted."""

@@ -26,7 +26,7 @@ from bokgu.core.correlation import Trouble
 from bokgu.core.execution import decide
 from bokgu.core.live_state import LiveState
 from bokgu.core.operation import forget_intent, record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, ReleaseService, Send
+from bokgu.core.plan_facts import Claim, HoldPlan, Outcome, PlanFacts, ReleaseService, Send
 from bokgu.core.transitions import check_moves, moves
 from tests.unit import facts
 from tests.unit.facts import NOW, described_deployment, revision_arn, service_deployment_arn, task_definition
@@ -247,23 +247,25 @@ class World:
             case HoldPlan():
                 held = before.metadata.model_copy(update={"finalizers": (*before.metadata.finalizers, FINALIZER)})
                 self.plan = before.model_copy(update={"metadata": held})
-            case ClaimService():
-                status = self.protected.status.model_copy(
-                    update={"active_plan": UidReference(name=before.metadata.name, uid=before.metadata.uid)}
-                )
-                self.protected = self.protected.model_copy(update={"status": status})
+            case Claim() as claim:
+                self._claim(claim)
             case ReleaseService():
                 free = self.protected.status.model_copy(update={"active_plan": None})
                 self.protected = self.protected.model_copy(update={"status": free})
-            case ClaimIncident(digest):
-                entry = IncidentPlan(
-                    name=before.metadata.name, uid=before.metadata.uid, digest=digest, started_at=self.now
-                )
-                claimed = self.incident.status.model_copy(update={"plans": (entry,)})
-                self.incident = self.incident.model_copy(update={"status": claimed})
             case Send() as send:
                 self._write(self._send(outcome.status, send))
         return outcome
+
+    def _claim(self, claim: Claim) -> None:
+        metadata = self.plan.metadata
+        if claim.service:
+            reference = UidReference(name=metadata.name, uid=metadata.uid)
+            locked = self.protected.status.model_copy(update={"active_plan": reference})
+            self.protected = self.protected.model_copy(update={"status": locked})
+        if claim.digest is not None:
+            entry = IncidentPlan(name=metadata.name, uid=metadata.uid, digest=claim.digest, started_at=self.now)
+            marked = self.incident.status.model_copy(update={"plans": (entry,)})
+            self.incident = self.incident.model_copy(update={"status": marked})
 
     def until(self, *phases: PlanPhase, passes: int = 400) -> Outcome:
         """Passes, as soon as they are asked for, until the plan is in one of the phases."""

@@ -182,17 +182,17 @@ def test_the_operators_own_namespace_is_named_once() -> None:
 @pytest.mark.parametrize(("given", "said"), PAUSED)
 @pytest.mark.parametrize("step", [scale_out(), health_check(), manual()])
 def test_s6_a_pause_holds_a_plan_before_its_next_step(given: Policies, said: list[str], step: Raw) -> None:
-    world = running(step)
+    world = running(health_check(name="first"), step)
     world.policies = given
     world.do()
     assert (world.status.reason, world.sent) == ("Suspended", [])
-    assert world.status.steps[0].started_at is None
+    assert world.status.steps[1].started_at is None
     held = find_condition(world.status.conditions, "Suspended")
     assert held
     assert all(one in held.message for one in said)
     world.policies = policies()
     world.do()
-    assert world.status.steps[0].started_at or world.status.steps[0].intent
+    assert world.status.steps[1].started_at or world.status.steps[1].intent
 
 
 def test_s6_a_pause_keeps_an_approved_plan_from_starting() -> None:

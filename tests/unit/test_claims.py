@@ -6,10 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from bokgu.kube.client import Raw
+from bokgu.api.recovery_policy import RecoveryPolicy
+from bokgu.core.plan_facts import Claim
+from bokgu.kube.client import KubeError, Raw
 from bokgu.reconcile.context import Context
-from bokgu.reconcile.recovery_plan import _claim_incident, _claim_service
-from tests.unit.facts import DIGEST, NOW, facts, incident, plan, protected_service, scale_out
+from bokgu.reconcile.recovery_plan import _claim, _claim_incident, _claim_service
+from tests.unit.facts import DIGEST, NOW, facts, incident, locked_by, plan, protected_service, scale_out
 from tests.unit.test_plan_incident import Past, context
 
 OPEN = {"breaker": {"openedAt": NOW, "plans": ["plan-0"]}}
@@ -22,9 +24,17 @@ class Kube:
 
     def __init__(self) -> None:
         self.written: list[Raw] = []
+        self.kinds: list[str] = []
+        self.conflicts = False
 
-    async def replace_status(self, _plural: str, body: Raw, status: Raw) -> Raw:
+    async def get(self, *_: str) -> None:
+        return None
+
+    async def replace_status(self, plural: str, body: Raw, status: Raw) -> Raw:
         self.written.append(status)
+        self.kinds.append(plural)
+        if self.conflicts:
+            raise KubeError(409, "Conflict", "")
         version = str(int(body["metadata"]["resourceVersion"]) + 1)
         return {**body, "metadata": {**body["metadata"], "resourceVersion": version}, "status": status}
 
@@ -53,3 +63,38 @@ def test_another_incident_of_the_name_is_not_told_of_the_plan() -> None:
     one, kube = with_kube(incident())
     asyncio.run(_claim_incident(one, plan(scale_out()), DIGEST))
     assert [entry["digest"] for written in kube.written for entry in written["plans"]] == [DIGEST]
+
+
+def recovery_policy(**spec: Any) -> RecoveryPolicy:
+    metadata = {"name": "default", "namespace": "shop", "uid": "policy", "resourceVersion": "1"}
+    return RecoveryPolicy.model_validate({"metadata": metadata, "spec": {"maxAutoPerHour": 1, **spec}})
+
+
+ALL = Claim(auto=True, service=True, digest=DIGEST)
+BUDGET, LOCK, MARK = "recoverypolicies", "protectedservices", "incidents"
+
+
+@pytest.mark.parametrize(
+    ("policy", "service", "written"),
+    [
+        ({}, {}, [BUDGET, LOCK, MARK]),
+        ({"maxAutoPerHour": 0}, {}, []),
+        ({}, locked_by("plan-0", "another"), [BUDGET]),
+        ({}, OPEN, [BUDGET]),
+    ],
+)
+def test_s5_nothing_is_claimed_after_what_is_not_to_be_had(policy: Raw, service: Raw, written: list[str]) -> None:
+    """The incident is marked last: a mark says that the plan runs, and only who has the lock may."""
+    mine = plan(scale_out())
+    one, kube = with_kube(mine, incident(), protected_service(status=service), recovery_policy(**policy))
+    asyncio.run(_claim(one, mine, ALL, facts()))
+    assert kube.kinds == written
+
+
+def test_s5_a_lock_that_somebody_took_meanwhile_leaves_the_incident_unmarked() -> None:
+    mine = plan(scale_out())
+    one, kube = with_kube(mine, incident(), protected_service())
+    kube.conflicts = True
+    with pytest.raises(KubeError, match="Conflict"):
+        asyncio.run(_claim(one, mine, Claim(service=True, digest=DIGEST), facts()))
+    assert kube.kinds == [LOCK]

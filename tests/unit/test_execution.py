@@ -9,12 +9,13 @@ from bokgu.api.observed import AwsError
 from bokgu.api.recovery_plan import Answer, RecoveryPlan, RecoveryPlanStatus
 from bokgu.api.vocabulary import OperationPhase, PlanPhase, Verdict
 from bokgu.core.announcement import announce_approvals
+from bokgu.core.approval.auto import AutoVerdict
 from bokgu.core.approval.judgement import Judgement
-from bokgu.core.approval.tally import Tally
+from bokgu.core.approval.tally import AUTO_APPROVED, StandIn, Tally
 from bokgu.core.execution import decide
 from bokgu.core.live_state import LiveState
 from bokgu.core.operation import record_answer
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, HoldPlan, Outcome, PlanFacts, ReleaseService, Send
+from bokgu.core.plan_facts import Claim, HoldPlan, Outcome, PlanFacts, ReleaseService, Send
 from bokgu.core.writes.write import observe_before
 from tests.unit.facts import (
     ALICE,
@@ -33,6 +34,7 @@ from tests.unit.facts import (
     judged,
     live_state,
     locked_by,
+    manual,
     measured,
     plan,
     policies,
@@ -49,6 +51,7 @@ from tests.unit.facts import (
 )
 from tests.unit.small_world import UNREACHABLE, World, open_tokens
 
+PAUSE = {"name": "pause", "action": "wait", "parameters": {"duration": "1m"}, "timeout": "5m", "onFailure": "Stop"}
 TERMINAL = [phase for phase in PlanPhase if phase.terminal]
 SECOND = timedelta(seconds=1)
 
@@ -119,7 +122,7 @@ def test_a_digest_that_another_plan_did_not_start_is_no_obstacle() -> None:
         {**started()["plans"][0], "startedAt": None},
     ]
     outcome = decide(plan(), facts(incident=incident(status={"plans": entries})))
-    assert isinstance(outcome.effect, ClaimIncident)
+    assert outcome.effect == Claim(digest=facts().digest)
 
 
 def test_s1_a_plan_that_was_created_anew_under_its_name_never_starts() -> None:
@@ -618,10 +621,50 @@ def test_s4_our_own_later_deployment_is_no_foreign_change() -> None:
 
 def test_s5_the_lock_then_the_incident_are_claimed_before_anything_else() -> None:
     world = World(plan())
-    effects = [world.do().effect for _ in range(4)]
-    assert [type(e) for e in effects] == [ClaimService, ClaimIncident, type(None), type(None)]
-    assert effects[1] == ClaimIncident(facts().digest)
+    effects = [world.do().effect for _ in range(3)]
+    assert effects == [Claim(service=True, digest=facts().digest), None, None]
     assert world.status.steps[0].intent
+
+
+@pytest.mark.parametrize(
+    "claimed", [Claim(service=True), Claim(digest=facts().digest), Claim(service=True, digest=facts().digest)]
+)
+def test_s5_what_is_not_claimed_yet_is_claimed_before_the_plan_begins(claimed: Claim) -> None:
+    """A process that dies between two claims leaves the others to the next one."""
+    locked = protected_service() if claimed.service else protected_service(status=locked_by("plan-1", PLAN_UID))
+    marked = incident() if claimed.digest else incident(status=started())
+    outcome = decide(plan(), facts(protected_service=locked, incident=marked))
+    assert (outcome.effect, outcome.status.started_at) == (claimed, None)
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_s7_a_plan_that_starts_without_people_claims_its_place_in_the_hours_budget_once(claimed: bool) -> None:
+    granted = replace(
+        APPROVED,
+        stand_in=StandIn(AUTO_APPROVED, "auto", "", APPROVED.counted),
+        auto=AutoVerdict(granted=True, message="", claimed=claimed),
+    )
+    outcome = decide(plan(), facts(tally=granted, protected_service=protected_service(), incident=incident()))
+    assert outcome.effect == Claim(auto=not claimed, service=True, digest=facts().digest)
+
+
+def test_s5_a_plan_is_seen_to_have_begun_before_it_intends_a_write() -> None:
+    """Its health check needs no pass of its own; the write waits for one that sees who else has begun meanwhile."""
+    world = World(plan(health_check(), scale_out()))
+    assert isinstance(world.do().effect, Claim)
+    world.do()
+    assert (world.status.phase, [s.phase for s in world.status.steps]) == ("InProgress", ["Completed", "Pending"])
+    world.protected = protected_service(status=locked_by("plan-0", "another"))
+    world.do()
+    assert (world.status.reason, open_tokens(world.status)) == ("ServiceBusy", set())
+
+
+@pytest.mark.parametrize("first", [PAUSE, manual(), scale_out()])
+def test_what_waits_or_writes_begins_in_the_pass_after_its_plan(first: dict[str, object]) -> None:
+    world = World(plan(first))
+    world.do()
+    world.do()
+    assert (world.status.phase, [s.phase for s in world.status.steps]) == ("InProgress", ["Pending"])
 
 
 def test_s10_a_plan_that_a_person_made_gets_its_finalizer_before_the_lock() -> None:
@@ -633,7 +676,7 @@ def test_s5_a_lost_lock_is_taken_again_while_a_step_is_under_way() -> None:
     world = World(plan())
     world.until_sent()
     world.protected = protected_service()
-    assert isinstance(decide(world.plan, world.facts()).effect, ClaimService)
+    assert decide(world.plan, world.facts()).effect == Claim(service=True)
 
 
 def test_s5_the_lock_of_another_plan_blocks() -> None:

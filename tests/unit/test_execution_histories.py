@@ -18,7 +18,7 @@ from bokgu.core.approval.tally import Tally
 from bokgu.core.deadlines import begins_by, effect_by, settled_by, validation_timeout
 from bokgu.core.dry_run import is_rehearsal
 from bokgu.core.live_state import LiveState
-from bokgu.core.plan_facts import ClaimIncident, ClaimService, Outcome, ReleaseService, Send
+from bokgu.core.plan_facts import Claim, Outcome, ReleaseService, Send
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.writes.write import observe_before
 from tests.faults.tally import SEQUENCES
@@ -204,7 +204,7 @@ class Histories(RuleBasedStateMachine):
                 assert world.readable
                 self._check_count(send, service.desired_count)
                 self._check_stop(send)
-            case ClaimService() | ClaimIncident():
+            case Claim():
                 assert tally_then.approved
                 assert outcome.status.started_at is None
             case ReleaseService():

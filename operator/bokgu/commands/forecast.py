@@ -21,7 +21,7 @@ from bokgu.core.guards.facts import GuardFacts
 from bokgu.core.lifecycle import cleared, is_over
 from bokgu.history.opening import open_history
 from bokgu.kube.client import KubeClient, KubeError
-from bokgu.reconcile.approvals import gather_requirement, read_policies
+from bokgu.reconcile.approvals import gather_requirement, know_policies
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.incident import Around, Prospect, foresee, look_around
 from bokgu.reconcile.live_state import fetch_live_state
@@ -186,7 +186,7 @@ async def _gates(context: Context, incident: Incident, around: Around, prospect:
         return ()
     elder = find_elder(context, around.protected)
     step = next(step for step in plan.spec.steps if step.action.writes)
-    policies = await read_policies(context, plan.metadata.namespace)
+    policies = know_policies(context, plan.metadata.namespace)
     told = incident.status.model_copy(update={"classification": prospect.classification})
     classified = incident.model_copy(update={"status": told})
     requirement = gather_requirement(context, plan, policies.own, incident=classified, protected=around.protected)

@@ -15,7 +15,7 @@ from bokgu.core.copies import NEXT, RESTORED, is_restored_plan
 from bokgu.core.dry_run import DRY_RUN, describe_rehearsal, is_rehearsal
 from bokgu.core.guards.chain import first_blocking
 from bokgu.core.guards.people import APPROVED, SUSPENDED, list_holders
-from bokgu.core.plan_facts import ClaimService, Outcome, PlanFacts, without_closed
+from bokgu.core.plan_facts import Claim, Outcome, PlanFacts, without_closed
 from bokgu.core.proof import awaits_confirmation
 from bokgu.core.start import await_start
 from bokgu.core.steps import behind, end_where_it_is, run_steps
@@ -38,7 +38,7 @@ def decide(plan: RecoveryPlan, facts: PlanFacts) -> Outcome:
         return Outcome(_summarise(plan, ended, facts))
     protected = facts.protected_service
     if status.started_at and protected is not None and protected.status.active_plan is None:
-        return Outcome(status, ClaimService())  # The lock went with the object that it stood on.
+        return Outcome(status, Claim(service=True))  # The lock went with the object that it stood on.
     if status.phase is PlanPhase.ROLLING_BACK:
         outcome = roll_back(plan, without_closed(status), facts)
     else:

@@ -115,25 +115,23 @@ class HoldPlan:
 
 
 @dataclass(frozen=True)
-class ClaimService:
-    """Take the lock: `ProtectedService.status.activePlan` (S5)."""
+class Claim:
+    """Take what a plan needs to begin, in this order, each with a PUT of its own; where one is not to be had, those
+    after it are not taken. A plan that has begun takes a lock back that it lost.
+
+    `auto`: an entry in `RecoveryPolicy.status.autoStarts[]`, which the hourly budget counts. `service`: the lock,
+    `ProtectedService.status.activePlan` (S5). `digest`: the mark in `Incident.status.plans[]` that it was started under
+    this plan's uid: a plan runs once.
+    """
+
+    auto: bool = False
+    service: bool = False
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
 class ReleaseService:
     """Give the lock back, which the plan holds and cannot use: others may begin meanwhile."""
-
-
-@dataclass(frozen=True)
-class ClaimIncident:
-    """Mark the digest as started under this plan's uid in `Incident.status.plans[]`: a plan runs once."""
-
-    digest: str
-
-
-@dataclass(frozen=True)
-class ClaimAuto:
-    """Enter the plan in `RecoveryPolicy.status.autoStarts[]`, which the hourly budget counts."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ class Send:
     request: AwsRequest
 
 
-Effect = HoldPlan | ClaimAuto | ClaimService | ReleaseService | ClaimIncident | Send
+Effect = HoldPlan | Claim | ReleaseService | Send
 
 
 @dataclass(frozen=True)

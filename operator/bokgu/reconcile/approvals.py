@@ -31,17 +31,14 @@ from bokgu.kube.client import KubeError
 from bokgu.reconcile.context import Context
 
 
-async def read_policies(context: Context, namespace: str, *, live: bool = False) -> Policies:
-    """The policies that a plan of the namespace heeds, from the store or from the API server."""
-    operators = context.settings.namespace
-    own = await read_policy(context, namespace, live=live)
-    return Policies(own, own if operators == namespace else await read_policy(context, operators, live=live))
+async def fetch_policies(context: Context, namespace: str) -> Policies:
+    """The policies that a plan of the namespace heeds, from the API server."""
+    namespaces = dict.fromkeys((namespace, context.settings.namespace))
+    found = await asyncio.gather(*(_fetch_policy(context, one) for one in namespaces))
+    return Policies(found[0], found[-1])
 
 
-async def read_policy(context: Context, namespace: str, *, live: bool = False) -> PolicyReading:
-    """A namespace's RecoveryPolicy, from the store or from the API server."""
-    if not live:
-        return know_policy(context, namespace)
+async def _fetch_policy(context: Context, namespace: str) -> PolicyReading:
     try:
         return PolicyReading(await context.fetch(RecoveryPolicy, namespace, POLICY_NAME))
     except Unreadable:

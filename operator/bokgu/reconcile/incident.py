@@ -28,7 +28,7 @@ from bokgu.kube.client import KubeError, Raw
 from bokgu.metrics.plans import PLANS_CREATED
 from bokgu.reconcile.alerting import outbox_stored, settle_outbox, tell_of_incident, tell_of_unseen
 from bokgu.reconcile.announcing import announce_storm, announce_timeline
-from bokgu.reconcile.approvals import read_policies
+from bokgu.reconcile.approvals import know_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.counting import count_incident
 from bokgu.reconcile.decisions import log_incident
@@ -191,7 +191,7 @@ async def foresee(context: Context, incident: Incident, around: Around, now: dat
         missing = ("NotProtected", f"there is no ProtectedService {name} in {incident.metadata.namespace}: create it")
         return Prospect(known, problem=missing)
     # What stops everything is known without AWS: hundreds of incidents that wait must not ask it all the time.
-    policies = await read_policies(context, incident.metadata.namespace)
+    policies = know_policies(context, incident.metadata.namespace)
     surroundings = look_around_plan(context, incident.metadata.namespace, protected, policies.own.found)
     stop = find_stop(surroundings, list_pauses(policies), incident)
     if stop and known and protected.spec.mode is not Mode.OBSERVE:

@@ -8,7 +8,7 @@ from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.core.approval.judgement import approval_status
 from bokgu.core.approval.requirement import Requirement
-from bokgu.reconcile.approvals import gather_requirement, judge_approvals, read_policy
+from bokgu.reconcile.approvals import gather_requirement, judge_approvals, know_policy
 from bokgu.reconcile.context import Context, Key
 
 FINAL = frozenset({"Expired", "DigestMismatch", "PlanNotFound", "Withdrawn", "Edited"})
@@ -26,7 +26,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     if plan and approval.status.conditions and plan.status.phase.terminal:
         return None
     digest = context.digest_of(body) if body else None
-    (judgement,) = await judge_approvals(context, [approval], digest, await _requirement(context, plan))
+    (judgement,) = await judge_approvals(context, [approval], digest, _requirement(context, plan))
     now = context.clock()
     await context.write_status(PlanApproval, raw, approval_status(judgement, now=now))
     if judgement.reason in FINAL:
@@ -35,12 +35,12 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     return min(max(timedelta(seconds=1), approval.spec.valid_until - now), context.settings.minute)
 
 
-async def _requirement(context: Context, plan: RecoveryPlan | None) -> Requirement:
+def _requirement(context: Context, plan: RecoveryPlan | None) -> Requirement:
     """What the plan demands of its approvals, as the store knows it."""
     if plan is None:
         return Requirement(roles=())
     namespace, spec = plan.metadata.namespace, plan.spec
     incident = context.find(Incident, namespace, spec.incident_ref.name)
     protected = context.find(ProtectedService, namespace, spec.service_ref.name)
-    policy = await read_policy(context, namespace)
+    policy = know_policy(context, namespace)
     return gather_requirement(context, plan, policy, incident=incident, protected=protected)

@@ -1,5 +1,6 @@
 """What a pass over a RecoveryPlan gathers: approvals, the objects around it, the live ECS service, the metric."""
 
+import asyncio
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -34,7 +35,7 @@ from bokgu.core.recovery_policy import Policies
 from bokgu.core.surroundings import Surroundings
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
-from bokgu.reconcile.approvals import read_policies, tally_plan
+from bokgu.reconcile.approvals import fetch_policies, know_policies, tally_plan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.live_state import fetch_live_state
 from bokgu.reconcile.role_grants import find_refusal
@@ -78,16 +79,18 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
     with suppress(Unreadable) if undoing else nullcontext():
         protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
-    policies = await read_policies(context, namespace)
+    policies = know_policies(context, namespace)
     intends = not in_flight(plan) and not undoing
     if not running or not intends:
         facts = await judge(live=False)
         if not running and (not facts.tally.approved or _is_held(plan, facts)):
             return facts
     if intends:
-        incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
-        protected = await context.fetch(ProtectedService, namespace, plan.spec.service_ref.name)
-        policies = await read_policies(context, namespace, live=True)
+        incident, protected, policies = await asyncio.gather(
+            context.fetch(Incident, namespace, plan.spec.incident_ref.name),
+            context.fetch(ProtectedService, namespace, plan.spec.service_ref.name),
+            fetch_policies(context, namespace),
+        )
         facts = await judge(live=True)
     target = plan.status.target or (protected.spec.target if protected else None)
     if target is None or (not running and (not facts.tally.approved or _is_held(plan, facts))):

@@ -29,7 +29,7 @@ from bokgu.core.planning import Decision, decide_plan
 from bokgu.core.planning_facts import NoPlan, PlanningFacts
 from bokgu.core.recovery_policy import list_pauses
 from bokgu.core.scaling_limits import scales
-from bokgu.reconcile.approvals import read_policies
+from bokgu.reconcile.approvals import know_policies
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.history import fetch_experience
 from bokgu.reconcile.live_state import find_deployment
@@ -59,7 +59,7 @@ async def plan_incident(
     The past is asked only where there is something to plan: it can only take a runbook away.
     """
     namespace = incident.metadata.namespace
-    policies = await read_policies(context, namespace)
+    policies = know_policies(context, namespace)
     facts = PlanningFacts(
         incident=incident,
         classification=classification,

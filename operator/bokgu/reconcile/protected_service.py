@@ -36,7 +36,7 @@ from bokgu.core.proposals import find_deed, judge_proposal, keep_proposals, scor
 from bokgu.core.recent_stops import find_stops, keep_stops
 from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
 from bokgu.reconcile.announcing import announce_reversal
-from bokgu.reconcile.approvals import read_policy
+from bokgu.reconcile.approvals import know_policy
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics, judge_states
 from bokgu.reconcile.surroundings import find_recoveries, find_service_breaker, find_service_reset
@@ -56,7 +56,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         return None
     protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
-    policy = await read_policy(context, protected.metadata.namespace)
+    policy = know_policy(context, protected.metadata.namespace)
     status = status.model_copy(
         update={"begun_recoveries": _begun(context, protected), "recoveries": find_recoveries(context, protected)}
     )

@@ -19,9 +19,7 @@ from bokgu.core.execution import decide
 from bokgu.core.guards.chain import evaluate_namespace_gates, first_blocking
 from bokgu.core.operation import FRESH, LEASE_NOT_HELD, forget_intent, hold_unsent, record_answer
 from bokgu.core.plan_facts import (
-    ClaimAuto,
-    ClaimIncident,
-    ClaimService,
+    Claim,
     HoldPlan,
     PlanFacts,
     ReleaseService,
@@ -31,6 +29,7 @@ from bokgu.core.plan_facts import (
 from bokgu.core.recoveries import may_go
 from bokgu.kube.client import Raw
 from bokgu.reconcile.announcing import announce_plan
+from bokgu.reconcile.approvals import know_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.counting import count_plan
 from bokgu.reconcile.decisions import log_not_held, log_plan, log_sent, log_unanswered
@@ -59,17 +58,11 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         case HoldPlan():
             await _hold(context, raw)
             return timedelta()
-        case ClaimAuto():
-            await _claim_auto(context, plan)
-            return timedelta()
-        case ClaimService():
-            await _claim_service(context, plan, facts)
+        case Claim() as claim:
+            await _claim(context, plan, claim, facts)
             return timedelta()
         case ReleaseService():
             await _release_service(context, plan)
-            return timedelta()
-        case ClaimIncident(digest):
-            await _claim_incident(context, plan, digest)
             return timedelta()
         case Send() as send:
             status = await _send(context, outcome.status, send, facts)
@@ -104,21 +97,34 @@ def _trace(context: Context, plan: RecoveryPlan, new: RecoveryPlanStatus | None 
         context.tracing.tell_plan(plan, new, bound)
 
 
-async def _claim_auto(context: Context, plan: RecoveryPlan) -> None:
+async def _claim(context: Context, plan: RecoveryPlan, claim: Claim, facts: PlanFacts) -> None:
+    """Take one after the other, until one cannot be had: the next pass finds out how things stand."""
+    if claim.auto and not await _claim_auto(context, plan):
+        return
+    if claim.service and not await _claim_service(context, plan, facts):
+        return
+    if claim.digest is not None:
+        await _claim_incident(context, plan, claim.digest)
+
+
+async def _claim_auto(context: Context, plan: RecoveryPlan) -> bool:
     """PUT the plan's entry in the hourly budget, as the store has it now: another plan's entry may have come since the
-    budget was judged. One that comes in between still is a conflict."""
+    budget was judged. One that comes in between still is a conflict. False where the budget is used up."""
     raw = context.objects.get((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))
     if raw is None:
-        return
+        return False
     policy = context.parse(RecoveryPolicy, raw)
     plans = context.find_all(RecoveryPlan, plan.metadata.namespace)
     status = enter_start(policy, plan, plans, hour=context.settings.hour, now=context.clock())
-    if status is not None:  # Else the next pass says that the budget is used up.
-        await context.write_status(RecoveryPolicy, raw, status)
+    if status is None:
+        return False
+    await context.write_status(RecoveryPolicy, raw, status)
+    return True
 
 
-async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts) -> None:
-    """PUT the lock. Somebody else's claim in between is a conflict, and the pass is done again (S5).
+async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts) -> bool:
+    """PUT the lock. Somebody else's claim in between is a conflict, and the pass is done again (S5). False where it is
+    not to be had.
 
     Before the start the budget is asked once more, and the claim counts from that moment on: between a look at the
     store and the next await no other pass can take the same place in it (S7). A plan that has begun has its place, and
@@ -126,13 +132,13 @@ async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts)
     """
     raw = context.objects.get((ProtectedService.plural, plan.metadata.namespace, plan.spec.service_ref.name))
     if raw is None:
-        return
+        return False
     protected = context.parse(ProtectedService, raw)
     reference = UidReference(name=plan.metadata.name, uid=plan.metadata.uid)
     if protected.status.active_plan is not None:
-        return
+        return False
     if plan.status.started_at is None and not _has_room(context, plan, protected, facts):
-        return
+        return False
     claims = context.claims.setdefault(plan.metadata.namespace, {})
     claims[plan.metadata.name] = protected.metadata.name
     try:
@@ -140,6 +146,7 @@ async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts)
         await context.write_status(ProtectedService, raw, status)
     finally:
         del claims[plan.metadata.name]
+    return True
 
 
 async def _release_service(context: Context, plan: RecoveryPlan) -> None:
@@ -156,9 +163,12 @@ async def _release_service(context: Context, plan: RecoveryPlan) -> None:
 
 def _has_room(context: Context, plan: RecoveryPlan, protected: ProtectedService, facts: PlanFacts) -> bool:
     """Whether the namespace lets the plan begin, by what the store has now."""
-    policy = facts.around.policy
+    policies = know_policies(context, plan.metadata.namespace)
+    policy = policies.own.found
     around = look_around_plan(context, plan.metadata.namespace, protected, policy, plan=plan.metadata.name)
-    gates = evaluate_namespace_gates(guard_facts(plan, plan.spec.steps[0], replace(facts, around=around)))
+    gates = evaluate_namespace_gates(
+        guard_facts(plan, plan.spec.steps[0], replace(facts, around=around, policies=policies))
+    )
     return first_blocking(gates) is None
 
 

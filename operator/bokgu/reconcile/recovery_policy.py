@@ -10,7 +10,7 @@ from bokgu.api.recovery_policy import AutoStart, RecoveryPolicy
 from bokgu.core.approval.auto import recent_starts
 from bokgu.core.recovery_policy import count_budget_left, find_problem, list_pauses, summarise_policy
 from bokgu.reconcile.alerting import outbox_stored, tell_of_namespace
-from bokgu.reconcile.approvals import read_policies
+from bokgu.reconcile.approvals import know_policies
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.surroundings import look_around_plan
 
@@ -40,7 +40,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     )
     namespace = policy.metadata.namespace
     around = look_around_plan(context, namespace, None, policy)
-    pauses = list_pauses(await read_policies(context, policy.metadata.namespace))
+    pauses = list_pauses(know_policies(context, policy.metadata.namespace))
     conditions = set_condition(
         conditions,
         "Paused",

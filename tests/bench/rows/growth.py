@@ -40,10 +40,10 @@ def measure(effort: Effort) -> list[Figure]:
             past.grow(size)
             fresh_names = [next(fresh) for _ in range(burst)]
             bench.protect(OURS, fresh_names)
+            bench.describe(OURS, AUTO)
             started = bench.start_operator({"BOKGU_AUTO_NAMESPACES": AUTO})
             resumed = _wait_resumed(bench, started)
-            bench.wait_described(OURS)
-            bench.wait_described(AUTO)
+            bench.settle()
             if size == min(10_000, sizes[-1]):
                 figures += [
                     Figure(
@@ -121,8 +121,8 @@ class _Past:
     def _learn(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the operator writes about an incident, and what it would say of it at the end."""
         bench, name = self._bench, self._services[0]
+        bench.describe(OURS)
         bench.start_operator()
-        bench.wait_described(OURS)
         bench.burst(OURS, bench.incidents(OURS, [name]))
         bench.world.stop_operator()
         incident = bench.world.get("incidents", f"inc-{name}", OURS)

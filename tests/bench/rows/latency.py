@@ -26,9 +26,9 @@ def measure(effort: Effort) -> list[Figure]:
         effort.tell(f"{len(names)} services that are recovered without people")
         for namespace, group in groups.items():
             open_auto_namespace(bench, namespace, group)
+        bench.describe(*groups)
         bench.start_operator({"BOKGU_AUTO_NAMESPACES": ",".join(groups)})
-        for namespace in groups:
-            bench.wait_described(namespace)
+        bench.settle()
         bench.open_namespace("bare")
         trip = 1000 * measure_round_trip(bench, "bare", ROUND_TRIPS)
         effort.tell(f"{idle} incidents, one after the other")

@@ -63,8 +63,8 @@ def measure(effort: Effort) -> list[Figure]:
         _create_services(world, names)
         quiet_until = time.monotonic() + QUIET_MINUTES * MINUTE
         _protect(bench, names)
+        bench.describe(NAMESPACE, settings=SETTINGS)
         bench.start_operator(SETTINGS)
-        bench.wait_described(NAMESPACE)
         time.sleep(max(0.0, quiet_until - time.monotonic()))
         effort.tell("twice the traffic on all of them")
         before, begun = world.scrape(), time.time()

@@ -34,9 +34,11 @@ def _measure_shards(bench: BenchWorld, shards: int, names: list[str]) -> float:
     of_shard = {f"{namespace}-{number}": names[number::shards] for number in range(shards)}
     for shard, group in of_shard.items():
         bench.protect(namespace, group, labels={LABEL: shard})
+    bench.describe(namespace, shards=tuple(of_shard))
     for shard in of_shard:
         bench.start_operator({"BOKGU_SHARD": shard, "BOKGU_WEBHOOK_PORT": "0"}, shard)
-    bench.wait_described(namespace)
+    for shard in of_shard:
+        bench.settle(shard)
     before = {shard: bench.world.scrape_of(shard) for shard in of_shard}
     filed = [
         bench.place(body, namespace, labels={LABEL: shard})
