@@ -84,8 +84,12 @@ def test_a_runbook_wakes_a_bounded_number_of_incidents() -> None:
 
 
 def test_a_policy_wakes_the_plans_of_its_namespace_that_are_not_over_and_their_approvals() -> None:
+    """What it says of budgets and breakers is heeded by those alone that are approved and have not begun: each start
+    changes that, and would wake all that run."""
     world = told()
     for plan in (
+        an_object("held-1", spec={"serviceRef": {"name": "api"}}, status={"phase": "Approved"}),
+        an_object("runs-1", spec={"serviceRef": {"name": "api"}}, status={"phase": "InProgress"}),
         an_object("waiting-1", spec={"serviceRef": {"name": "api"}, "incidentRef": {"name": "waiting"}}),
         an_object("old-1", spec={"serviceRef": {"name": "api"}}, status={"phase": "Completed"}),
         an_object("elsewhere-1", "other", spec={"serviceRef": {"name": "api"}}),
@@ -96,11 +100,12 @@ def test_a_policy_wakes_the_plans_of_its_namespace_that_are_not_over_and_their_a
     policy = an_object("default")
     world.store.put("recoverypolicies", policy)
     world.announce("recoverypolicies", policy, True)
-    plans = [("recoveryplans", "shop", "waiting-1"), ("planapprovals", "shop", "yes-waiting-1")]
-    assert world.queued == [WAITING, *plans]
+    held, runs = ("recoveryplans", "shop", "held-1"), ("recoveryplans", "shop", "runs-1")
+    plans = {held, runs, ("recoveryplans", "shop", "waiting-1"), ("planapprovals", "shop", "yes-waiting-1")}
+    assert set(world.queued) == {WAITING, *plans}
     world.queued.clear()
     world.announce("recoverypolicies", policy, True)
-    assert world.queued == plans, "incidents wait for a new spec alone"
+    assert world.queued == [held]
     world.queued.clear()
     world.store.put("recoverypolicies", an_object("default", "bokgu-system"))
     world.announce("recoverypolicies", an_object("default", "bokgu-system"), False)

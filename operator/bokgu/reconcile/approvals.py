@@ -27,7 +27,7 @@ from bokgu.core.approval.requirement import Requirement, build_requirement, find
 from bokgu.core.approval.tally import Tally, tally_approvals
 from bokgu.core.lifecycle import is_over
 from bokgu.core.recovery_policy import Policies, PolicyReading
-from bokgu.kube.client import KubeError
+from bokgu.kube.client import KubeError, Raw
 from bokgu.reconcile.context import Context
 
 
@@ -62,23 +62,27 @@ def _unreadable(namespace: str) -> PolicyReading:
     return PolicyReading(None, f"the RecoveryPolicy of namespace {namespace} cannot be read by this version")
 
 
+async def read_approvals(context: Context, plan: RecoveryPlan, *, live: bool) -> list[Raw]:
+    """All approvals that name the plan, from the API server or the store. The former may take a tenth of a second: the
+    API server waits until its cache is as new as the question (KEP-2340)."""
+    namespace, name = plan.metadata.namespace, plan.metadata.name
+    if not live:
+        return list(context.objects.related(PlanApproval.plural, namespace, name))
+    return [raw async for raw in context.kube.list(PlanApproval.plural, namespace, where={"spec.planRef.name": name})]
+
+
 async def tally_plan(
     context: Context,
     plan: RecoveryPlan,
     digest: str,
+    bodies: Sequence[Raw],
     *,
     incident: Incident | None,
     protected: ProtectedService | None,
     policy: PolicyReading,
-    live: bool,
 ) -> Tally:
-    """Judge all approvals that name the plan; `live` lists them from the API server (S1), and so was `policy` read."""
-    namespace, name = plan.metadata.namespace, plan.metadata.name
-    if live:
-        where = {"spec.planRef.name": name}
-        bodies = [raw async for raw in context.kube.list(PlanApproval.plural, namespace, where=where)]
-    else:
-        bodies = list(context.objects.related(PlanApproval.plural, namespace, name))
+    """Judge all approvals that name the plan."""
+    namespace = plan.metadata.namespace
     requirement = gather_requirement(context, plan, policy, incident=incident, protected=protected)
     approvals = context.readable(PlanApproval, bodies)
     judgements = await judge_approvals(context, approvals, digest, requirement)

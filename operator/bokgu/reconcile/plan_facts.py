@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -35,7 +36,7 @@ from bokgu.core.recovery_policy import Policies
 from bokgu.core.surroundings import Surroundings
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
-from bokgu.reconcile.approvals import fetch_policies, know_policies, tally_plan
+from bokgu.reconcile.approvals import fetch_policies, know_policies, read_approvals, tally_plan
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.live_state import fetch_live_state
 from bokgu.reconcile.role_grants import find_refusal
@@ -57,14 +58,15 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest; and while its
     namespace has no room for it there is nothing to read: hundreds of plans that wait must not be a storm of calls.
 
-    Before an intent everything is read live; while one is under way, the store is recent enough to see a Reject.
+    Before an intent everything is read live (S1). While one is under way the store is recent enough to see a Reject;
+    before the plan begins, to see the approvals: they are listed when it has, before anything is written to AWS.
     """
     digest, namespace = context.digest_of(raw), plan.metadata.namespace
 
     unread = tuple(find_unknown(context.cluster_id, raw, plan.spec))
 
-    async def judge(*, live: bool) -> PlanFacts:
-        facts = await _judge(context, plan, digest, (incident, protected, policies), live=live)
+    async def judge() -> PlanFacts:
+        facts = await _judge(context, plan, digest, approvals, (incident, protected, policies))
         return replace(facts, unread=unread)
 
     incident: Incident | None = None
@@ -79,19 +81,20 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             incident = await context.fetch(Incident, namespace, plan.spec.incident_ref.name)
     with suppress(Unreadable) if undoing else nullcontext():
         protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
-    policies = know_policies(context, namespace)
+    policies, approvals = know_policies(context, namespace), await read_approvals(context, plan, live=False)
     intends = not in_flight(plan) and not undoing
     if not running or not intends:
-        facts = await judge(live=False)
+        facts = await judge()
         if not running and (not facts.tally.approved or _is_held(plan, facts)):
             return facts
     if intends:
-        incident, protected, policies = await asyncio.gather(
+        incident, protected, policies, approvals = await asyncio.gather(
             context.fetch(Incident, namespace, plan.spec.incident_ref.name),
             context.fetch(ProtectedService, namespace, plan.spec.service_ref.name),
             fetch_policies(context, namespace),
+            read_approvals(context, plan, live=running),
         )
-        facts = await judge(live=True)
+        facts = await judge()
     target = plan.status.target or (protected.spec.target if protected else None)
     if target is None or (not running and (not facts.tally.approved or _is_held(plan, facts))):
         return facts
@@ -112,14 +115,13 @@ async def _judge(
     context: Context,
     plan: RecoveryPlan,
     digest: str,
+    approvals: Sequence[Raw],
     objects: tuple[Incident | None, ProtectedService | None, Policies],
-    *,
-    live: bool,
 ) -> PlanFacts:
-    """What the objects say, and what the approvals come to; `live` as in `tally_plan`. AWS is not asked."""
+    """What the objects say, and what the approvals come to. AWS is not asked."""
     incident, protected, policies = objects
     namespace, bound = plan.metadata.namespace, _bound(plan, incident)
-    tally = await tally_plan(context, plan, digest, incident=bound, protected=protected, policy=policies.own, live=live)
+    tally = await tally_plan(context, plan, digest, approvals, incident=bound, protected=protected, policy=policies.own)
     target = plan.status.target or (protected.spec.target if protected else None)
     elder = find_elder(context, protected) if protected else None
     begins = tally.approved and not has_written(plan.status)

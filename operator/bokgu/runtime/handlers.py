@@ -21,7 +21,6 @@ from bokgu.runtime.store import Key, Store, key_of
 
 _WATCHED = ("protectedservices", "detectors", "runbooks", "recoverypolicies")
 _OF_SERVICE = ("recoveryplans", "detectors")
-_OVER = frozenset(phase for phase in PlanPhase if phase.terminal)
 MAX_WAITING = 500
 """Incidents of a namespace that one new Runbook or RecoveryPolicy wakes. More than that are found by the next resync,
 without a flood."""
@@ -54,7 +53,7 @@ def related_keys(store: Store, plural: str, body: Mapping[str, Any]) -> Iterator
             others = store.all("runbooks", namespace)
             yield from (key_of("runbooks", r) for r in others if value_at(r, "spec", "escalatesTo"))
         case "recoverypolicies":
-            yield from waiting_plans(store, namespace)
+            yield from held_plans(store, namespace)
 
 
 def open_incidents(store: Store, namespace: str, service: str) -> Iterator[Key]:
@@ -64,8 +63,8 @@ def open_incidents(store: Store, namespace: str, service: str) -> Iterator[Key]:
 
 
 def find_heeding(store: Store, namespace: str, operator_namespace: str) -> Iterator[Key]:
-    """What heeds a RecoveryPolicy besides the plans of its namespace: incidents that it may pause, and under the one of
-    the operator's namespace all policies and plans."""
+    """What heeds the spec of a RecoveryPolicy: the incidents and plans of its namespace, and under the one of the
+    operator's namespace all policies, incidents and plans."""
     everywhere = namespace == operator_namespace
     for policy in store.all("recoverypolicies") if everywhere else ():
         other = policy["metadata"]["namespace"]
@@ -74,17 +73,23 @@ def find_heeding(store: Store, namespace: str, operator_namespace: str) -> Itera
     kinds = ("incidents", "recoveryplans") if everywhere else ()
     for other in sorted({namespace, *(o["metadata"]["namespace"] for kind in kinds for o in store.all(kind))}):
         yield from waiting_incidents(store, other)
-        if other != namespace:
-            yield from waiting_plans(store, other)
+        yield from waiting_plans(store, other)
+
+
+def held_plans(store: Store, namespace: str) -> Iterator[Key]:
+    """Plans of the namespace that are approved and have not begun: what a RecoveryPolicy says of budgets and breakers
+    may let them. The others do not heed its status, and each start of a plan changes that."""
+    for plan in store.open("recoveryplans", namespace):
+        if text_at(plan, "status", "phase") == PlanPhase.APPROVED:
+            yield key_of("recoveryplans", plan)
 
 
 def waiting_plans(store: Store, namespace: str) -> Iterator[Key]:
     """Plans of the namespace that are not over, and their approvals: what they need may have changed."""
-    for plan in store.all("recoveryplans", namespace):
-        if text_at(plan, "status", "phase") not in _OVER:
-            yield key_of("recoveryplans", plan)
-            approvals = store.related("planapprovals", namespace, plan["metadata"]["name"])
-            yield from (key_of("planapprovals", a) for a in approvals)
+    for plan in store.open("recoveryplans", namespace):
+        yield key_of("recoveryplans", plan)
+        approvals = store.related("planapprovals", namespace, plan["metadata"]["name"])
+        yield from (key_of("planapprovals", a) for a in approvals)
 
 
 def waiting_incidents(store: Store, namespace: str) -> Iterator[Key]:
