@@ -10,7 +10,7 @@ from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.core.plan_facts import Claim
 from bokgu.kube.client import KubeError, Raw
 from bokgu.reconcile.context import Context
-from bokgu.reconcile.recovery_plan import _claim, _claim_incident, _claim_service
+from bokgu.reconcile.recovery_plan import _claim, _claim_auto, _claim_incident, _claim_service
 from tests.unit.facts import DIGEST, NOW, facts, incident, locked_by, plan, protected_service, scale_out
 from tests.unit.test_plan_incident import Past, context
 
@@ -26,16 +26,19 @@ class Kube:
         self.written: list[Raw] = []
         self.kinds: list[str] = []
         self.conflicts = False
+        self.versions: dict[str, str] = {}
 
     async def get(self, *_: str) -> None:
         return None
 
     async def replace_status(self, plural: str, body: Raw, status: Raw) -> Raw:
+        await asyncio.sleep(0)
         self.written.append(status)
         self.kinds.append(plural)
-        if self.conflicts:
+        seen = self.versions.get(plural, body["metadata"]["resourceVersion"])
+        if self.conflicts or body["metadata"]["resourceVersion"] != seen:
             raise KubeError(409, "Conflict", "")
-        version = str(int(body["metadata"]["resourceVersion"]) + 1)
+        version = self.versions[plural] = str(int(seen) + 1)
         return {**body, "metadata": {**body["metadata"], "resourceVersion": version}, "status": status}
 
 
@@ -98,3 +101,15 @@ def test_s5_a_lock_that_somebody_took_meanwhile_leaves_the_incident_unmarked() -
     with pytest.raises(KubeError, match="Conflict"):
         asyncio.run(_claim(one, mine, Claim(service=True, digest=DIGEST), facts()))
     assert kube.kinds == [LOCK]
+
+
+def test_s7_plans_that_start_together_enter_the_budget_one_after_the_other() -> None:
+    """None is refused because another was faster, which would make it wait longer and longer in a burst."""
+    plans = [plan(scale_out(), meta={"name": f"plan-{n}", "uid": f"uid-{n}"}) for n in range(3)]
+    one, kube = with_kube(*plans, recovery_policy(maxAutoPerHour=2))
+
+    async def claim_all() -> list[bool]:
+        return await asyncio.gather(*(_claim_auto(one, mine) for mine in plans))
+
+    assert asyncio.run(claim_all()) == [True, True, False]
+    assert [start["uid"] for start in kube.written[-1]["autoStarts"]] == ["uid-0", "uid-1"]

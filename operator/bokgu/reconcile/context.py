@@ -1,7 +1,9 @@
 """What every pass is given."""
 
+import asyncio
 import contextlib
 import math
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -113,7 +115,8 @@ class Context:
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
-    was seen so; `claims` by namespace the plans that are about to take the lock of their services; `storms_told` when
+    was seen so; `claims` by namespace the plans that are about to take the lock of their services; `policy_writes` lets
+    one pass at a time write the RecoveryPolicy of a namespace, which a burst would else do in vain; `storms_told` when
     the storm began that people were told of last, and `surveys` what was seen of a namespace last; `alerting` which
     alerts wait for whom; `tracing` where traces go, None: nowhere; `beside` takes what no pass waits for, None: the
     pass does it; `lease` is what makes this process the one that acts, None: there is no election; `doubts` holds of
@@ -139,6 +142,7 @@ class Context:
     records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
     fence: SeenFence = field(default_factory=SeenFence)
     claims: dict[str, dict[str, str]] = field(default_factory=dict)
+    policy_writes: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     storms_told: dict[str, datetime] = field(default_factory=dict)
     surveys: dict[str, Survey] = field(default_factory=dict)
     alerting: AlertingMemory = field(default_factory=AlertingMemory)
@@ -285,7 +289,7 @@ class Context:
     async def fetch(self, kind: type[R], namespace: str, name: str) -> R | None:
         """An object from the API server; the store learns of it. Raises KubeError and Unreadable."""
         raw = await self.fetch_body(kind.plural, namespace, name)
-        return None if raw is None else self._read(kind, raw)
+        return None if raw is None else self.parse(kind, raw)
 
     async def fetch_body(self, plural: str, namespace: str, name: str) -> Raw | None:
         """The same as it is stored. Raises KubeError."""

@@ -110,16 +110,17 @@ async def _claim(context: Context, plan: RecoveryPlan, claim: Claim, facts: Plan
 async def _claim_auto(context: Context, plan: RecoveryPlan) -> bool:
     """PUT the plan's entry in the hourly budget, as the store has it now: another plan's entry may have come since the
     budget was judged. One that comes in between still is a conflict. False where the budget is used up."""
-    raw = context.objects.get((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))
-    if raw is None:
-        return False
-    policy = context.parse(RecoveryPolicy, raw)
-    plans = context.find_all(RecoveryPlan, plan.metadata.namespace)
-    status = enter_start(policy, plan, plans, hour=context.settings.hour, now=context.clock())
-    if status is None:
-        return False
-    await context.write_status(RecoveryPolicy, raw, status)
-    return True
+    async with context.policy_writes[plan.metadata.namespace]:
+        raw = context.objects.get((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))
+        if raw is None:
+            return False
+        policy = context.parse(RecoveryPolicy, raw)
+        plans = context.find_all(RecoveryPlan, plan.metadata.namespace)
+        status = enter_start(policy, plan, plans, hour=context.settings.hour, now=context.clock())
+        if status is None:
+            return False
+        await context.write_status(RecoveryPolicy, raw, status)
+        return True
 
 
 async def _claim_service(context: Context, plan: RecoveryPlan, facts: PlanFacts) -> bool:

@@ -4,7 +4,7 @@ queue, nothing else.
 `on.event` only: kopf then writes nothing on objects, needs no finalizers, and keeps no state of its own.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -172,9 +172,26 @@ def build_registry(store: Store, announce: Callable[[str, dict[str, Any], bool],
     return registry
 
 
+class NoDifferences(kopf.DiffBaseStorage):
+    """Nothing is kept of an object to compare it with: `on.event` asks for no difference, and to find one kopf copies
+    all of the object at each event."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[kopf.FieldSpec] | None = None) -> kopf.BodyEssence:
+        """Nothing."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Keep nothing."""
+
+
 def build_settings() -> kopf.OperatorSettings:
     """kopf's settings: an informer that posts no Events, scans for nothing and gives itself time to stop."""
     settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = NoDifferences()
     settings.posting.enabled = False
     settings.posting.loggers = False
     settings.scanning.disabled = True
