@@ -133,6 +133,21 @@ def test_what_is_over_is_told_from_what_is_open() -> None:
     assert (names(store.ended("recoveryplans", "shop")), names(store.all("recoveryplans", "shop"))) == ([], ["q"])
 
 
+def test_plans_that_have_begun_are_told_from_those_that_wait_and_those_that_are_over() -> None:
+    def begun() -> list[str]:
+        return [one["metadata"]["name"] for one in store.begun("recoveryplans", "shop")]
+
+    store = stored(body(1))
+    assert begun() == []
+    store.put("recoveryplans", {**body(2), "status": {"phase": "InProgress", "startedAt": "2026-11-24T08:00:00Z"}})
+    assert begun() == ["p"]
+    store.put("recoveryplans", {**body(3), "status": {"phase": "Completed", "startedAt": "2026-11-24T08:00:00Z"}})
+    assert begun() == []
+    store.put("recoveryplans", {**body(4), "status": {"phase": "InProgress", "startedAt": "2026-11-24T08:00:00Z"}})
+    store.remove("recoveryplans", body(5))
+    assert begun() == []
+
+
 def test_when_objects_were_created_is_known_in_order_and_that_something_has_changed() -> None:
     store, changes = Store(), []
     for version, uid, name, at in (

@@ -70,6 +70,9 @@ class Objects(Protocol):
     def open(self, plural: str, namespace: str) -> Iterable[Raw]:
         """Those of a namespace that are not over."""
 
+    def begun(self, plural: str, namespace: str) -> Iterable[Raw]:
+        """Of these, those that have begun: plans with a `status.startedAt`."""
+
     def ended(self, plural: str, namespace: str) -> Iterable[Raw]:
         """Those of a namespace that are over."""
 

@@ -18,7 +18,6 @@ from bokgu.core.load import Load, measure_load, measure_services
 from bokgu.core.recoveries import list_recoveries
 from bokgu.core.storm import Storm, find_storm
 from bokgu.core.surroundings import Surroundings
-from bokgu.kube.client import Raw
 from bokgu.reconcile.context import Context, Survey
 
 SURVEY_AGE = timedelta(seconds=1)
@@ -65,14 +64,8 @@ def _survey(context: Context, namespace: str, policy: RecoveryPolicy | None) -> 
 
 def _find_load(context: Context, namespace: str, *, without: str) -> Load:
     standing = context.derive(ProtectedService, namespace, measure_services)
-    begun = _list_begun(context.objects.open(RecoveryPlan.plural, namespace))
-    plans = context.readable(RecoveryPlan, begun)
+    plans = context.readable(RecoveryPlan, context.objects.begun(RecoveryPlan.plural, namespace))
     return measure_load(standing, plans, context.claims.get(namespace, {}), without=without)
-
-
-def _list_begun(plans: Iterable[Raw]) -> list[Raw]:
-    """The plans that have begun. Most wait for people: of those nothing need be read."""
-    return [plan for plan in plans if text_at(plan, "status", "startedAt")]
 
 
 def find_recoveries(context: Context, protected: ProtectedService) -> tuple[Recovery, ...]:
@@ -123,7 +116,9 @@ def find_namespace_breaker(context: Context, namespace: str, policy: RecoveryPol
 
 
 def _all_recoveries(context: Context, namespace: str) -> Iterable[Recovery]:
-    begun = _list_begun(context.objects.all(RecoveryPlan.plural, namespace))
+    objects, plural = context.objects, RecoveryPlan.plural
+    ended = (plan for plan in objects.ended(plural, namespace) if text_at(plan, "status", "startedAt"))
+    begun = (*objects.begun(plural, namespace), *ended)
     recovered = {text_at(plan, "spec", "serviceRef", "name") for plan in begun}
     services = context.find_all(ProtectedService, namespace)
     for protected in services:

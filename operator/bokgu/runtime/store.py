@@ -46,6 +46,7 @@ class Store:
     def __init__(self) -> None:
         self._objects: dict[str, dict[Key, Raw]] = {}
         self._open: defaultdict[tuple[str, str], dict[Key, Raw]] = defaultdict(dict)
+        self._begun: defaultdict[tuple[str, str], dict[Key, Raw]] = defaultdict(dict)
         self._ended: defaultdict[tuple[str, str], dict[Key, Raw]] = defaultdict(dict)
         self._created: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self._changes: Counter[tuple[str, str]] = Counter()
@@ -65,6 +66,10 @@ class Store:
     def open(self, plural: str, namespace: str) -> Iterable[Raw]:
         """Those of a namespace that are not over."""
         return tuple(self._open[plural, namespace].values())
+
+    def begun(self, plural: str, namespace: str) -> Iterable[Raw]:
+        """Of these, those that have begun: plans with a `status.startedAt`. Most wait for people."""
+        return tuple(self._begun[plural, namespace].values())
 
     def ended(self, plural: str, namespace: str) -> Iterable[Raw]:
         """Those of a namespace that are over: incidents and plans whose phase is terminal."""
@@ -100,6 +105,8 @@ class Store:
             body = share_values(body)
         self._objects.setdefault(plural, {})[key] = body
         (self._ended if ended else self._open)[key[:2]][key] = body
+        if not ended and text_at(body, "status", "startedAt"):
+            self._begun[key[:2]][key] = body
         insort(self._created[key[:2]], _creation(body))
         self._changes[key[:2]] += 1
         for reference in _references(plural, body):
@@ -122,6 +129,7 @@ class Store:
     def _take_out(self, key: Key, body: Raw) -> None:
         del self._objects[key[0]][key]
         self._open[key[:2]].pop(key, None)
+        self._begun[key[:2]].pop(key, None)
         self._ended[key[:2]].pop(key, None)
         created = self._created[key[:2]]
         del created[bisect_left(created, _creation(body))]
