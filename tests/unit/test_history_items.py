@@ -17,6 +17,7 @@ from bokgu.core.history import build_record, find_similar
 from bokgu.history.items import (
     BadItem,
     Item,
+    _number,
     classification_item,
     execution_items,
     incident_item,
@@ -148,6 +149,14 @@ def test_items_are_what_dynamodb_takes(written: IncidentRecord) -> None:
     found = classification_item(written)
     for item in (incident_item(written, YEAR), *execution_items(written), *([found] if found else [])):
         _check(item)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("1" + "0" * 37, "1" + "0" * 37), ("1" + "0" * 38, "1E+38"), ("-9" + "0" * 40, "-9E+40")]
+)
+def test_numbers_with_more_digits_than_dynamodb_takes_have_an_exponent(value: str, number: str) -> None:
+    assert _number(value) == {"N": number}
+    assert Decimal(number) == Decimal(value)
 
 
 def _check(item: Item) -> None:

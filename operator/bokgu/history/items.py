@@ -6,7 +6,7 @@ other words.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
 
@@ -24,6 +24,10 @@ from bokgu.api.vocabulary import IncidentType, OperationPhase, PlanPhase, Severi
 
 Item = dict[str, dict[str, Any]]
 """An item as the low-level API has it: attribute name → {type: value}."""
+
+NUMBERS = Context(prec=38)
+"""Digits that a number may have (Amazon DynamoDB, "Supported data types"). One that is written with more, such as 1e38
+without an exponent, is told with one."""
 
 _STATUS_OF_PLAN = {PlanPhase.COMPLETED: "completed", PlanPhase.ROLLED_BACK: "rolled_back"}
 _PLAN_OF_STATUS = {
@@ -169,7 +173,8 @@ def _text(value: str) -> dict[str, Any]:
 
 
 def _number(value: str | int) -> dict[str, Any]:
-    return {"N": str(value)}
+    text = str(value)
+    return {"N": text if len(text) <= NUMBERS.prec else f"{NUMBERS.create_decimal(text).normalize(NUMBERS)}"}
 
 
 # Reading
