@@ -59,9 +59,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest; and while its
     namespace has no room for it there is nothing to read: hundreds of plans that wait must not be a storm of calls.
 
-    Before an intent everything is read live (S1). While one is under way the store is recent enough to see a Reject. So
-    it is before the plan begins: for its claims, each of which is a conflict where it was not, and for the approvals,
-    which are listed when it has begun, before anything is written to AWS.
+    Before an intent everything is read live (S1), and before a plan begins all that it begins on. While an intent is
+    under way the store is recent enough to see a Reject; so it is for the claims, which the live pass after them looks
+    at again. A plan that begins without people has no approvals to list until it intends a write.
     """
     digest, namespace = context.digest_of(raw), plan.metadata.namespace
 
@@ -94,7 +94,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
             context.fetch(Incident, namespace, plan.spec.incident_ref.name),
             context.fetch(ProtectedService, namespace, plan.spec.service_ref.name),
             fetch_policies(context, namespace),
-            read_approvals(context, plan, live=running),
+            read_approvals(context, plan, live=running or bool(approvals)),
         )
         facts = await judge()
     target = plan.status.target or (protected.spec.target if protected else None)
