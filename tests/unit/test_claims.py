@@ -9,6 +9,8 @@ import pytest
 from bokgu.api.recovery_policy import RecoveryPolicy
 from bokgu.core.plan_facts import Claim
 from bokgu.kube.client import KubeError, Raw
+from bokgu.reconcile import context as reconcile_context
+from bokgu.reconcile import recovery_policy as recovery_policy_pass
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.recovery_plan import _claim, _claim_auto, _claim_incident, _claim_service
 from tests.unit.facts import DIGEST, NOW, facts, incident, locked_by, plan, protected_service, scale_out
@@ -113,3 +115,30 @@ def test_s7_plans_that_start_together_enter_the_budget_one_after_the_other() -> 
 
     assert asyncio.run(claim_all()) == [True, True, False]
     assert [start["uid"] for start in kube.written[-1]["autoStarts"]] == ["uid-0", "uid-1"]
+
+
+def test_one_who_hangs_while_writing_the_policy_is_waited_for_no_longer_than_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconcile_context, "TURN", 0.01)
+    mine = plan(scale_out())
+    one, _ = with_kube(mine, recovery_policy())
+
+    async def claim_beside() -> bool:
+        async with one.policy_turn("shop"):
+            return await asyncio.wait_for(_claim_auto(one, mine), 5)
+
+    assert asyncio.run(claim_beside())
+
+
+def test_a_pass_over_the_policy_and_a_claim_take_turns() -> None:
+    mine = plan(scale_out())
+    one, kube = with_kube(mine, recovery_policy())
+    key = (RecoveryPolicy.plural, "shop", "default")
+
+    async def both() -> None:
+        await asyncio.gather(_claim_auto(one, mine), recovery_policy_pass.reconcile(one, key))
+
+    asyncio.run(both())
+    assert kube.kinds == [BUDGET, BUDGET]
+    assert [start["uid"] for start in kube.written[-1]["autoStarts"]] == [mine.metadata.uid]

@@ -107,6 +107,11 @@ def test_a_policy_wakes_the_plans_of_its_namespace_that_are_not_over_and_their_a
     world.announce("recoverypolicies", policy, True)
     assert world.queued == [held]
     world.queued.clear()
+    world.store.remove("recoverypolicies", policy)
+    world.announce("recoverypolicies", policy, False)
+    assert set(world.queued) - {("recoverypolicies", "shop", "default")} == {WAITING, *plans}, "so does its end"
+    world.queued.clear()
+    world.store.put("recoverypolicies", policy | {"metadata": policy["metadata"] | {"uid": "again"}})
     world.store.put("recoverypolicies", an_object("default", "bokgu-system"))
     world.announce("recoverypolicies", an_object("default", "bokgu-system"), False)
     everywhere = {WAITING, ("incidents", "other", "elsewhere"), ("recoveryplans", "other", "elsewhere-1"), *plans}

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from bokgu.api.incident import Incident
-from bokgu.api.protected_service import ProtectedService
 from bokgu.api.recovery_plan import FINALIZER, MetricReading, RecoveryPlan, RecoveryPlanStatus, Step
 from bokgu.api.vocabulary import Action, IncidentPhase, PlanPhase
 from bokgu.core.approval.tally import AUTO_APPROVED
@@ -45,7 +44,7 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
                 "gates": gates,
             }
         )
-        if holds_lock(plan, facts.protected_service):
+        if _holds_lock(plan, facts):
             return Outcome(held, ReleaseService())
         # What could not be read, or a budget that was used up, announces no change.
         may_change = facts.tally.undecided or facts.tally.auto is not None
@@ -59,7 +58,7 @@ def await_start(plan: RecoveryPlan, status: RecoveryPlanStatus, facts: PlanFacts
     blocking = first_blocking(held.gates)
     if blocking:
         held = held.model_copy(update={"phase": PlanPhase.APPROVED, "reason": blocking.reason})
-        if holds_lock(plan, facts.protected_service):
+        if _holds_lock(plan, facts):
             return Outcome(held, ReleaseService())
         return Outcome(held, requeue_after=look_again(min(wait, BLOCKED_RETRY), held.gates, facts.now))
     if FINALIZER not in plan.metadata.finalizers:
@@ -92,9 +91,8 @@ def _find_claim(plan: RecoveryPlan, facts: PlanFacts) -> Claim | None:
     return None if claim == Claim() else claim
 
 
-def holds_lock(plan: RecoveryPlan, protected: ProtectedService | None) -> bool:
-    """Whether the plan has the lock of its service (S5)."""
-    active = protected.status.active_plan if protected else None
+def _holds_lock(plan: RecoveryPlan, facts: PlanFacts) -> bool:
+    active = facts.protected_service.status.active_plan if facts.protected_service else None
     return active is not None and active.uid == plan.metadata.uid
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
@@ -41,6 +41,8 @@ Key = tuple[str, str, str]
 R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 
+TURN = 1.0
+"""Seconds for which a turn to write a RecoveryPolicy is waited for."""
 RELABELLED = 5
 """Conflicts with writers of labels until the pass is done again."""
 
@@ -71,7 +73,7 @@ class Objects(Protocol):
         """Those of a namespace that are not over."""
 
     def begun(self, plural: str, namespace: str) -> Iterable[Raw]:
-        """Of these, those that have begun: plans with a `status.startedAt`."""
+        """Those that are not over and have begun: plans with a `status.startedAt`."""
 
     def ended(self, plural: str, namespace: str) -> Iterable[Raw]:
         """Those of a namespace that are over."""
@@ -118,8 +120,7 @@ class Context:
     holds what was seen of an object and waits for its pass; `memories` which service has looked bad since when;
     `follow_ups` which services are looked at again after an event; `records` what the history will keep of incidents
     that are over, with the versions it was made from; `fence` is the state of the admission policy, and since when it
-    was seen so; `claims` by namespace the plans that are about to take the lock of their services; `policy_writes` lets
-    one pass at a time write the RecoveryPolicy of a namespace, which a burst would else do in vain; `storms_told` when
+    was seen so; `claims` by namespace the plans that are about to take the lock of their services; `storms_told` when
     the storm began that people were told of last, and `surveys` what was seen of a namespace last; `alerting` which
     alerts wait for whom; `tracing` where traces go, None: nowhere; `beside` takes what no pass waits for, None: the
     pass does it; `lease` is what makes this process the one that acts, None: there is no election; `doubts` holds of
@@ -145,7 +146,6 @@ class Context:
     records: dict[Key, tuple[tuple[str, ...], IncidentRecord]] = field(default_factory=dict)
     fence: SeenFence = field(default_factory=SeenFence)
     claims: dict[str, dict[str, str]] = field(default_factory=dict)
-    policy_writes: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     storms_told: dict[str, datetime] = field(default_factory=dict)
     surveys: dict[str, Survey] = field(default_factory=dict)
     alerting: AlertingMemory = field(default_factory=AlertingMemory)
@@ -153,6 +153,7 @@ class Context:
     beside: Callable[[Callable[[], Awaitable[object]]], None] | None = None
     lease: Lease | None = None
     doubts: dict[Key, tuple[str, datetime]] = field(default_factory=dict)
+    _policy_turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _parsed: dict[Key, tuple[tuple[str, str], Resource | Unreadable]] = field(default_factory=dict)
     _digests: dict[Key, tuple[tuple[str, str, Raw], str]] = field(default_factory=dict)
     _derived: dict[tuple[Callable[..., Any], str, str], tuple[int, Any]] = field(default_factory=dict)
@@ -160,6 +161,21 @@ class Context:
     def send_by(self) -> float:
         """Until when (monotonic) this process may send something to AWS, by its lease (S5)."""
         return math.inf if self.lease is None else self.lease.send_by()
+
+    @contextlib.asynccontextmanager
+    async def policy_turn(self, namespace: str) -> AsyncIterator[None]:
+        """A turn to read, decide and write the RecoveryPolicy of a namespace: in a burst all but one of those who write
+        at once would do so in vain, and wait ever longer. One that hangs is waited for no longer than `TURN`: then a
+        conflict is all that comes of two at once."""
+        lock, mine = self._policy_turns[namespace], False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TURN):
+                mine = await lock.acquire()
+        try:
+            yield
+        finally:
+            if mine:
+                lock.release()
 
     def on_behalf_of(self, namespace: str, *, pinned: tuple[str, ...] = ()) -> Self:
         """The same context, all that it remembers shared, whose AWS calls are made for a namespace: with the roles that

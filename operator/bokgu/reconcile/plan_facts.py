@@ -33,7 +33,6 @@ from bokgu.core.guards.protection import has_written
 from bokgu.core.operation import find_verified, in_flight
 from bokgu.core.plan_facts import Measurement, PlanFacts, Timing, guard_facts
 from bokgu.core.recovery_policy import Policies
-from bokgu.core.start import holds_lock
 from bokgu.core.surroundings import Surroundings
 from bokgu.core.verification import count_in_windows, parse_expression
 from bokgu.kube.client import Raw
@@ -59,9 +58,9 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     """Approvals first. Only a plan that people approve, or that runs, is worth live reads of the rest; and while its
     namespace has no room for it there is nothing to read: hundreds of plans that wait must not be a storm of calls.
 
-    Before an intent everything is read live (S1), and before a plan begins all that it begins on. While an intent is
-    under way the store is recent enough to see a Reject; so it is for the claims, which the live pass after them looks
-    at again. A plan that begins without people has no approvals to list until it intends a write.
+    Before a claim, a beginning and an intent everything is read live (S1); while an intent is under way, the store is
+    recent enough to see a Reject. Only of a plan that nobody has approved yet the approvals are listed no sooner than
+    for its intent: a list takes longer than all else.
     """
     digest, namespace = context.digest_of(raw), plan.metadata.namespace
 
@@ -84,7 +83,7 @@ async def gather_facts(context: Context, raw: Raw, plan: RecoveryPlan) -> PlanFa
     with suppress(Unreadable) if undoing else nullcontext():
         protected = context.find(ProtectedService, namespace, plan.spec.service_ref.name)
     policies, approvals = know_policies(context, namespace), await read_approvals(context, plan, live=False)
-    intends = not in_flight(plan) and not undoing and (running or holds_lock(plan, protected))
+    intends = not in_flight(plan) and not undoing
     if not running or not intends:
         facts = await judge()
         if not running and (not facts.tally.approved or _is_held(plan, facts)):

@@ -110,7 +110,7 @@ async def _claim(context: Context, plan: RecoveryPlan, claim: Claim, facts: Plan
 async def _claim_auto(context: Context, plan: RecoveryPlan) -> bool:
     """PUT the plan's entry in the hourly budget, as the store has it now: another plan's entry may have come since the
     budget was judged. One that comes in between still is a conflict. False where the budget is used up."""
-    async with context.policy_writes[plan.metadata.namespace]:
+    async with context.policy_turn(plan.metadata.namespace):
         raw = context.objects.get((RecoveryPolicy.plural, plan.metadata.namespace, POLICY_NAME))
         if raw is None:
             return False
@@ -164,12 +164,9 @@ async def _release_service(context: Context, plan: RecoveryPlan) -> None:
 
 def _has_room(context: Context, plan: RecoveryPlan, protected: ProtectedService, facts: PlanFacts) -> bool:
     """Whether the namespace lets the plan begin, by what the store has now."""
-    policies = know_policies(context, plan.metadata.namespace)
-    policy = policies.own.found
+    policy = know_policies(context, plan.metadata.namespace).own.found
     around = look_around_plan(context, plan.metadata.namespace, protected, policy, plan=plan.metadata.name)
-    gates = evaluate_namespace_gates(
-        guard_facts(plan, plan.spec.steps[0], replace(facts, around=around, policies=policies))
-    )
+    gates = evaluate_namespace_gates(guard_facts(plan, plan.spec.steps[0], replace(facts, around=around)))
     return first_blocking(gates) is None
 
 

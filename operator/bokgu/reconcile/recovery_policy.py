@@ -18,7 +18,7 @@ from bokgu.reconcile.surroundings import look_around_plan
 async def reconcile(context: Context, key: Key) -> timedelta | None:
     """Write `Ready`, `Paused` and how recoveries stand, and let go starts that no budget counts any more and whose
     plans are over. It comes again by itself: no single object tells of a storm that is over."""
-    async with context.policy_writes[key[1]]:
+    async with context.policy_turn(key[1]):
         return await _reconcile(context, key)
 
 

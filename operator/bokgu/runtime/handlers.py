@@ -63,8 +63,8 @@ def open_incidents(store: Store, namespace: str, service: str) -> Iterator[Key]:
 
 
 def find_heeding(store: Store, namespace: str, operator_namespace: str) -> Iterator[Key]:
-    """What heeds the spec of a RecoveryPolicy: the incidents and plans of its namespace, and under the one of the
-    operator's namespace all policies, incidents and plans."""
+    """What heeds the spec of a RecoveryPolicy: the incidents, plans and approvals of its namespace, and under the one
+    of the operator's namespace all policies and those of all namespaces."""
     everywhere = namespace == operator_namespace
     for policy in store.all("recoverypolicies") if everywhere else ():
         other = policy["metadata"]["namespace"]
@@ -78,7 +78,7 @@ def find_heeding(store: Store, namespace: str, operator_namespace: str) -> Itera
 
 def held_plans(store: Store, namespace: str) -> Iterator[Key]:
     """Plans of the namespace that are approved and have not begun: what a RecoveryPolicy says of budgets and breakers
-    may let them. The others do not heed its status, and each start of a plan changes that."""
+    may let them. Others do not heed its status, or come by themselves soon enough; each start of a plan changes it."""
     for plan in store.open("recoveryplans", namespace):
         if text_at(plan, "status", "phase") == PlanPhase.APPROVED:
             yield key_of("recoveryplans", plan)

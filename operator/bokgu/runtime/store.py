@@ -41,7 +41,8 @@ def version_of(body: Mapping[str, Any]) -> int:
 
 
 class Store:
-    """Objects by key, by what they refer to, and by whether they are over: what is over is most of it, and few ask."""
+    """Objects by key, by what they refer to, and by whether they have begun or are over: what is over is most of it,
+    and few ask."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[Key, Raw]] = {}
@@ -68,7 +69,7 @@ class Store:
         return tuple(self._open[plural, namespace].values())
 
     def begun(self, plural: str, namespace: str) -> Iterable[Raw]:
-        """Of these, those that have begun: plans with a `status.startedAt`. Most wait for people."""
+        """Those that are not over and have begun: plans with a `status.startedAt`. Most wait for people."""
         return tuple(self._begun[plural, namespace].values())
 
     def ended(self, plural: str, namespace: str) -> Iterable[Raw]:
