@@ -13,7 +13,17 @@ from bokgu.core.plan_facts import PlanFacts
 from bokgu.kube.client import Raw
 from bokgu.reconcile.context import Context
 from bokgu.reconcile.plan_facts import gather_facts
-from tests.unit.facts import DIGEST, NOW, health_check, locked_by, plan, protected_service, scale_out
+from tests.unit.facts import (
+    DIGEST,
+    NOW,
+    OTHER_DIGEST,
+    approval,
+    health_check,
+    locked_by,
+    plan,
+    protected_service,
+    scale_out,
+)
 from tests.unit.test_approval_auto import policy, told
 from tests.unit.test_plan_incident import Past, context
 from tests.unit.test_unreadable import Away
@@ -52,10 +62,10 @@ class Kube:
         yield {"metadata": {"name": "new", "namespace": "shop", "uid": "new", "resourceVersion": "99"}, "spec": {}}
 
 
-def gather(status: Raw, *, mode: str = "Auto", lock: Raw | None = None) -> tuple[PlanFacts, list[str]]:
+def gather(status: Raw, *others: Any, mode: str = "Auto", lock: Raw | None = None) -> tuple[PlanFacts, list[str]]:
     """The facts about a plan that the policy lets start by itself, and what was read live for them."""
     one_plan = plan(health_check(), scale_out(), status=status)
-    one = context(Past(), one_plan, told(), policy(), protected_service(mode=mode, status=lock or {}))
+    one = context(Past(), one_plan, told(), policy(), protected_service(mode=mode, status=lock or {}), *others)
     settings = Settings(auto_namespaces=frozenset({"shop"}))
     kube = Kube(one)
     one = replace(one, kube=cast(Any, kube), aws=cast(Any, Away()), settings=settings)
@@ -78,6 +88,12 @@ def test_while_a_plan_awaits_people_nothing_is_read_live() -> None:
 def test_s5_what_a_plan_claims_and_begins_on_is_read_live(lock: Raw) -> None:
     found, read = gather({}, lock=lock)
     assert (read, suspended(found)) == (OBJECTS, True)
+
+
+def test_s1_approvals_that_a_plan_may_begin_on_are_listed_live() -> None:
+    """One that was removed just now leaves it waiting (docs/gitops.md)."""
+    _, read = gather({}, approval(planDigest=OTHER_DIGEST))
+    assert read == sorted([APPROVALS, *OBJECTS])
 
 
 def test_s1_before_an_intent_the_approvals_are_listed_live_too() -> None:
