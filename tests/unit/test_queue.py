@@ -87,6 +87,53 @@ def test_a_pass_says_when_the_next_one_is_needed() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("also_an_event", [False, True])
+def test_what_has_begun_is_carried_on_with_before_others_begin(also_an_event: bool) -> None:
+    async def scenario(queue: Queue) -> None:
+        others = [("incidents", "shop", str(number)) for number in range(100)]
+        for key in (A, *others):
+            queue.add(key)
+        for _ in range(3):
+            assert await take(queue) == A
+            if also_an_event:
+                queue.add(A)
+            queue.done(A, timedelta())
+        queue.add(A)
+        assert queue.depth == 101
+        assert await take(queue) == A
+        queue.done(A, None)
+        assert [await take(queue) for _ in others] == others
+        assert await nothing(queue)
+
+    run(scenario)
+
+
+def test_a_first_conflict_is_carried_on_with_too() -> None:
+    async def scenario(queue: Queue) -> None:
+        queue.add(A)
+        await take(queue)
+        queue.add(B)
+        queue.failed(A, conflict=True)
+        assert [await take(queue), await take(queue)] == [A, B]
+
+    run(scenario)
+
+
+def test_keys_that_ask_for_a_pass_at_once_for_ever_do_not_keep_the_others_waiting() -> None:
+    async def scenario(queue: Queue) -> None:
+        queue.add(A)
+        queue.add(B)
+        taken = []
+        for _ in range(20):
+            key = await take(queue)
+            assert key is not None
+            taken.append(key)
+            queue.done(key, timedelta() if key == A else None)
+        assert taken.count(B) == 1
+
+    run(scenario)
+
+
 def test_an_event_comes_before_the_time_and_replaces_it() -> None:
     async def scenario(queue: Queue) -> None:
         queue.add_later(A, SOON)

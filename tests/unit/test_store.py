@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any
 
@@ -127,10 +128,34 @@ def test_what_is_over_is_told_from_what_is_open() -> None:
     store.put("recoveryplans", {**body(3), "status": {"phase": "Completed"}})
     store.put("detectors", {**body(4, "u4"), "status": {"phase": "Completed"}})
     assert names(store.open("recoveryplans", "shop")) == ["q"]
-    assert names(store.ended("recoveryplans", "shop")) == ["p"]
+    assert names(store.latest_ended("recoveryplans", "shop")) == ["p"]
     assert names(store.open("detectors", "shop")) == ["p"]
     store.remove("recoveryplans", body(5))
-    assert (names(store.ended("recoveryplans", "shop")), names(store.all("recoveryplans", "shop"))) == ([], ["q"])
+    assert names(store.latest_ended("recoveryplans", "shop")) == []
+    assert names(store.all("recoveryplans", "shop")) == ["q"]
+
+
+def test_what_is_over_is_found_by_when_it_ended() -> None:
+    def found(since: datetime | None = None) -> list[str]:
+        return [one["metadata"]["name"] for one in store.latest_ended("recoveryplans", "shop", since)]
+
+    def end(version: int, name: str, at: str | None) -> None:
+        status = {"phase": "Completed"} | ({"finishedAt": at} if at else {})
+        store.put("recoveryplans", {**body(version, name, name=name), "status": status})
+
+    store = stored()
+    end(1, "second", "2026-11-24T08:00:02Z")
+    end(2, "first", "2026-11-24T08:00:01Z")
+    end(3, "third", "2026-11-24T08:00:03Z")
+    assert found() == ["third", "second", "first"]
+    assert found(datetime(2026, 11, 24, 8, 0, 2, tzinfo=UTC)) == ["third", "second"]
+    end(4, "untold", None)  # Nobody may overlook it.
+    assert found(datetime(2026, 11, 24, 8, 0, 3, tzinfo=UTC)) == ["untold", "third"]
+    end(5, "second", "2026-11-24T08:00:04Z")
+    store.remove("recoveryplans", body(6, "untold", name="untold"))
+    assert found() == ["second", "third", "first"]
+    store.put("recoveryplans", {**body(7, "third", name="third"), "status": {"phase": "InProgress"}})
+    assert found() == ["second", "first"]
 
 
 def test_plans_that_have_begun_are_told_from_those_that_wait_and_those_that_are_over() -> None:

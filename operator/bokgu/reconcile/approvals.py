@@ -29,6 +29,7 @@ from bokgu.core.lifecycle import is_over
 from bokgu.core.recovery_policy import Policies, PolicyReading
 from bokgu.kube.client import KubeError, Raw
 from bokgu.reconcile.context import Context
+from bokgu.reconcile.surroundings import find_begun_lately
 
 
 async def fetch_policies(context: Context, namespace: str) -> Policies:
@@ -89,7 +90,7 @@ async def tally_plan(
     settings = context.settings
     auto = judge_auto(
         plan,
-        plans=context.find_all(RecoveryPlan, namespace) if _may_start_by_itself(protected) else (),
+        plans=find_begun_lately(context, namespace) if _may_start_by_itself(protected) else (),
         policy=policy.found,
         protected_service=protected,
         incident=incident,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
@@ -75,8 +75,8 @@ class Objects(Protocol):
     def begun(self, plural: str, namespace: str) -> Iterable[Raw]:
         """Those that are not over and have begun: plans with a `status.startedAt`."""
 
-    def ended(self, plural: str, namespace: str) -> Iterable[Raw]:
-        """Those of a namespace that are over."""
+    def latest_ended(self, plural: str, namespace: str, since: datetime | None = None) -> Iterator[Raw]:
+        """Those that are over, the latest first, as far back as asked for. Nothing may be awaited meanwhile."""
 
     def created(self, plural: str, namespace: str) -> Sequence[str]:
         """When those of a namespace were created, sorted, as the API server writes it."""

@@ -4,10 +4,10 @@ The Incident is its own outbox. Its condition `Recorded` becomes True after the 
 write, and nothing is deleted before; a history that does not answer is asked again, for ever, later each time.
 """
 
-import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
 
@@ -163,12 +163,12 @@ async def fetch_past(context: Context, incident: Incident) -> tuple[IncidentReco
 def _others(context: Context, incident: Incident) -> list[Raw]:
     """Incidents of the namespace that are over and of the same service or type, the newest of them."""
     namespace, type_, service = incident.metadata.namespace, incident.spec.type, incident.spec.service_ref.name
-    found = [
+    found = (
         raw
-        for raw in context.objects.ended(Incident.plural, namespace)
+        for raw in context.objects.latest_ended(Incident.plural, namespace)
         if text_at(raw, "spec", "type") == type_ or text_at(raw, "spec", "serviceRef", "name") == service
-    ]
-    return heapq.nlargest(MAX_OTHERS, found, key=lambda raw: text_at(raw, "status", "resolvedAt"))
+    )
+    return list(islice(found, MAX_OTHERS))
 
 
 def _remembered(context: Context, raw: Raw, incident: Incident) -> IncidentRecord:

@@ -34,7 +34,7 @@ from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.counting import count_plan
 from bokgu.reconcile.decisions import log_not_held, log_plan, log_sent, log_unanswered
 from bokgu.reconcile.plan_facts import SEND_WITHIN, gather_facts
-from bokgu.reconcile.surroundings import look_around_plan
+from bokgu.reconcile.surroundings import find_begun_lately, look_around_plan
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
@@ -115,7 +115,7 @@ async def _claim_auto(context: Context, plan: RecoveryPlan) -> bool:
         if raw is None:
             return False
         policy = context.parse(RecoveryPolicy, raw)
-        plans = context.find_all(RecoveryPlan, plan.metadata.namespace)
+        plans = find_begun_lately(context, plan.metadata.namespace)
         status = enter_start(policy, plan, plans, hour=context.settings.hour, now=context.clock())
         if status is None:
             return False

@@ -105,30 +105,39 @@ def find_namespace_reset(context: Context, policy: RecoveryPolicy | None) -> dat
 def find_namespace_breaker(context: Context, namespace: str, policy: RecoveryPolicy | None) -> OpenBreaker | None:
     """The open breaker of a namespace. Without a policy nothing stores it: it is open while its failures are known."""
     limits = policy.spec if policy else RecoveryPolicySpec()
+    within = parse_duration(limits.breaker.within)
     return judge_breaker(
         policy.status.breaker if policy else None,
-        _all_recoveries(context, namespace),
+        # The last failure is no older than `within`, and the first one no older than that before it.
+        _recoveries_since(context, namespace, context.clock() - 2 * within),
         failures=limits.breaker.namespace_failures,
-        within=parse_duration(limits.breaker.within),
+        within=within,
         reset_at=find_namespace_reset(context, policy),
         now=context.clock(),
     )
 
 
-def _all_recoveries(context: Context, namespace: str) -> Iterable[Recovery]:
-    objects, plural = context.objects, RecoveryPlan.plural
-    ended = (plan for plan in objects.ended(plural, namespace) if text_at(plan, "status", "startedAt"))
-    begun = (*objects.begun(plural, namespace), *ended)
-    recovered = {text_at(plan, "spec", "serviceRef", "name") for plan in begun}
+def _recoveries_since(context: Context, namespace: str, since: datetime) -> Iterable[Recovery]:
+    """The recoveries of all services that ended since then, at least."""
+    found = context.objects.latest_ended(RecoveryPlan.plural, namespace, since)
+    ended = [plan for plan in found if text_at(plan, "status", "startedAt")]
+    recovered = {text_at(plan, "spec", "serviceRef", "name") for plan in ended}
     services = context.find_all(ProtectedService, namespace)
     for protected in services:
-        # Of the others there is nothing to say.
-        if protected.status.recoveries or protected.metadata.name in recovered:
+        remembered = any(r.finished_at and r.finished_at >= since for r in protected.status.recoveries)
+        if remembered or protected.metadata.name in recovered:
             yield from find_recoveries(context, protected)
     # Those of services that are no more failed all the same.
     known = {protected.metadata.name for protected in services}
-    plans = context.readable(RecoveryPlan, (p for p in begun if text_at(p, "spec", "serviceRef", "name") not in known))
+    plans = context.readable(RecoveryPlan, (p for p in ended if text_at(p, "spec", "serviceRef", "name") not in known))
     yield from list_recoveries((), plans, context.find_all(Incident, namespace) if plans else ())
+
+
+def find_begun_lately(context: Context, namespace: str) -> list[RecoveryPlan]:
+    """All plans that have begun within the last hour, and some more: those that run, and those that ended since."""
+    objects, since = context.objects, context.clock() - context.settings.hour
+    ended = objects.latest_ended(RecoveryPlan.plural, namespace, since)
+    return context.readable(RecoveryPlan, (*objects.begun(RecoveryPlan.plural, namespace), *ended))
 
 
 def find_namespace_storm(context: Context, namespace: str, limits: RecoveryPolicySpec) -> Storm | None:

@@ -1,6 +1,8 @@
 """The queue: which objects need a pass.
 
-A set of dirty keys, so that ten events are one pass; one pass a key at a time; one heap of keys that are due later.
+A set of dirty keys, so that ten events are one pass; one pass a key at a time; one heap of keys that are due later. A
+key whose pass asks for the next one at once comes before those that wait: what has begun is carried on with, however
+many are beginning. An intent that lay behind a thousand other keys would be too old to be sent.
 Nothing in it must survive a restart: every deadline stands in a status, and the first list fills the queue again.
 """
 
@@ -13,6 +15,8 @@ Key = tuple[str, str, str]
 
 _FIRST_BACKOFF = 0.2
 _MAX_BACKOFF = 60.0
+_FAIR = 10
+"""Every so many keys, one that waits comes before those that are carried on with, so that none waits forever."""
 _OUTDATED = 100
 """Entries of the heap, beside as many as count, that may have been replaced by others until they are thrown out."""
 
@@ -24,6 +28,8 @@ class Queue:
     def __init__(self, *, patient: bool = False) -> None:
         self._patient = patient
         self._dirty: dict[Key, None] = {}
+        self._ahead: dict[Key, None] = {}
+        self._handed_out = 0
         self._active: set[Key] = set()
         self._again: set[Key] = set()
         self._due: list[tuple[float, Key]] = []
@@ -35,7 +41,7 @@ class Queue:
     @property
     def depth(self) -> int:
         """How many keys wait for a worker."""
-        return len(self._dirty)
+        return len(self._dirty) + len(self._ahead)
 
     def close(self) -> None:
         """Hand out no more keys: every `take` returns None."""
@@ -49,7 +55,8 @@ class Queue:
             return
         if self._patient and key in self._failures and key in self._due_at:
             return
-        self._dirty.setdefault(key)
+        if key not in self._ahead:
+            self._dirty.setdefault(key)
         self._wake.set()
 
     def add_later(self, key: Key, delay: timedelta) -> None:
@@ -66,12 +73,9 @@ class Queue:
         """Wait for a key; None once closed. The caller must call `done` or `failed` with it."""
         while not self._closed:
             self._collect_due()
-            if self._dirty:
-                key = next(iter(self._dirty))
-                del self._dirty[key]
-                self._active.add(key)
-                self._due_at.pop(key, None)
-                if self._dirty:
+            if self.depth:
+                key = self._hand_out()
+                if self.depth:
                     self._wake.set()
                 return key
             self._wake.clear()
@@ -82,6 +86,16 @@ class Queue:
             except TimeoutError:
                 continue
         return None
+
+    def _hand_out(self) -> Key:
+        self._handed_out += 1
+        waiting_first = self._handed_out % _FAIR == 0
+        keys = (self._dirty or self._ahead) if waiting_first else (self._ahead or self._dirty)
+        key = next(iter(keys))
+        del keys[key]
+        self._active.add(key)
+        self._due_at.pop(key, None)
+        return key
 
     def done(self, key: Key, requeue_after: timedelta | None) -> None:
         """The pass went well; `requeue_after` says when the next one is needed, None: on the next event."""
@@ -105,7 +119,9 @@ class Queue:
             if not (self._patient and key in self._failures):
                 self.add(key)
         if requeue_after is not None and requeue_after <= timedelta():
-            self.add(key)
+            self._dirty.pop(key, None)
+            self._ahead.setdefault(key)
+            self._wake.set()
         elif requeue_after is not None and key not in self._dirty:
             self.add_later(key, requeue_after)
 

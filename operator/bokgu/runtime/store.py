@@ -7,9 +7,11 @@ Which fields somebody has written is left out: it is as long as all the rest, an
 
 from bisect import bisect_left, insort
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import name_ecs_service
 from bokgu.api.phases import has_ended
 from bokgu.api.sharing import share_values
@@ -26,6 +28,12 @@ _REFERENCES = {
 }
 """The field of spec by which objects of a kind are found from what they refer to. ProtectedServices, and plans that
 have a target, are found by (region, cluster/service): several may be about the same ECS service."""
+
+_END = {"incidents": "resolvedAt", "recoveryplans": "finishedAt"}
+"""The field of status that says when an object ended."""
+
+_UNTOLD = "~"
+"""When it ended that does not say so: later than all others, so that nobody overlooks it."""
 
 _REMEMBERED_DELETIONS = 10_000
 
@@ -49,6 +57,7 @@ class Store:
         self._open: defaultdict[tuple[str, str], dict[Key, Raw]] = defaultdict(dict)
         self._begun: defaultdict[tuple[str, str], dict[Key, Raw]] = defaultdict(dict)
         self._ended: defaultdict[tuple[str, str], dict[Key, Raw]] = defaultdict(dict)
+        self._ends: defaultdict[tuple[str, str], list[tuple[str, Key]]] = defaultdict(list)
         self._created: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self._changes: Counter[tuple[str, str]] = Counter()
         self._related: dict[Key, set[Key]] = {}
@@ -62,7 +71,7 @@ class Store:
         """All objects of a kind, or those of a namespace."""
         if namespace is None:
             return tuple(self._objects.get(plural, {}).values())
-        return (*self.open(plural, namespace), *self.ended(plural, namespace))
+        return (*self.open(plural, namespace), *self._ended[plural, namespace].values())
 
     def open(self, plural: str, namespace: str) -> Iterable[Raw]:
         """Those of a namespace that are not over."""
@@ -72,9 +81,14 @@ class Store:
         """Those that are not over and have begun: plans with a `status.startedAt`. Most wait for people."""
         return tuple(self._begun[plural, namespace].values())
 
-    def ended(self, plural: str, namespace: str) -> Iterable[Raw]:
-        """Those of a namespace that are over: incidents and plans whose phase is terminal."""
-        return tuple(self._ended[plural, namespace].values())
+    def latest_ended(self, plural: str, namespace: str, since: datetime | None = None) -> Iterator[Raw]:
+        """Those that are over, incidents and plans whose phase is terminal: the latest first, as far back as asked for.
+        Nothing may be awaited meanwhile."""
+        least, ended = format_timestamp(since) if since else "", self._ended[plural, namespace]
+        for end, key in reversed(self._ends[plural, namespace]):
+            if end < least:
+                return
+            yield ended[key]
 
     def created(self, plural: str, namespace: str) -> Sequence[str]:
         """When those of a namespace were created, sorted, as the API server writes it."""
@@ -106,7 +120,9 @@ class Store:
             body = share_values(body)
         self._objects.setdefault(plural, {})[key] = body
         (self._ended if ended else self._open)[key[:2]][key] = body
-        if not ended and text_at(body, "status", "startedAt"):
+        if ended:
+            insort(self._ends[key[:2]], _end_of(key, body))
+        elif text_at(body, "status", "startedAt"):
             self._begun[key[:2]][key] = body
         insort(self._created[key[:2]], _creation(body))
         self._changes[key[:2]] += 1
@@ -131,7 +147,9 @@ class Store:
         del self._objects[key[0]][key]
         self._open[key[:2]].pop(key, None)
         self._begun[key[:2]].pop(key, None)
-        self._ended[key[:2]].pop(key, None)
+        if self._ended[key[:2]].pop(key, None) is not None:
+            ends = self._ends[key[:2]]
+            del ends[bisect_left(ends, _end_of(key, body))]
         created = self._created[key[:2]]
         del created[bisect_left(created, _creation(body))]
         for reference in _references(key[0], body):
@@ -157,6 +175,10 @@ def _place(plural: str, body: Raw, in_region: tuple[str, ...], named: tuple[str,
     region = text_at(body, *in_region, "region")
     cluster, service = text_at(body, *named, "cluster"), text_at(body, *named, "service")
     return [(plural, region, name_ecs_service(cluster, service))] if region and cluster and service else []
+
+
+def _end_of(key: Key, body: Raw) -> tuple[str, Key]:
+    return text_at(body, "status", _END[key[0]]) or _UNTOLD, key
 
 
 def _without_fields(body: Raw) -> Raw:

@@ -24,9 +24,11 @@ from tests.world.manifests import (
 )
 from tests.world.world import World, wait_for
 
-SPEED = 12.0
-"""Simulated seconds a second, so that a minute is one of the periods that a ProtectedService may have: 5 s."""
+SPEED = 10.0
+"""Simulated seconds a second, so that five minutes are one of the periods that CloudWatch has: 30 s."""
 MINUTE = 60 / SPEED
+PERIOD = "5s"
+"""What stands for a minute where CloudWatch is asked: it has no periods of 6 s."""
 QUIET_MINUTES = 8
 """Of usual traffic, which a surge is told from."""
 SETTINGS = {
@@ -119,13 +121,13 @@ def _steady(ecs: Any, names: Sequence[str]) -> bool:
 
 
 def _protect(bench: BenchWorld, names: Sequence[str]) -> None:
-    detection = {"relapseWatch": f"{2 * MINUTE:g}s", "period": f"{MINUTE:g}s"}
+    detection = {"relapseWatch": f"{2 * MINUTE:g}s", "period": PERIOD}
     pace = {"interval": f"{MINUTE:g}s", "settle": f"{MINUTE:g}s"}
     detectors = [detector(name, **pace) for name in names]
     for body in detectors:
         body["spec"]["conditions"][0]["clearAfter"] = f"{2 * MINUTE:g}s"
         for query in body["spec"]["queries"]:
-            query["period"] = f"{MINUTE:g}s"
+            query["period"] = PERIOD
     bench.create("protectedservices", [protected_service(name, detection=detection) for name in names])
     bench.create("detectors", detectors)
 

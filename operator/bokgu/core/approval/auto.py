@@ -61,8 +61,8 @@ def judge_auto(
 ) -> AutoVerdict | None:
     """What the policy says; None where the service is not in mode Auto: then nobody asks why it is not automatic.
 
-    `plans` are all of the namespace. `enabled`: the operator's configuration lets the namespace do so. `hour` is how
-    long an hour is.
+    `plans` are at least those of the namespace that have begun within the hour. `enabled`: the operator's configuration
+    lets the namespace do so. `hour` is how long an hour is.
     """
     if protected_service is None or protected_service.spec.mode is not Mode.AUTO:
         return None
