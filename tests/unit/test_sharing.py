@@ -6,11 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bokgu.api.fields import ApiModel
 from bokgu.api.incident import Incident
 from bokgu.api.recovery_plan import RecoveryPlan
 from bokgu.api.sharing import share_parts, share_values
 from tests.unit.report_facts import completed_plan, recovered
 from tests.unit.test_plan_incident import Past, context
+
+
+class Ping(ApiModel):
+    a: int
+    b: int = 0
+
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=60),
@@ -38,6 +45,14 @@ def test_a_model_whose_parts_are_shared_says_the_same(make: "type[RecoveryPlan |
     assert first.to_dict() == plain.to_dict()
     assert first.spec.service_ref is second.spec.service_ref
     assert first.spec.service_ref is not plain.spec.service_ref
+    assert first.model_fields_set is second.model_fields_set
+    assert first.spec.model_fields_set is second.spec.model_fields_set
+
+
+def test_a_copy_of_a_model_whose_parts_are_shared_leaves_the_others_as_they_are() -> None:
+    first, second = share_parts(Ping(a=1)), share_parts(Ping(a=2))
+    assert first.model_copy(update={"b": 1}).model_fields_set == {"a", "b"}
+    assert second.model_fields_set == {"a"}
 
 
 @pytest.mark.parametrize(("phase", "shared"), [("Completed", True), ("InProgress", False)])

@@ -28,7 +28,10 @@ def list_recoveries(
     relapsed = {r.uid for r in known if r.ineffective}
     relapsed |= {p.uid for i in incidents for p in i.status.plans if p.relapsed_at}
     found = {recovery.uid: recovery for recovery in known}
-    found |= {plan.metadata.uid: _read(plan, plan.status.started_at) for plan in plans if plan.status.started_at}
+    over = {recovery.uid for recovery in known if recovery.outcome}  # Nothing will change about these.
+    for plan in plans:
+        if plan.status.started_at and plan.metadata.uid not in over:
+            found[plan.metadata.uid] = _read(plan, plan.status.started_at)
     ours = (r.model_copy(update={"ineffective": True}) if r.uid in relapsed else r for r in found.values())
     latest_first = sorted(ours, key=_when, reverse=True)
     latest, older = latest_first[: MOST_RECOVERIES // 2], latest_first[MOST_RECOVERIES // 2 :]

@@ -25,7 +25,6 @@ from bokgu.core.approval.judgement import (
 )
 from bokgu.core.approval.requirement import Requirement, build_requirement, find_stakes
 from bokgu.core.approval.tally import Tally, tally_approvals
-from bokgu.core.lifecycle import is_over
 from bokgu.core.recovery_policy import Policies, PolicyReading
 from bokgu.kube.client import KubeError, Raw
 from bokgu.reconcile.context import Context
@@ -123,8 +122,8 @@ def gather_requirement(
     bound = incident if incident and incident.metadata.uid == plan.spec.incident_ref.uid else None
     others: list[Incident] = []
     if plan.status.started_at is None:
-        found = context.find_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
-        others = [i for i in found if i.metadata.uid != plan.spec.incident_ref.uid and not is_over(i)]
+        found = context.find_open_related(Incident, plan.metadata.namespace, plan.spec.service_ref.name)
+        others = [i for i in found if i.metadata.uid != plan.spec.incident_ref.uid]
     stakes = find_stakes(plan, bound, others, protected.spec.environment if protected else None)
     return build_requirement(plan, stakes, policy.found, problem=policy.problem)
 

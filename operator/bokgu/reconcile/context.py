@@ -280,6 +280,11 @@ class Context:
         """Objects of a kind that refer to that name, from the store."""
         return self.readable(kind, self.objects.related(kind.plural, namespace, name))
 
+    def find_open_related(self, kind: type[R], namespace: str, name: str) -> list[R]:
+        """Those of them that are not over: of a service that is seldom more than one, beside hundreds that are."""
+        found = self.objects.related(kind.plural, namespace, name)
+        return self.readable(kind, (raw for raw in found if not has_ended(kind.plural, raw)))
+
     def find_all(self, kind: type[R], namespace: str) -> list[R]:
         """All objects of a kind in a namespace, from the store."""
         return self.readable(kind, self.objects.all(kind.plural, namespace))
@@ -358,6 +363,8 @@ class Context:
         labels or annotations changes nothing that was decided: the status goes in after it, lest one who writes all
         the time keeps a pass that takes long from ever ending.
         """
+        if self._is_known(kind, raw, status):
+            return False
         new = status.to_dict()
         if raw.get("status") == new:
             return False
@@ -367,6 +374,15 @@ class Context:
 
         self.take_in(kind.plural, await self._write_over_labels(kind.plural, raw, write), own=True)
         return True
+
+    def _is_known(self, kind: type[Resource], raw: Raw, status: ApiModel) -> bool:
+        """Whether the status is that of the model which was read: mostly it is, and to tell so takes less time than to
+        serialise it."""
+        metadata = raw["metadata"]
+        kept = self._parsed.get((kind.plural, metadata["namespace"], metadata["name"]))
+        if kept is None or kept[0] != (metadata["uid"], metadata["resourceVersion"]) or "status" not in raw:
+            return False
+        return isinstance(kept[1], kind) and getattr(kept[1], "status", None) == status
 
     async def _write_over_labels(self, plural: str, raw: Raw, write: Callable[[Raw], Awaitable[Raw]]) -> Raw:
         """What the API server answers to a write of the object; the store learns of what is there after a conflict."""

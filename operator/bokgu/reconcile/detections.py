@@ -8,7 +8,6 @@ from bokgu.api.meta import UidReference
 from bokgu.api.vocabulary import DetectionState, Preset, SourceKind
 from bokgu.core.detection import describe_breach, is_overtaken, update_detection
 from bokgu.core.finding import Finding
-from bokgu.core.lifecycle import is_over
 from bokgu.core.look import Look, read_metrics
 from bokgu.core.service_state import STATE_CONDITIONS, evaluate_states
 from bokgu.reconcile.context import Context, Key
@@ -85,8 +84,7 @@ def _is_unheard(context: Context, look: Look, detection: Detection) -> bool:
     return any(
         incident.spec.source in {mine, mine.model_copy(update={"kind": SourceKind.ECS_EVENT})}
         and detection.since <= (incident.spec.detected_at or look.at) < look.at
-        and not is_over(incident)
-        for incident in context.find_related(Incident, look.watch.namespace, look.watch.service)
+        for incident in context.find_open_related(Incident, look.watch.namespace, look.watch.service)
     )
 
 

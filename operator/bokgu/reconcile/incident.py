@@ -298,7 +298,7 @@ def _find_suppression(context: Context, incident: Incident) -> Suppression | Non
     if dependencies.get(service):
         others = context.find_open(Incident, namespace)
     else:  # Nothing but its own can explain it.
-        others = [o for o in context.find_related(Incident, namespace, service) if not is_over(o)]
+        others = context.find_open_related(Incident, namespace, service)
     return find_leader(incident, others, dependencies)
 
 

@@ -156,7 +156,7 @@ async def _judge(
         if begins
         else Surroundings(),
         frozen_by=find_freeze(
-            context.find_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
+            context.find_open_related(Incident, namespace, plan.spec.service_ref.name), plan.spec.incident_ref.uid
         ),
         dry_run=find_dry_run(protected, policies.own.found),
         troubled=find_troubles(context, plan),
@@ -263,7 +263,7 @@ async def _count_log(
 def find_corruption(context: Context, namespace: str, service: str, incident_uid: str) -> str | None:
     """An open incident of corrupted data on the service that freezes all automation there, but for the plans of the
     incident with the uid given."""
-    incidents = context.find_related(Incident, namespace, service)
+    incidents = context.find_open_related(Incident, namespace, service)
     return next((i.metadata.name for i in incidents if freezes_service(i, incident_uid)), None)
 
 

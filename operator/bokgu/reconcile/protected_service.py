@@ -28,7 +28,6 @@ from bokgu.aws.ecs import fetch_service_revisions
 from bokgu.core.drift import find_watched, watch_reversal
 from bokgu.core.dry_run import began_writing
 from bokgu.core.last_known_good import Trouble, find_last_known_good, taint_revisions
-from bokgu.core.lifecycle import is_over
 from bokgu.core.load import TARGET_ALREADY_PROTECTED
 from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
@@ -57,12 +56,11 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
     policy = know_policy(context, protected.metadata.namespace)
-    status = status.model_copy(
-        update={"begun_recoveries": _begun(context, protected), "recoveries": find_recoveries(context, protected)}
-    )
+    recoveries = find_recoveries(context, protected)
+    status = status.model_copy(update={"begun_recoveries": _begun(context, protected), "recoveries": recoveries})
     if policy.problem is None:  # Else nothing begins anyway, and by what it would be judged is not known.
         limits = policy.found.spec if policy.found else RecoveryPolicySpec()
-        breaker = find_service_breaker(context, protected, limits)
+        breaker = find_service_breaker(context, protected, recoveries, limits)
         changes = {"breaker": breaker, "breaker_reset_at": find_service_reset(context, protected)}
         status = status.model_copy(update=changes)
     look = context.looks.get(key)
@@ -120,11 +118,11 @@ async def _take_in(
 
 def _judge_proposals(context: Context, protected: ProtectedService, seen: ServiceLook) -> Iterator[Proposal]:
     """What became of incidents whose plans were not to run."""
+    if protected.spec.mode is not Mode.PROPOSE or not seen.deployments:
+        return
     namespace, name, known = protected.metadata.namespace, protected.metadata.name, protected.status
     judged, good = {p.incident_uid for p in known.proposals}, known.last_known_good
     incidents = {i.metadata.uid: i for i in context.find_related(Incident, namespace, name) if i.status.resolved_at}
-    if protected.spec.mode is not Mode.PROPOSE or not seen.deployments:
-        return
     for plan in context.find_related(RecoveryPlan, namespace, name):
         incident = incidents.get(plan.spec.incident_ref.uid)
         if incident is None or incident.metadata.uid in judged:
@@ -158,8 +156,8 @@ async def _judge(context: Context, protected: ProtectedService, look: Look) -> t
     metrics = tuple(d for d in old if d.condition not in state_names)
     if look.measured:
         metrics = await judge_metrics(context, protected.key, look, old, resource=resource)
-    incidents = context.find_related(Incident, protected.metadata.namespace, protected.metadata.name)
-    waiting = {incident.metadata.uid for incident in incidents if not is_over(incident)}
+    incidents = context.find_open_related(Incident, protected.metadata.namespace, protected.metadata.name)
+    waiting = {incident.metadata.uid for incident in incidents}
 
     def matters(detection: Detection) -> bool:
         told = detection.incident is not None and detection.incident.uid in waiting

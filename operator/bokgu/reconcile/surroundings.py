@@ -35,11 +35,12 @@ def look_around_plan(
     """What stands around the plan of that name, which itself is left out of the load."""
     limits = policy.spec if policy else RecoveryPolicySpec()
     survey = _survey(context, namespace, policy)
+    recoveries = find_recoveries(context, protected) if protected else ()
     return Surroundings(
         policy=policy,
         load=_find_load(context, namespace, without=plan),
-        recoveries=find_recoveries(context, protected) if protected else (),
-        service_breaker=find_service_breaker(context, protected, limits) if protected else None,
+        recoveries=recoveries,
+        service_breaker=find_service_breaker(context, protected, recoveries, limits) if protected else None,
         service_reset_at=find_service_reset(context, protected) if protected else None,
         namespace_breaker=survey.breaker,
         namespace_reset_at=find_namespace_reset(context, policy),
@@ -79,12 +80,12 @@ def find_recoveries(context: Context, protected: ProtectedService) -> tuple[Reco
 
 
 def find_service_breaker(
-    context: Context, protected: ProtectedService, limits: RecoveryPolicySpec
+    context: Context, protected: ProtectedService, recoveries: Iterable[Recovery], limits: RecoveryPolicySpec
 ) -> OpenBreaker | None:
-    """The open breaker of a service."""
+    """The open breaker of a service with these recoveries."""
     return judge_breaker(
         protected.status.breaker,
-        find_recoveries(context, protected),
+        recoveries,
         failures=limits.breaker.failures,
         within=parse_duration(limits.breaker.within),
         reset_at=find_service_reset(context, protected),

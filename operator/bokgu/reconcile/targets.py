@@ -29,11 +29,11 @@ def find_elder(context: Context, protected: ProtectedService) -> ProtectedServic
 def find_at_work(context: Context, plan: RecoveryPlan, target: Target | None) -> str | None:
     """Another plan of the service that has begun and is not over, in any namespace: the lock may have gone with its
     object, or stand in one of another name (S5)."""
-    others = context.find_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
+    others = context.find_open_related(RecoveryPlan, plan.metadata.namespace, plan.spec.service_ref.name)
     if target:
-        there = context.find_related(RecoveryPlan, target.region, name_ecs_service(target.cluster, target.service))
+        there = context.find_open_related(RecoveryPlan, target.region, name_ecs_service(target.cluster, target.service))
         others += [o for o in there if o.status.target and _same_account(o.status.target, target)]
-    at_work = (o for o in others if o.status.started_at and not o.status.phase.terminal)
+    at_work = (o for o in others if o.status.started_at)
     return next((_name(o, plan) for o in at_work if o.metadata.uid != plan.metadata.uid), None)
 
 

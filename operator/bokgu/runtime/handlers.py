@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from bokgu.api.crds import KINDS
 from bokgu.api.meta import GROUP, VERSION
@@ -186,6 +187,14 @@ class NoDifferences(kopf.DiffBaseStorage):
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         """Keep nothing."""
+
+
+class NoMemories(ResourceMemories):
+    """Nothing is remembered of an object: `on.event` has no use for it, and it is 2 KiB each."""
+
+    async def recall(self, *args: Any, **options: Any) -> ResourceMemory:
+        """One that is forgotten again."""
+        return await super().recall(*args, **{**options, "ephemeral": True})
 
 
 def build_settings() -> kopf.OperatorSettings:

@@ -37,7 +37,7 @@ from bokgu.runtime.alert_sender import sending_alerts
 from bokgu.runtime.controller import PASSES, work
 from bokgu.runtime.doors import open_doors
 from bokgu.runtime.event_recorder import recording_events
-from bokgu.runtime.handlers import build_announcer, build_registry, build_settings
+from bokgu.runtime.handlers import NoMemories, build_announcer, build_registry, build_settings
 from bokgu.runtime.health import HealthServer
 from bokgu.runtime.heartbeat import beat_forever
 from bokgu.runtime.leadership import Leadership
@@ -213,7 +213,12 @@ async def _informed(process: Process, registry: kopf.OperatorRegistry) -> AsyncI
     watches first, and whatever a pass awaits with them."""
     mine = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
-        registry=registry, settings=build_settings(), standalone=True, clusterwide=True, ready_flag=process.ready
+        registry=registry,
+        settings=build_settings(),
+        memories=NoMemories(),
+        standalone=True,
+        clusterwide=True,
+        ready_flag=process.ready,
     )
     watching = asyncio.create_task(kopf.run_tasks(tasks, ignored=mine))
     watching.add_done_callback(lambda _: process.stopping.set())
