@@ -15,8 +15,8 @@ from tests.bench.rows import burst, detection, door, growth, latency, life, shar
 from tests.bench.table import print_json, print_table
 
 ROWS = (
-    Row("burst", burst.measure, 3),
-    Row("latency", latency.measure, 3),
+    Row("burst", burst.measure, 2),
+    Row("latency", latency.measure, 2),
     Row("growth", growth.measure, 1),
     Row("detection", detection.measure, 1),
     Row("door", door.measure, 1),

@@ -33,6 +33,8 @@ _OVER = {"incidents": "Resolved", "recoveryplans": "Completed"}
 
 _AT_REST = 0.05
 """Seconds of CPU in a second, of an operator that has nothing to do."""
+_CALM = 3
+"""Such seconds in a row."""
 
 _SETTINGS = {
     "BOKGU_MINUTE": "1m",
@@ -186,14 +188,15 @@ class BenchWorld:
         return time.monotonic() - begun
 
     def settle(self, name: str = "operator") -> None:
-        """Wait until an operator that has just started has been at rest for a second."""
-        process, last = self.world.process(name), 0.0
+        """Wait until an operator that has just started has been at rest for some seconds."""
+        process, last, calm = self.world.process(name), 0.0, 0
 
         def rests() -> bool:
-            nonlocal last
+            nonlocal last, calm
             time.sleep(1)
             before, last = last, cpu_seconds(process.pid)
-            return last - before < _AT_REST
+            calm = calm + 1 if last - before < _AT_REST else 0
+            return calm >= _CALM
 
         wait_for(rests, PATIENCE, lambda: f"{name} does not come to rest")
 
@@ -217,8 +220,11 @@ class BenchWorld:
 
     def count_writes(self, before: Mapping[str, float], after: Mapping[str, float]) -> float:
         """Writes to the API server between two scrapes, Events not counted."""
-        names = ("bokgu_status_writes_total{", "bokgu_plans_created_total")
-        return sum(value - before.get(name, 0) for name, value in after.items() if name.startswith(names))
+        return _grown(before, after, "bokgu_status_writes_total{", "bokgu_plans_created_total")
+
+    def count_status_writes(self, before: Mapping[str, float], after: Mapping[str, float], plural: str) -> float:
+        """Of them those of the status of a kind."""
+        return _grown(before, after, f'bokgu_status_writes_total{{resource="{plural}"')
 
     # AWS
 
@@ -227,6 +233,10 @@ class BenchWorld:
         with urllib.request.urlopen(f"{self.world.aws_url}/updates", timeout=10) as answer:
             found: dict[str, float] = json.load(answer)
         return found
+
+
+def _grown(before: Mapping[str, float], after: Mapping[str, float], *names: str) -> float:
+    return sum(value - before.get(name, 0) for name, value in after.items() if name.startswith(names))
 
 
 @contextmanager

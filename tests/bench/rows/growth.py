@@ -18,6 +18,8 @@ SIZES = (100, 1_000, 10_000)
 REST = 60.0
 """Seconds of rest that are measured: a minute, in which every service is looked at once."""
 SETTLE = 10.0
+SCRAPE = 0.5
+"""Seconds between two scrapes while a restart is measured: each costs the operator something, too."""
 OURS, AUTO = "ours", "auto-0"
 
 
@@ -92,6 +94,7 @@ def _wait_resumed(bench: BenchWorld, started: float) -> float:
     begun = time.monotonic()
 
     def idle() -> bool:
+        time.sleep(SCRAPE)
         found = bench.world.scrape()
         return found['bokgu_queue_depth{resource="recoveryplans"}'] == 0
 
