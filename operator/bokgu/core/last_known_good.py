@@ -85,17 +85,17 @@ def taint_revisions(
     present = {trouble.incident_uid: trouble for trouble in troubles}
     for taint in known:
         end = present[taint.incident_uid].end if taint.incident_uid in present else taint.until or now
-        found[taint.service_revision_arn, taint.incident_uid] = taint.model_copy(update={"until": end})
+        key = taint.service_revision_arn, taint.incident_uid
+        found[key] = taint if taint.until == end else taint.model_copy(update={"until": end})
     for trouble in present.values():
         during = {span.arn for span in spans if _overlap(span, trouble)}
         for arn in sorted(during | trouble.at_fault):
-            at_fault = arn in trouble.at_fault or _is_at_fault(found.get((arn, trouble.incident_uid)))
-            found[arn, trouble.incident_uid] = TaintedRevision(
-                service_revision_arn=arn,
-                incident_uid=trouble.incident_uid,
-                since=None if at_fault else trouble.begin,
-                until=trouble.end,
-            )
+            told = found.get((arn, trouble.incident_uid))
+            since = None if arn in trouble.at_fault or _is_at_fault(told) else trouble.begin
+            if told is None or (told.since, told.until) != (since, trouble.end):
+                found[arn, trouble.incident_uid] = TaintedRevision(
+                    service_revision_arn=arn, incident_uid=trouble.incident_uid, since=since, until=trouble.end
+                )
     return _bound([taint for taint in found.values() if taint.service_revision_arn in arns])
 
 

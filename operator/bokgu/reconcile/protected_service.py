@@ -1,7 +1,8 @@
 """A pass over a ProtectedService: judge its presets by the last look of its scope, remember the last good revision,
 free the lock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from bokgu.api.detector import Detection
@@ -33,12 +34,13 @@ from bokgu.core.look import Look
 from bokgu.core.presets import find_inapplicable
 from bokgu.core.proposals import find_deed, judge_proposal, keep_proposals, score_proposals
 from bokgu.core.recent_stops import find_stops, keep_stops
+from bokgu.core.recoveries import list_recoveries
 from bokgu.core.service_state import STATE_CONDITIONS, ServiceLook
 from bokgu.reconcile.announcing import announce_reversal
 from bokgu.reconcile.approvals import know_policy
 from bokgu.reconcile.context import Context, Key
 from bokgu.reconcile.detections import judge_metrics, judge_states
-from bokgu.reconcile.surroundings import find_recoveries, find_service_breaker, find_service_reset
+from bokgu.reconcile.surroundings import find_service_breaker, find_service_reset
 from bokgu.reconcile.targets import find_elder
 
 MAX_BEGUN = 16
@@ -46,6 +48,14 @@ MAX_BEGUN = 16
 
 AFTER_START = 15
 """Minutes: longer than anything must last to be trouble (core.service_state.LASTING)."""
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What the store has of the service: there may be hundreds of each, so that they are looked up once a pass."""
+
+    plans: Sequence[RecoveryPlan]
+    incidents: Sequence[Incident]
 
 
 async def reconcile(context: Context, key: Key) -> timedelta | None:
@@ -56,8 +66,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
     policy = know_policy(context, protected.metadata.namespace)
-    recoveries = find_recoveries(context, protected)
-    status = status.model_copy(update={"begun_recoveries": _begun(context, protected), "recoveries": recoveries})
+    past = _Past(context.find_related(RecoveryPlan, *key[1:]), context.find_related(Incident, *key[1:]))
+    recoveries = list_recoveries(protected.status.recoveries, past.plans, past.incidents)
+    status = status.model_copy(update={"begun_recoveries": _begun(protected, past), "recoveries": recoveries})
     if policy.problem is None:  # Else nothing begins anyway, and by what it would be judged is not known.
         limits = policy.found.spec if policy.found else RecoveryPolicySpec()
         breaker = find_service_breaker(context, protected, recoveries, limits)
@@ -65,7 +76,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         status = status.model_copy(update=changes)
     look = context.looks.get(key)
     if look is not None and look.follows(protected.metadata):
-        status = await _take_in(context, protected, status, look)
+        status = await _take_in(context, protected, status, look, past)
     if status.reversal and status.reversal != protected.status.reversal:  # Told first: nothing is lost in between.
         await announce_reversal(context, protected.metadata.namespace, status.reversal)
     await context.write_status(ProtectedService, raw, status)
@@ -91,7 +102,7 @@ async def _free_lock(context: Context, protected: ProtectedService) -> Protected
 
 
 async def _take_in(
-    context: Context, protected: ProtectedService, status: ProtectedServiceStatus, look: Look
+    context: Context, protected: ProtectedService, status: ProtectedServiceStatus, look: Look, past: _Past
 ) -> ProtectedServiceStatus:
     """What ECS and CloudWatch say now; a failure leaves what was known and says why in `Ready`."""
     changes: dict[str, object] = {"observed_generation": protected.metadata.generation}
@@ -102,10 +113,10 @@ async def _take_in(
         changes["summary"] = f"{service.running_count}/{service.desired_count}"
         stops = find_stops(look.state.stopped_tasks or ())
         changes["recent_stops"] = keep_stops(status.recent_stops, stops, context.clock(), context.settings.minute)
-        changes["reversal"] = _watch_reversal(context, protected, service)
-        proposals = keep_proposals(status.proposals, _judge_proposals(context, protected, look.state))
+        changes["reversal"] = _watch_reversal(context, protected, service, past)
+        proposals = keep_proposals(status.proposals, _judge_proposals(context, protected, look.state, past))
         changes |= {"proposals": proposals, "proposal_scores": score_proposals(proposals)}
-        tainted = _tainted(context, protected, look.state)
+        tainted = _tainted(context, protected, look.state, past)
         changes["tainted_revisions"] = tainted
         try:
             changes["last_known_good"] = await _last_known_good(context, protected, look.state, tainted)
@@ -116,14 +127,16 @@ async def _take_in(
     return status.model_copy(update=changes)
 
 
-def _judge_proposals(context: Context, protected: ProtectedService, seen: ServiceLook) -> Iterator[Proposal]:
+def _judge_proposals(
+    context: Context, protected: ProtectedService, seen: ServiceLook, past: _Past
+) -> Iterator[Proposal]:
     """What became of incidents whose plans were not to run."""
     if protected.spec.mode is not Mode.PROPOSE or not seen.deployments:
         return
-    namespace, name, known = protected.metadata.namespace, protected.metadata.name, protected.status
+    known = protected.status
     judged, good = {p.incident_uid for p in known.proposals}, known.last_known_good
-    incidents = {i.metadata.uid: i for i in context.find_related(Incident, namespace, name) if i.status.resolved_at}
-    for plan in context.find_related(RecoveryPlan, namespace, name):
+    incidents = {i.metadata.uid: i for i in past.incidents if i.status.resolved_at}
+    for plan in past.plans:
         incident = incidents.get(plan.spec.incident_ref.uid)
         if incident is None or incident.metadata.uid in judged:
             continue
@@ -133,11 +146,9 @@ def _judge_proposals(context: Context, protected: ProtectedService, seen: Servic
             yield proposal
 
 
-def _watch_reversal(context: Context, protected: ProtectedService, service: EcsService) -> Reversal | None:
+def _watch_reversal(context: Context, protected: ProtectedService, service: EcsService, past: _Past) -> Reversal | None:
     """What is set back of the last plan that completed."""
-    namespace, name = protected.metadata.namespace, protected.metadata.name
-    plans = context.find_related(RecoveryPlan, namespace, name)
-    watched = find_watched(plans, context.find_related(Incident, namespace, name))
+    watched = find_watched(past.plans, past.incidents)
     return watch_reversal(protected.status.reversal, watched, service, context.settings.consistency_delay)
 
 
@@ -219,13 +230,14 @@ def _observed(service: EcsService, target_groups: tuple[TargetGroup, ...]) -> Ob
     )
 
 
-def _tainted(context: Context, protected: ProtectedService, seen: ServiceLook) -> tuple[TaintedRevision, ...]:
+def _tainted(
+    context: Context, protected: ProtectedService, seen: ServiceLook, past: _Past
+) -> tuple[TaintedRevision, ...]:
     """When the service revisions that could be returned to were in trouble."""
     if not seen.deployments:
         return protected.status.tainted_revisions
-    namespace, name = protected.metadata.namespace, protected.metadata.name
     at_fault: dict[str, set[str]] = {}
-    for plan in context.find_related(RecoveryPlan, namespace, name):
+    for plan in past.plans:
         arn, found = plan.spec.preconditions.service_revision_arn, plan.spec.classification
         if arn and found and found.new_revision_at_fault:
             at_fault.setdefault(plan.spec.incident_ref.uid, set()).add(arn)
@@ -236,17 +248,16 @@ def _tainted(context: Context, protected: ProtectedService, seen: ServiceLook) -
             incident.status.resolved_at,
             frozenset(at_fault.get(incident.metadata.uid, ())),
         )
-        for incident in context.find_related(Incident, namespace, name)
+        for incident in past.incidents
         if (begin := incident.spec.detected_at or incident.metadata.creation_timestamp)
     ]
     return taint_revisions(protected.status.tainted_revisions, seen.deployments, troubles, now=context.clock())
 
 
-def _begun(context: Context, protected: ProtectedService) -> tuple[BegunRecovery, ...]:
+def _begun(protected: ProtectedService, past: _Past) -> tuple[BegunRecovery, ...]:
     """When each runbook last began to change the service."""
-    plans = context.find_related(RecoveryPlan, protected.metadata.namespace, protected.metadata.name)
     found = {known.runbook: known.at for known in protected.status.begun_recoveries}
-    for plan in plans:
+    for plan in past.plans:
         runbook, at = plan.spec.runbook_ref, began_writing(plan.status)
         if runbook and at:
             found[runbook.name] = max(at, found.get(runbook.name, at))

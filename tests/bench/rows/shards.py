@@ -13,7 +13,7 @@ LABEL = "bokgu.dev/shard"
 
 def measure(effort: Effort) -> list[Figure]:
     """Writes a second in a burst that all shards share evenly."""
-    count = effort.size(600, 30)
+    count = effort.size(400, 30)
     figures = []
     with open_bench_world(effort.tell, services=MOST * count, surge=True) as bench:
         bench.open_namespace("bare")
