@@ -70,40 +70,23 @@ class BenchWorld:
         finally:
             await kube.close()
 
-    async def create_all(self, plural: str, bodies: Sequence[Raw], *, keep_status: bool = False) -> list[Raw]:
-        """Create them side by side, with their statuses if asked to; what the API server answered."""
+    async def create_all(self, plural: str, bodies: Sequence[Raw]) -> list[Raw]:
+        """Create them side by side; what the API server answered."""
         made: list[Raw] = []
-        async with self.client() as admin, self.client(operator=True) as operator:
+        async with self.client() as kube:
             left = iter(bodies)
 
             async def create() -> None:
                 for body in left:
-                    answer = await admin.create(plural, body)
-                    if keep_status:
-                        answer = await operator.replace_status(plural, answer, body["status"])
+                    answer = await kube.create(plural, body)
                     made.append(answer)
 
             await asyncio.gather(*(create() for _ in range(CONCURRENCY)))
         return made
 
-    def create(self, plural: str, bodies: Sequence[Raw], *, keep_status: bool = False) -> list[Raw]:
+    def create(self, plural: str, bodies: Sequence[Raw]) -> list[Raw]:
         """The same, for who does not await."""
-        return asyncio.run(self.create_all(plural, bodies, keep_status=keep_status))
-
-    def write_statuses(self, plural: str, bodies: Sequence[Raw]) -> None:
-        """Store the statuses of objects as they are."""
-
-        async def write() -> None:
-            left = iter(bodies)
-            async with self.client(operator=True) as kube:
-
-                async def store() -> None:
-                    for body in left:
-                        await kube.replace_status(plural, body, body["status"])
-
-                await asyncio.gather(*(store() for _ in range(CONCURRENCY)))
-
-        asyncio.run(write())
+        return asyncio.run(self.create_all(plural, bodies))
 
     def place(self, body: Raw, namespace: str, labels: Mapping[str, str] | None = None) -> Raw:
         """The object in that namespace."""

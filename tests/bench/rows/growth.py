@@ -1,9 +1,11 @@
 """What piles up: memory, rest, restart and speed with thousands of incidents that are over, in the same namespace."""
 
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from tests.bench.bench_world import PATIENCE, BenchWorld, open_bench_world
 from tests.bench.canned_aws import service_name
@@ -12,6 +14,7 @@ from tests.bench.processes import cpu_seconds, resident_mib
 from tests.bench.recoveries import open_auto_namespace, recover_one_by_one
 from tests.bench.row import Effort
 from tests.bench.yardsticks.go_controller import go_controller
+from tests.upgrade.releases import load_objects
 from tests.world.world import wait_for
 
 SIZES = (100, 1_000, 10_000)
@@ -103,7 +106,8 @@ def _wait_resumed(bench: BenchWorld, started: float) -> float:
 
 
 class _Past:
-    """Incidents that are over, with their plans, as the operator would have left them."""
+    """Incidents that are over, with their plans, as the operator would have left them. They are put into etcd: through
+    the API server that would take minutes."""
 
     def __init__(self, bench: BenchWorld, services: Sequence[str]) -> None:
         self._bench, self._services, self._made = bench, services, 0
@@ -111,15 +115,15 @@ class _Past:
 
     def grow(self, size: int) -> None:
         """Until there are so many."""
-        incident, plan = self._pattern or self._learn()
-        services = [self._services[n % len(self._services)] for n in range(self._made, size)]
-        numbers = range(self._made, size)
+        incident, plan = self._pattern = self._pattern or self._learn()
+        for number in range(self._made, size):
+            service = self._services[number % len(self._services)]
+            uids = {incident["metadata"]["uid"]: str(uuid4()), plan["metadata"]["uid"]: str(uuid4())}
+            load_objects(
+                self._bench.world.control_plane,
+                [_copy(body, f"past-{number:05d}", service, uids) for body in (incident, plan)],
+            )
         self._made = size
-        filed = self._bench.create(
-            "incidents", [_named(incident, n, s) for n, s in zip(numbers, services, strict=True)]
-        )
-        plans = self._bench.create("recoveryplans", [_plan_of(plan, body) for body in filed], keep_status=True)
-        self._bench.write_statuses("incidents", _closed(incident, filed, plans))
 
     def _learn(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the operator writes about an incident, and what it would say of it at the end."""
@@ -138,38 +142,22 @@ class _Past:
         stored = {**resolved, "type": "Recorded", "reason": "Stored"}
         conditions = [c for c in incident["status"]["conditions"] if c["type"] not in {"Resolved", "Recorded"}]
         incident["status"] |= {"phase": "Resolved", "resolvedAt": now, "conditions": [*conditions, resolved, stored]}
+        incident["status"]["plans"][-1]["outcome"] = "Completed"
         plan["status"] |= {"phase": "Completed", "startedAt": now, "finishedAt": now}
-        self._pattern = incident, plan
-        return self._pattern
+        return incident, plan
 
 
-def _named(pattern: dict[str, Any], number: int, service: str) -> dict[str, Any]:
-    metadata = {"name": f"past-{number:05d}", "namespace": OURS}
-    spec = {**pattern["spec"], "serviceRef": {"name": service}}
-    return {"apiVersion": pattern["apiVersion"], "kind": pattern["kind"], "metadata": metadata, "spec": spec}
-
-
-def _plan_of(pattern: dict[str, Any], incident: dict[str, Any]) -> dict[str, Any]:
-    reference = {"name": incident["metadata"]["name"], "uid": incident["metadata"]["uid"]}
-    owner = {"apiVersion": incident["apiVersion"], "kind": "Incident", "controller": True, **reference}
-    metadata = {
-        "name": incident["metadata"]["name"],
-        "namespace": OURS,
-        "ownerReferences": [owner],
-        "finalizers": pattern["metadata"]["finalizers"],
-    }
-    spec = {**pattern["spec"], "incidentRef": reference, "serviceRef": incident["spec"]["serviceRef"]}
-    return {**pattern, "metadata": metadata, "spec": spec}
-
-
-def _closed(
-    pattern: dict[str, Any], filed: Iterable[dict[str, Any]], plans: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The incidents with their last status, which names their plan."""
-    uids = {plan["metadata"]["name"]: plan["metadata"]["uid"] for plan in plans}
-    closed = []
-    for body in filed:
-        name = body["metadata"]["name"]
-        entry = {**pattern["status"]["plans"][-1], "name": name, "uid": uids[name], "outcome": "Completed"}
-        closed.append({**body, "status": {**pattern["status"], "plans": [entry]}})
-    return closed
+def _copy(body: dict[str, Any], name: str, service: str, uids: Mapping[str, str]) -> dict[str, Any]:
+    """The object under another name, of another service; with its plan, or its incident, in the same way."""
+    text = json.dumps(body)
+    for old, new in uids.items():
+        text = text.replace(old, new)
+    copy: dict[str, Any] = json.loads(text)
+    copy["metadata"]["name"] = name
+    del copy["metadata"]["resourceVersion"]
+    copy["spec"]["serviceRef"]["name"] = service
+    if "incidentRef" in copy["spec"]:
+        copy["spec"]["incidentRef"]["name"] = copy["metadata"]["ownerReferences"][0]["name"] = name
+    else:
+        copy["status"]["plans"][-1]["name"] = name
+    return copy
