@@ -114,6 +114,8 @@ def _decide(
     delivered: tuple[Delivery, ...] = context.alerting.take(about.key, about.metadata.uid)
     try:
         new = decide(record_deliveries(old or Outbox(), delivered))
+        if new == old:
+            return old
         return Outbox.model_validate(new.to_dict()) if new.last else None
     except Exception:  # See above: what follows is the status of a recovery.
         ALERTS_UNDECIDED.inc()

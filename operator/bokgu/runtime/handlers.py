@@ -208,5 +208,6 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.networking.request_timeout = 30
     settings.queueing.exit_timeout = 20
+    settings.queueing.idle_timeout = 0.1  # Of thousands of objects that are listed each has a worker for so long.
     settings.process.ultimate_exiting_timeout = 25
     return settings

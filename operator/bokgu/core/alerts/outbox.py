@@ -4,7 +4,7 @@ Numbers rise, and a receiver gets its alerts by number: how far it has got is on
 and not yet marked is sent again after a crash, under the same key, and one never overtakes another.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -118,8 +118,10 @@ def find_undelivered(outboxes: Iterable[Outbox]) -> tuple[Undelivered, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def record_deliveries(outbox: Outbox, deliveries: Iterable[Delivery]) -> Outbox:
+def record_deliveries(outbox: Outbox, deliveries: Sequence[Delivery]) -> Outbox:
     """Mark what was delivered, and what was tried in vain."""
+    if not deliveries:
+        return outbox
     for delivery in deliveries:
         status, following = _status(outbox, delivery.receiver), next_alert(outbox, delivery.receiver)
         if following is None:
