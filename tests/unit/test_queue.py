@@ -108,22 +108,6 @@ def test_what_has_begun_is_carried_on_with_before_others_begin(also_an_event: bo
     run(scenario)
 
 
-@pytest.mark.parametrize("also_an_event", [False, True])
-def test_what_is_due_comes_before_what_only_events_ask_for(also_an_event: bool) -> None:
-    async def scenario(queue: Queue) -> None:
-        queue.add(A)
-        await take(queue)
-        queue.add(B)
-        if also_an_event:
-            queue.add(A)
-        queue.done(A, SOON)
-        await asyncio.sleep(2 * SOON.total_seconds())
-        assert [await take(queue), await take(queue)] == [A, B]
-        assert await nothing(queue, 0.05)
-
-    run(scenario)
-
-
 def test_a_key_that_is_due_while_a_worker_has_it_is_with_no_other() -> None:
     async def scenario(queue: Queue) -> None:
         queue.add(A)

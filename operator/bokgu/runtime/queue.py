@@ -1,9 +1,9 @@
 """The queue: which objects need a pass.
 
 A set of dirty keys, so that ten events are one pass; one pass a key at a time; one heap of keys that are due later. A
-key whose pass has asked for the next one, at once or at a time that has come, comes before those that only events ask
-for: what has begun is carried on with, however many are beginning. An intent that lay behind a thousand other keys
-would be too old to be sent, and what was sent would be verified too late.
+key whose pass asks for the next one at once comes before those that wait: what has begun is carried on with, however
+many are beginning. An intent that lay behind a thousand other keys would be too old to be sent. Keys whose time has
+come wait like all others: where hundreds of plans are verified they would keep the rest from beginning.
 Nothing in it must survive a restart: every deadline stands in a status, and the first list fills the queue again.
 """
 
@@ -120,17 +120,11 @@ class Queue:
             if not (self._patient and key in self._failures):
                 self.add(key)
         if requeue_after is not None and requeue_after <= timedelta():
-            self._carry_on(key)
-        elif requeue_after is not None:
+            self._dirty.pop(key, None)
+            self._ahead.setdefault(key)
+            self._wake.set()
+        elif requeue_after is not None and key not in self._dirty:
             self.add_later(key, requeue_after)
-
-    def _carry_on(self, key: Key) -> None:
-        if key in self._active:
-            self._again.add(key)
-            return
-        self._dirty.pop(key, None)
-        self._ahead.setdefault(key)
-        self._wake.set()
 
     def _collect_due(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -138,4 +132,4 @@ class Queue:
             at, key = heapq.heappop(self._due)
             if self._due_at.get(key) == at:
                 del self._due_at[key]
-                self._carry_on(key)
+                self.add(key)
