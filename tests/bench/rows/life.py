@@ -24,11 +24,10 @@ from tests.world.manifests import (
 )
 from tests.world.world import World, wait_for
 
-SPEED = 5.0
-"""Simulated seconds a second, so that five minutes are one of the periods that CloudWatch has: 60 s."""
+SPEED = 6.0
+"""Simulated seconds a second, so that a minute is one of the periods that CloudWatch has: 10 s. Periods of another length
+than the minutes in which the simulator counts would have holes, and what has holes proves nothing."""
 MINUTE = 60 / SPEED
-PERIOD = "10s"
-"""What stands for a minute where CloudWatch is asked: it has no periods of 12 s."""
 QUIET_MINUTES = 8
 """Of usual traffic, which a surge is told from."""
 SETTINGS = {
@@ -123,13 +122,13 @@ def _steady(ecs: Any, names: Sequence[str]) -> bool:
 
 
 def _protect(bench: BenchWorld, names: Sequence[str]) -> None:
-    detection = {"relapseWatch": f"{2 * MINUTE:g}s", "period": PERIOD}
+    detection = {"relapseWatch": f"{2 * MINUTE:g}s", "period": f"{MINUTE:g}s"}
     pace = {"interval": f"{MINUTE:g}s", "settle": f"{MINUTE:g}s"}
     detectors = [detector(name, **pace) for name in names]
     for body in detectors:
         body["spec"]["conditions"][0]["clearAfter"] = f"{2 * MINUTE:g}s"
         for query in body["spec"]["queries"]:
-            query["period"] = PERIOD
+            query["period"] = f"{MINUTE:g}s"
     bench.create("protectedservices", [protected_service(name, detection=detection) for name in names])
     bench.create("detectors", detectors)
 
