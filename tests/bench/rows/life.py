@@ -25,8 +25,8 @@ from tests.world.manifests import (
 from tests.world.world import World, wait_for
 
 SPEED = 6.0
-"""Simulated seconds a second, so that a minute is one of the periods that CloudWatch has: 10 s. Periods of another length
-than the minutes in which the simulator counts would have holes, and what has holes proves nothing."""
+"""Simulated seconds a second, so that a minute is one of the periods that CloudWatch has: 10 s. The simulator counts by
+minutes: periods of another length would have holes, and what has holes proves nothing."""
 MINUTE = 60 / SPEED
 QUIET_MINUTES = 8
 """Of usual traffic, which a surge is told from."""
