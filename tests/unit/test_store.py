@@ -148,13 +148,14 @@ def test_what_is_over_is_found_by_when_it_ended() -> None:
     end(2, "first", "2026-11-24T08:00:01Z")
     end(3, "third", "2026-11-24T08:00:03Z")
     assert found() == ["third", "second", "first"]
+    end(4, "second", "2026-11-24T08:00:02.5Z")
     assert found(datetime(2026, 11, 24, 8, 0, 2, tzinfo=UTC)) == ["third", "second"]
-    end(4, "untold", None)  # Nobody may overlook it.
+    end(5, "untold", None)  # Nobody may overlook it.
     assert found(datetime(2026, 11, 24, 8, 0, 3, tzinfo=UTC)) == ["untold", "third"]
-    end(5, "second", "2026-11-24T08:00:04Z")
-    store.remove("recoveryplans", body(6, "untold", name="untold"))
+    end(6, "second", "2026-11-24T08:00:04Z")
+    store.remove("recoveryplans", body(7, "untold", name="untold"))
     assert found() == ["second", "third", "first"]
-    store.put("recoveryplans", {**body(7, "third", name="third"), "status": {"phase": "InProgress"}})
+    store.put("recoveryplans", {**body(8, "third", name="third"), "status": {"phase": "InProgress"}})
     assert found() == ["second", "first"]
 
 

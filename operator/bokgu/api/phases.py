@@ -14,9 +14,20 @@ _TERMINAL: Mapping[str, frozenset[str]] = {
 }
 
 
+_END: Mapping[str, str] = {Incident.plural: "resolvedAt", RecoveryPlan.plural: "finishedAt"}
+
+_UNTOLD = "~"
+"""When something ended that does not say so: later than all else, so that nobody overlooks it."""
+
+
 def has_ended(plural: str, body: Mapping[str, Any]) -> bool:
     """Whether nothing will change about the object any more. Of other kinds nothing ever ends."""
     return text_at(body, "status", "phase") in _TERMINAL.get(plural, ())
+
+
+def ended_at(plural: str, body: Mapping[str, Any]) -> str:
+    """When an object ended that has, as its status says it: the later, the greater."""
+    return text_at(body, "status", _END[plural]) or _UNTOLD
 
 
 def is_settled(plural: str, body: Mapping[str, Any]) -> bool:

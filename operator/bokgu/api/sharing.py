@@ -1,7 +1,6 @@
 """Keeps once what many objects have in common, such as an open gate: what is over is kept by the thousand.
 
-Of incidents that are much alike one takes 12 KiB with its model then, instead of 36, and a plan 14 instead of 53
-[measured].
+Of incidents that are much alike one takes 19 KiB then, with its plan and both models [measured].
 """
 
 from functools import lru_cache

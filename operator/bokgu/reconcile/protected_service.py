@@ -51,8 +51,8 @@ AFTER_START = 15
 
 
 @dataclass(frozen=True)
-class _Past:
-    """What the store has of the service: there may be hundreds of each, so that they are looked up once a pass."""
+class _Related:
+    """The plans and incidents of the service: there may be hundreds of each, so that they are looked up once a pass."""
 
     plans: Sequence[RecoveryPlan]
     incidents: Sequence[Incident]
@@ -66,9 +66,9 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
     protected = context.parse(ProtectedService, raw)
     status = await _free_lock(context, protected)
     policy = know_policy(context, protected.metadata.namespace)
-    past = _Past(context.find_related(RecoveryPlan, *key[1:]), context.find_related(Incident, *key[1:]))
-    recoveries = list_recoveries(protected.status.recoveries, past.plans, past.incidents)
-    status = status.model_copy(update={"begun_recoveries": _begun(protected, past), "recoveries": recoveries})
+    related = _Related(context.find_related(RecoveryPlan, *key[1:]), context.find_related(Incident, *key[1:]))
+    recoveries = list_recoveries(protected.status.recoveries, related.plans, related.incidents)
+    status = status.model_copy(update={"begun_recoveries": _begun(protected, related), "recoveries": recoveries})
     if policy.problem is None:  # Else nothing begins anyway, and by what it would be judged is not known.
         limits = policy.found.spec if policy.found else RecoveryPolicySpec()
         breaker = find_service_breaker(context, protected, recoveries, limits)
@@ -76,7 +76,7 @@ async def reconcile(context: Context, key: Key) -> timedelta | None:
         status = status.model_copy(update=changes)
     look = context.looks.get(key)
     if look is not None and look.follows(protected.metadata):
-        status = await _take_in(context, protected, status, look, past)
+        status = await _take_in(context, protected, status, look, related)
     if status.reversal and status.reversal != protected.status.reversal:  # Told first: nothing is lost in between.
         await announce_reversal(context, protected.metadata.namespace, status.reversal)
     await context.write_status(ProtectedService, raw, status)
@@ -102,7 +102,7 @@ async def _free_lock(context: Context, protected: ProtectedService) -> Protected
 
 
 async def _take_in(
-    context: Context, protected: ProtectedService, status: ProtectedServiceStatus, look: Look, past: _Past
+    context: Context, protected: ProtectedService, status: ProtectedServiceStatus, look: Look, related: _Related
 ) -> ProtectedServiceStatus:
     """What ECS and CloudWatch say now; a failure leaves what was known and says why in `Ready`."""
     changes: dict[str, object] = {"observed_generation": protected.metadata.generation}
@@ -113,10 +113,10 @@ async def _take_in(
         changes["summary"] = f"{service.running_count}/{service.desired_count}"
         stops = find_stops(look.state.stopped_tasks or ())
         changes["recent_stops"] = keep_stops(status.recent_stops, stops, context.clock(), context.settings.minute)
-        changes["reversal"] = _watch_reversal(context, protected, service, past)
-        proposals = keep_proposals(status.proposals, _judge_proposals(context, protected, look.state, past))
+        changes["reversal"] = _watch_reversal(context, protected, service, related)
+        proposals = keep_proposals(status.proposals, _judge_proposals(context, protected, look.state, related))
         changes |= {"proposals": proposals, "proposal_scores": score_proposals(proposals)}
-        tainted = _tainted(context, protected, look.state, past)
+        tainted = _tainted(context, protected, look.state, related)
         changes["tainted_revisions"] = tainted
         try:
             changes["last_known_good"] = await _last_known_good(context, protected, look.state, tainted)
@@ -128,15 +128,15 @@ async def _take_in(
 
 
 def _judge_proposals(
-    context: Context, protected: ProtectedService, seen: ServiceLook, past: _Past
+    context: Context, protected: ProtectedService, seen: ServiceLook, related: _Related
 ) -> Iterator[Proposal]:
     """What became of incidents whose plans were not to run."""
     if protected.spec.mode is not Mode.PROPOSE or not seen.deployments:
         return
     known = protected.status
     judged, good = {p.incident_uid for p in known.proposals}, known.last_known_good
-    incidents = {i.metadata.uid: i for i in past.incidents if i.status.resolved_at}
-    for plan in past.plans:
+    incidents = {i.metadata.uid: i for i in related.incidents if i.status.resolved_at}
+    for plan in related.plans:
         incident = incidents.get(plan.spec.incident_ref.uid)
         if incident is None or incident.metadata.uid in judged:
             continue
@@ -146,9 +146,11 @@ def _judge_proposals(
             yield proposal
 
 
-def _watch_reversal(context: Context, protected: ProtectedService, service: EcsService, past: _Past) -> Reversal | None:
+def _watch_reversal(
+    context: Context, protected: ProtectedService, service: EcsService, related: _Related
+) -> Reversal | None:
     """What is set back of the last plan that completed."""
-    watched = find_watched(past.plans, past.incidents)
+    watched = find_watched(related.plans, related.incidents)
     return watch_reversal(protected.status.reversal, watched, service, context.settings.consistency_delay)
 
 
@@ -231,13 +233,13 @@ def _observed(service: EcsService, target_groups: tuple[TargetGroup, ...]) -> Ob
 
 
 def _tainted(
-    context: Context, protected: ProtectedService, seen: ServiceLook, past: _Past
+    context: Context, protected: ProtectedService, seen: ServiceLook, related: _Related
 ) -> tuple[TaintedRevision, ...]:
     """When the service revisions that could be returned to were in trouble."""
     if not seen.deployments:
         return protected.status.tainted_revisions
     at_fault: dict[str, set[str]] = {}
-    for plan in past.plans:
+    for plan in related.plans:
         arn, found = plan.spec.preconditions.service_revision_arn, plan.spec.classification
         if arn and found and found.new_revision_at_fault:
             at_fault.setdefault(plan.spec.incident_ref.uid, set()).add(arn)
@@ -248,16 +250,16 @@ def _tainted(
             incident.status.resolved_at,
             frozenset(at_fault.get(incident.metadata.uid, ())),
         )
-        for incident in past.incidents
+        for incident in related.incidents
         if (begin := incident.spec.detected_at or incident.metadata.creation_timestamp)
     ]
     return taint_revisions(protected.status.tainted_revisions, seen.deployments, troubles, now=context.clock())
 
 
-def _begun(protected: ProtectedService, past: _Past) -> tuple[BegunRecovery, ...]:
+def _begun(protected: ProtectedService, related: _Related) -> tuple[BegunRecovery, ...]:
     """When each runbook last began to change the service."""
     found = {known.runbook: known.at for known in protected.status.begun_recoveries}
-    for plan in past.plans:
+    for plan in related.plans:
         runbook, at = plan.spec.runbook_ref, began_writing(plan.status)
         if runbook and at:
             found[runbook.name] = max(at, found.get(runbook.name, at))

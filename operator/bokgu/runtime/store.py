@@ -13,7 +13,7 @@ from typing import Any
 
 from bokgu.api.fields import format_timestamp
 from bokgu.api.meta import name_ecs_service
-from bokgu.api.phases import has_ended
+from bokgu.api.phases import ended_at, has_ended
 from bokgu.api.sharing import share_values
 from bokgu.api.unchecked import text_at
 
@@ -28,12 +28,6 @@ _REFERENCES = {
 }
 """The field of spec by which objects of a kind are found from what they refer to. ProtectedServices, and plans that
 have a target, are found by (region, cluster/service): several may be about the same ECS service."""
-
-_END = {"incidents": "resolvedAt", "recoveryplans": "finishedAt"}
-"""The field of status that says when an object ended."""
-
-_UNTOLD = "~"
-"""When it ended that does not say so: later than all others, so that nobody overlooks it."""
 
 _REMEMBERED_DELETIONS = 10_000
 
@@ -84,7 +78,9 @@ class Store:
     def latest_ended(self, plural: str, namespace: str, since: datetime | None = None) -> Iterator[Raw]:
         """Those that are over, incidents and plans whose phase is terminal: the latest first, as far back as asked for.
         Nothing may be awaited meanwhile."""
-        least, ended = format_timestamp(since) if since else "", self._ended[plural, namespace]
+        # Without the Z: of the same second all count, also those that tell of a part of it.
+        least = format_timestamp(since).removesuffix("Z") if since else ""
+        ended = self._ended[plural, namespace]
         for end, key in reversed(self._ends[plural, namespace]):
             if end < least:
                 return
@@ -121,7 +117,7 @@ class Store:
         self._objects.setdefault(plural, {})[key] = body
         (self._ended if ended else self._open)[key[:2]][key] = body
         if ended:
-            insort(self._ends[key[:2]], _end_of(key, body))
+            insort(self._ends[key[:2]], (ended_at(plural, body), key))
         elif text_at(body, "status", "startedAt"):
             self._begun[key[:2]][key] = body
         insort(self._created[key[:2]], _creation(body))
@@ -149,7 +145,7 @@ class Store:
         self._begun[key[:2]].pop(key, None)
         if self._ended[key[:2]].pop(key, None) is not None:
             ends = self._ends[key[:2]]
-            del ends[bisect_left(ends, _end_of(key, body))]
+            del ends[bisect_left(ends, (ended_at(key[0], body), key))]
         created = self._created[key[:2]]
         del created[bisect_left(created, _creation(body))]
         for reference in _references(key[0], body):
@@ -175,10 +171,6 @@ def _place(plural: str, body: Raw, in_region: tuple[str, ...], named: tuple[str,
     region = text_at(body, *in_region, "region")
     cluster, service = text_at(body, *named, "cluster"), text_at(body, *named, "service")
     return [(plural, region, name_ecs_service(cluster, service))] if region and cluster and service else []
-
-
-def _end_of(key: Key, body: Raw) -> tuple[str, Key]:
-    return text_at(body, "status", _END[key[0]]) or _UNTOLD, key
 
 
 def _without_fields(body: Raw) -> Raw:
