@@ -1,6 +1,7 @@
+import asyncio
 from typing import Any
 
-from bokgu.runtime.handlers import MAX_WAITING, build_announcer
+from bokgu.runtime.handlers import MAX_WAITING, NoMemories, build_announcer
 from bokgu.runtime.store import Key, Store
 
 Raw = dict[str, Any]
@@ -136,3 +137,9 @@ def test_a_service_wakes_its_plans_but_those_that_nothing_is_left_to_do_about() 
     world.announce("protectedservices", protected, True)
     plans = {name for plural, _, name in world.queued if plural == "recoveryplans"}
     assert plans == {"runs", "goes"}
+
+
+def test_kopf_remembers_nothing_of_an_object() -> None:
+    memories = NoMemories()
+    asyncio.run(memories.recall(an_object("one"), noticed_by_listing=True))
+    assert list(memories.iter_all_memories()) == []
