@@ -154,6 +154,23 @@ def test_the_end_of_an_incident_that_is_deleted_later_stays() -> None:
     assert taint_revisions(then, CORRUPTING, [], now=NOW) == then
 
 
+def test_an_incident_that_is_there_again_says_when_it_ended() -> None:
+    ended = Trouble("uid", NOW - 30 * MINUTE, NOW - 5 * MINUTE)
+    for at_fault in (frozenset({revision_arn(1)}), frozenset[str]()):  # That one did not serve meanwhile.
+        then = taint_revisions((), CORRUPTING, [replace(ended, end=None, at_fault=at_fault)], now=NOW - 20 * MINUTE)
+        gone = taint_revisions(then, CORRUPTING, [], now=NOW - 10 * MINUTE)
+        assert {t.until for t in gone} == {NOW - 10 * MINUTE}
+        assert {t.until for t in taint_revisions(gone, CORRUPTING, [ended], now=NOW)} == {ended.end}
+
+
+def test_a_revision_that_was_in_trouble_may_be_found_at_fault_later() -> None:
+    late = Trouble("uid", NOW - 30 * MINUTE, NOW - 5 * MINUTE)
+    known = taint_revisions((), CORRUPTING, [late], now=NOW)
+    assert good_one(known) == revision_arn(2)
+    blamed = replace(late, at_fault=frozenset({revision_arn(2)}))
+    assert good_one(taint_revisions(known, CORRUPTING, [blamed], now=NOW)) == revision_arn(1)
+
+
 def test_a_revision_that_a_plan_found_at_fault_was_never_good() -> None:
     """It served well for hours until what was wrong with it showed: nothing returns to it."""
     late = Trouble("uid", NOW - 30 * MINUTE, NOW - 5 * MINUTE)

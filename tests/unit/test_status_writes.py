@@ -51,6 +51,29 @@ def write(one: Context, raw: Raw) -> bool:
     return asyncio.run(one.write_status(RecoveryPlan, raw, status))
 
 
+def test_a_status_that_is_there_is_not_written_again() -> None:
+    one, kube, raw = begin(0)
+    assert write(one, raw)
+    raw = {**raw, "status": kube.written[0]["status"]}
+    assert not asyncio.run(one.write_status(RecoveryPlan, raw, one.parse(RecoveryPlan, raw).status))
+    assert len(kube.written) == 1
+
+
+def test_a_status_that_was_there_in_an_older_version_is_written() -> None:
+    one, kube, raw = begin(0)
+    old = one.parse(RecoveryPlan, raw).status
+    newer = {**raw, "metadata": {**raw["metadata"], "resourceVersion": "9"}, "status": {"progress": "1/2"}}
+    kube.there = newer
+    assert asyncio.run(one.write_status(RecoveryPlan, newer, old))
+
+
+def test_a_first_status_is_written_though_it_says_no_more_than_none() -> None:
+    one, kube, raw = begin(0)
+    del raw["status"]
+    assert asyncio.run(one.write_status(RecoveryPlan, raw, one.parse(RecoveryPlan, raw).status))
+    assert kube.written[0]["status"]["phase"] == "Pending"
+
+
 def test_status_goes_in_after_labels_and_keeps_them() -> None:
     one, kube, raw = begin(RELABELLED - 1)
     assert write(one, raw)

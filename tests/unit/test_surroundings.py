@@ -64,16 +64,17 @@ def ended(number: int, minutes: int, phase: str) -> RecoveryPlan:
 def test_s7_the_breaker_of_a_namespace_opens_as_from_all_recoveries(
     recoveries: list[tuple[int, str, str]], failures: int
 ) -> None:
-    """Whether its plan is there, or its ProtectedService remembers it, or neither service nor incident is there."""
+    """Whether the plan is there, its ProtectedService remembers it, or that one has not heard of it yet."""
     limits = {"breaker": {"namespaceFailures": failures, "within": "60m"}}
     one_policy = policy().model_copy(update={"spec": RecoveryPolicySpec.model_validate(limits)})
     plans = [ended(number, ago, phase) for number, (ago, phase, _) in enumerate(recoveries)]
     objects: list[RecoveryPlan | object] = []
     for one, (_, _, where) in zip(plans, recoveries, strict=True):
-        if where == "plan":
+        if where != "service":
             objects.append(one)
+        if where == "plan":
             continue
-        remembered = [recovery.to_dict() for recovery in list_recoveries((), [one], ())]
+        remembered = [recovery.to_dict() for recovery in list_recoveries((), [one], ())] if where == "service" else []
         meta = {"name": one.spec.service_ref.name, "uid": f"uid-of-{one.spec.service_ref.name}"}
         objects.append(protected_service(meta=meta, status={"recoveries": remembered}))
     known: tuple[Recovery, ...] = list_recoveries((), plans, ())
