@@ -12,9 +12,11 @@ from bokgu.core.service_state import ServiceLook
 from bokgu.reconcile import protected_service as passes
 from bokgu.reconcile.context import Context
 from tests.unit.facts import (
+    DIGEST,
     INCIDENT_UID,
     MINUTE,
     NOW,
+    PLAN_UID,
     incident,
     plan,
     protected_service,
@@ -97,6 +99,18 @@ def test_what_was_at_fault_is_no_good_revision_though_incident_and_plan_are_dele
     written = len(kube.written)
     look(one, NOW + 2 * MINUTE)
     assert len(kube.written) == written  # What is remembered costs no write a look.
+
+
+def test_s7_a_recovery_after_which_the_trouble_came_back_stays_one_that_failed(monkeypatch: Any) -> None:
+    monkeypatch.setattr(passes, "fetch_service_revisions", describe)
+    entry = {"name": "plan-1", "uid": PLAN_UID, "digest": DIGEST, "outcome": "Completed", "relapsedAt": NOW - MINUTE}
+    trouble = incident(status={"phase": "Recovering", "plans": [entry]})
+    over = {"phase": "Completed", "startedAt": NOW - 9 * MINUTE, "finishedAt": NOW - 5 * MINUTE}
+    one, _ = world(trouble, ran := plan(status=over))
+    assert [(r.plan, r.ineffective) for r in look(one).recoveries] == [("plan-1", True)]
+    for gone in (trouble, ran):
+        one.objects.remove(gone.plural, gone.to_dict() | {"metadata": gone.metadata.to_dict()})  # type: ignore[attr-defined]
+    assert [(r.plan, r.ineffective) for r in look(one, NOW + MINUTE).recoveries] == [("plan-1", True)]
 
 
 def test_what_is_set_back_is_told_once_and_stands_in_the_status_while_it_is(monkeypatch: Any) -> None:

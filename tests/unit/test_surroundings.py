@@ -56,7 +56,9 @@ def ended(number: int, minutes: int, phase: str) -> RecoveryPlan:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 130), st.sampled_from(["Failed", "Completed"]), st.sampled_from(["plan", "service"])),
+        st.tuples(
+            st.integers(0, 130), st.sampled_from(["Failed", "Completed"]), st.sampled_from(["plan", "service", "both"])
+        ),
         max_size=10,
     ),
     st.integers(1, 4),
